@@ -1,0 +1,51 @@
+# tikbridge: `make help` lists everything.
+
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+LINT      := $(GO) -C .ci/tools tool -n golangci-lint
+
+.DEFAULT_GOAL := help
+
+##@ Start here
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: ## Run everything with nothing to configure: demo app, bridge, simulated TikTok and Supabase
+	@$(GO) run ./cmd/tikbridge dev $(ARGS)
+
+.PHONY: test
+test: setup lint ## Prove that it works: lint, unit, flow, script and browser tests, with the race detector
+	$(GO) test -race -count=1 ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
+
+##@ While developing
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME each (30s unless told), until one fails
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' sh .ci/fuzz
+
+.PHONY: contract
+contract: ## Run the contract suite against a real GoTrue (see pkg/supabase/contract_test.go)
+	@test -n "$$TIKBRIDGE_CONTRACT_URL" || { echo "Set TIKBRIDGE_CONTRACT_URL, TIKBRIDGE_CONTRACT_SERVICE_KEY and TIKBRIDGE_CONTRACT_ANON_KEY."; exit 1; }
+	$(GO) test -race -count=1 -v ./pkg/supabase
+
+.PHONY: setup
+setup: ## Install what the tests use: Chromium and Node.js, where this machine allows it
+	@sh .ci/setup
+
+.PHONY: lint
+lint: ## Check style, mistakes, and the direction of imports
+	@$$($(LINT)) run ./...
+
+.PHONY: fmt
+fmt: ## Format the code
+	@$$($(LINT)) fmt ./...
+
+.PHONY: build
+build: ## Build bin/tikbridge, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tikbridge ./cmd/tikbridge
