@@ -1,0 +1,113 @@
+// Package upstream holds what the calls to TikTok and to Supabase share: a connection pool, a limit
+// on what is read, and the judgement of calls that brought no answer.
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// ErrTooLarge is returned for an answer of more bytes than the caller reads.
+var ErrTooLarge = errors.New("answer is too large")
+
+// NewTransport returns a transport with a connection pool of its own. Bursts of sign-ins reuse
+// connections: the two that net/http keeps for a host by default would dial anew for the others.
+func NewTransport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConns = 512
+	t.MaxIdleConnsPerHost = 256
+	t.IdleConnTimeout = 90 * time.Second
+	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	t.TLSHandshakeTimeout = 5 * time.Second
+	t.MaxResponseHeaderBytes = 64 << 10
+	return t
+}
+
+// NewClient returns a client over t that follows no redirect: the APIs we call never send one, and
+// following it would carry secrets to wherever it points.
+func NewClient(t http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport: t,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}
+}
+
+// ReadBody reads the whole body, which frees the connection for the next call, if it has no more than
+// limit bytes. Closing it is the caller's.
+func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
+	}
+	if int64(len(body)) > limit {
+		return nil, ErrTooLarge
+	}
+	return body, nil
+}
+
+// NoAnswer shortens the error of a call that brought no answer to what helps in a log: net/http
+// repeats the URL, and a timeout reads "context deadline exceeded". It also quotes what it cannot
+// read, a broken status line or Location, and that may be what was sent; such a text stays behind.
+func NoAnswer(err error) error {
+	var netErr net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("caller has gone: %w", context.Canceled)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+	}
+	var call *url.Error
+	if !errors.As(err, &call) {
+		return err
+	}
+	if !quotesNothing(call.Err) {
+		return fmt.Errorf("answer is no HTTP that can be read (%T)", call.Err)
+	}
+	return call.Err
+}
+
+// quotesNothing tells errors of connections and certificates, which a log needs, from those that
+// may hold pieces of an answer.
+func quotesNothing(err error) bool {
+	var connection *net.OpError
+	var certificate *tls.CertificateVerificationError
+	for _, known := range []error{io.EOF, io.ErrUnexpectedEOF, ErrTooLarge, http.ErrSchemeMismatch} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return errors.As(err, &connection) || errors.As(err, &certificate)
+}
+
+var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// Code returns an error code or an id from an answer if it looks like one, so that nothing else of
+// an answer gets into a log.
+func Code(s string) string {
+	if codePattern.MatchString(s) {
+		return s
+	}
+	return ""
+}
+
+// RetryAfter reads the header of that name (RFC 9110, section 10.2.3) in its form of seconds, which
+// is the one that APIs send; fallback stands in where there is none.
+func RetryAfter(h http.Header, fallback time.Duration) time.Duration {
+	const longest = time.Hour
+	seconds, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		return fallback
+	}
+	return time.Duration(min(seconds, int(longest/time.Second))) * time.Second
+}

@@ -1,0 +1,281 @@
+package upstream_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// body counts what is read of it.
+type body struct {
+	io.Reader
+	read int
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.read += n
+	return n, err
+}
+
+func (*body) Close() error { return nil }
+
+func TestReadBody(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	broken := errors.New("connection broke")
+	tests := []struct {
+		name    string
+		reader  io.Reader
+		want    int
+		wantErr error
+	}{
+		{"empty", strings.NewReader(""), 0, nil},
+		{"small", strings.NewReader("{}"), 2, nil},
+		{"at the limit", strings.NewReader(strings.Repeat("x", limit)), limit, nil},
+		{"a byte more", strings.NewReader(strings.Repeat("x", limit+1)), 0, upstream.ErrTooLarge},
+		{"2 MB", strings.NewReader(strings.Repeat("x", 2<<20)), 0, upstream.ErrTooLarge},
+		{"breaks off", io.MultiReader(strings.NewReader("{"), errorReader{broken}), 0, broken},
+		{"endless", zeros{}, 0, upstream.ErrTooLarge},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := &body{Reader: tt.reader}
+			got, err := upstream.ReadBody(&http.Response{Body: b}, limit)
+			if !errors.Is(err, tt.wantErr) {
+				t.Fatalf("got error %v; want %v", err, tt.wantErr)
+			}
+			if len(got) != tt.want {
+				t.Errorf("got %d bytes; want %d", len(got), tt.want)
+			}
+			if b.read > limit+1 {
+				t.Errorf("got %d bytes read; want no more than the limit", b.read)
+			}
+		})
+	}
+}
+
+type errorReader struct{ err error }
+
+func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	const fallback = 7 * time.Second
+	tests := []struct {
+		name  string
+		value string
+		want  time.Duration
+	}{
+		{"absent", "", fallback},
+		{"seconds", "3", 3 * time.Second},
+		{"zero", "0", 0},
+		{"an hour", "3600", time.Hour},
+		{"a day is cut", "86400", time.Hour},
+		{"more than a duration holds", "9223372036854775807", time.Hour},
+		{"wraps to something small", "18446744075", time.Hour},
+		{"more than an int holds", "99999999999999999999", fallback},
+		{"negative", "-1", fallback},
+		{"fraction", "1.5", fallback},
+		{"a date", "Wed, 21 Oct 2026 07:28:00 GMT", fallback},
+		{"junk", "soon", fallback},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := http.Header{}
+			if tt.value != "" {
+				h.Set("Retry-After", tt.value)
+			}
+			if got := upstream.RetryAfter(h, fallback); got != tt.want {
+				t.Errorf("got %v; want %v", got, tt.want)
+			}
+		})
+	}
+	if got := upstream.RetryAfter(nil, fallback); got != fallback {
+		t.Errorf("no answer at all: got %v; want %v", got, fallback)
+	}
+}
+
+func TestCode(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		in   string
+		want string
+	}{
+		{"TikTok", "invalid_grant", "invalid_grant"},
+		{"GoTrue", "otp_expired", "otp_expired"},
+		{"log_id", "202611221200000123456789ABCDEF01", "202611221200000123456789ABCDEF01"},
+		{"64 characters", strings.Repeat("a", 64), strings.Repeat("a", 64)},
+		{"65 characters", strings.Repeat("a", 65), ""},
+		{"empty", "", ""},
+		{"sentence", "the code abc is bad", ""},
+		{"line break", "invalid_grant\nlevel=error", ""},
+		{"trailing line break", "invalid_grant\n", ""},
+		{"authorization code", "abc*0!6410.va", ""},
+		{"HTML", "<b>x</b>", ""},
+		{"URL", "https://evil.example", ""},
+		{"terminal escape", "\x1b[31m", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tt.want, upstream.Code(tt.in)); diff != "" {
+				t.Errorf("code (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	called := func(err error) error { return &url.Error{Op: "Post", URL: "https://canary.example/", Err: err} }
+	plain := errors.New("something else")
+	tests := []struct {
+		name string
+		err  error
+		is   error // what errors.Is must still find
+		want string
+	}{
+		{"caller left", called(context.Canceled), context.Canceled, "caller has gone"},
+		{"deadline", called(context.DeadlineExceeded), context.DeadlineExceeded, "no answer in time"},
+		{"timeout of the network", called(&net.DNSError{IsTimeout: true}), context.DeadlineExceeded, "no answer in time"},
+		{"refused", called(refused), refused, "connection refused"},
+		{"closed", called(io.EOF), io.EOF, "EOF"},
+		{"not TLS", called(http.ErrSchemeMismatch), http.ErrSchemeMismatch, "HTTP response to HTTPS client"},
+		{
+			"certificate", called(&tls.CertificateVerificationError{Err: errors.New("unknown authority")}),
+			nil, "unknown authority",
+		},
+		{"quotes the answer", called(fmt.Errorf("malformed HTTP response %q", "canary")), nil, "no HTTP that can be read"},
+		{"no call", plain, plain, "something else"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := upstream.NoAnswer(tt.err)
+			if tt.is != nil && !errors.Is(got, tt.is) {
+				t.Errorf("got %v; want it to be %v", got, tt.is)
+			}
+			if !strings.Contains(got.Error(), tt.want) {
+				t.Errorf("got %q; want something about %q", got, tt.want)
+			}
+			if strings.Contains(got.Error(), "canary") {
+				t.Errorf("got %q; want neither the URL nor a piece of the answer", got)
+			}
+		})
+	}
+}
+
+// A redirect is an answer like any other: whoever follows it hands over what it carries.
+func TestNewClient_followsNoRedirect(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			var elsewhere atomic.Int32
+			other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+			t.Cleanup(other.Close)
+			srv := httptest.NewServer(http.RedirectHandler(other.URL, status))
+			t.Cleanup(srv.Close)
+			transport := upstream.NewTransport()
+			t.Cleanup(transport.CloseIdleConnections)
+
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, strings.NewReader("secret"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := upstream.NewClient(transport).Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != status || elsewhere.Load() != 0 {
+				t.Errorf("got status %d and %d calls elsewhere; want %d and none", resp.StatusCode, elsewhere.Load(), status)
+			}
+		})
+	}
+}
+
+// A burst larger than the two idle connections net/http keeps by default, twice: the second one
+// dials nothing.
+func TestNewTransport_keepsConnections(t *testing.T) {
+	t.Parallel()
+	const burst = 20
+	var dialled atomic.Int32
+	arrived, release := make(chan struct{}), make(chan struct{})
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived <- struct{}{}
+		<-release
+	}))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dialled.Add(1)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	transport := upstream.NewTransport()
+	t.Cleanup(transport.CloseIdleConnections)
+	client := upstream.NewClient(transport)
+
+	for range 2 {
+		errs := make(chan error, burst)
+		for range burst {
+			go func() { errs <- get(t.Context(), client, srv.URL) }()
+		}
+		for range burst {
+			<-arrived
+		}
+		for range burst {
+			release <- struct{}{}
+		}
+		for range burst {
+			if err := <-errs; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := dialled.Load(); got != burst {
+		t.Errorf("got %d connections for two bursts of %d; want %d", got, burst, burst)
+	}
+}
+
+func get(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, err = upstream.ReadBody(resp, 1<<20)
+	return err
+}
