@@ -1,0 +1,283 @@
+package tiktok
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+// The endpoints of TikTok (TikTok docs: Login Kit for Web; Manage User Access Tokens).
+const (
+	DefaultAuthorizeURL = "https://www.tiktok.com/v2/auth/authorize/"
+	DefaultAPIURL       = "https://open.tiktokapis.com"
+)
+
+// ScopeBasic is the scope that comes with Login Kit; it grants the open_id and the profile fields
+// the bridge shows.
+const ScopeBasic = "user.info.basic"
+
+// Options configure a Client.
+type Options struct {
+	// ClientKey and ClientSecret are the credentials of the TikTok app.
+	ClientKey    string
+	ClientSecret signin.Secret
+	// Scopes to ask for. Default: user.info.basic.
+	Scopes []string
+	// PKCE tells whether and how a challenge is sent. Default: PKCEOff.
+	PKCE PKCE
+	// AuthorizeURL and APIURL default to TikTok's; a simulator has others.
+	AuthorizeURL string
+	APIURL       string
+	// Timeout bounds each call, within the deadline of its context. Default: 10 s.
+	Timeout time.Duration
+	// Transport defaults to one of upstream.NewTransport.
+	Transport http.RoundTripper
+}
+
+// Client talks to TikTok. Safe for concurrent use.
+type Client struct {
+	opts Options
+	http *http.Client
+}
+
+var _ signin.Authenticator = (*Client)(nil)
+
+// New returns a Client.
+func New(opts Options) *Client {
+	if len(opts.Scopes) == 0 {
+		opts.Scopes = []string{ScopeBasic}
+	}
+	if opts.AuthorizeURL == "" {
+		opts.AuthorizeURL = DefaultAuthorizeURL
+	}
+	if opts.APIURL == "" {
+		opts.APIURL = DefaultAPIURL
+	}
+	opts.APIURL = strings.TrimRight(opts.APIURL, "/")
+	if opts.Timeout <= 0 {
+		opts.Timeout = 10 * time.Second
+	}
+	if opts.Transport == nil {
+		opts.Transport = upstream.NewTransport()
+	}
+	return &Client{opts: opts, http: upstream.NewClient(opts.Transport)}
+}
+
+// Format implements fmt.Formatter: fmt calls no methods of fields that are not exported, so that
+// printing a client would show the secret.
+func (*Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("tiktok.Client")) }
+
+// AuthorizeURL implements signin.Authenticator (TikTok docs: Login Kit for Web).
+func (c *Client) AuthorizeURL(r signin.AuthorizeRequest) string {
+	q := url.Values{
+		"client_key":    {c.opts.ClientKey},
+		"response_type": {"code"},
+		"scope":         {strings.Join(c.opts.Scopes, ",")},
+		"redirect_uri":  {r.RedirectURI},
+		"state":         {r.State},
+	}
+	if r.SelectAccount {
+		q.Set("disable_auto_auth", "1")
+	}
+	if challenge := c.opts.PKCE.Challenge(r.Verifier); challenge != "" {
+		q.Set("code_challenge", challenge)
+		q.Set("code_challenge_method", "S256")
+	}
+	separator := "?"
+	if strings.Contains(c.opts.AuthorizeURL, "?") {
+		separator = "&"
+	}
+	return c.opts.AuthorizeURL + separator + q.Encode()
+}
+
+// CodeVerifier implements signin.Authenticator: TikTok refuses a verifier it was given no challenge
+// for.
+func (c *Client) CodeVerifier(verifier string) string {
+	if c.opts.PKCE.Challenge(verifier) == "" {
+		return ""
+	}
+	return verifier
+}
+
+// tokenResponse is the answer of the token endpoint, good or bad: TikTok may send an error with
+// status 200, so the body alone decides (TikTok docs: Get User Access Token; OAuth Error Handling).
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	OpenID       string `json:"open_id"`
+	Scope        string `json:"scope"`
+
+	Error            errorCode `json:"error"`
+	ErrorDescription string    `json:"error_description"`
+	LogID            string    `json:"log_id"`
+}
+
+// errorCode is the member "error": a string from the token endpoint, an object from all others.
+type errorCode struct {
+	Code    string
+	Message string
+	LogID   string
+}
+
+// UnmarshalJSON takes both shapes.
+func (e *errorCode) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, &e.Code)
+	}
+	var nested struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		LogID   string `json:"log_id"`
+	}
+	if err := json.Unmarshal(b, &nested); err != nil {
+		return err
+	}
+	*e = errorCode(nested)
+	return nil
+}
+
+// failed tells an error from the absence of one, which TikTok writes as no member or as code "ok".
+func (e errorCode) failed() bool { return e.Code != "" && e.Code != "ok" }
+
+// Exchange sends the code once. It never repeats the call: a code that may have reached TikTok is
+// spent, and net/http repeats a POST only if not one byte of it was written.
+func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity, error) {
+	form := url.Values{
+		"client_key":    {c.opts.ClientKey},
+		"client_secret": {c.opts.ClientSecret.Reveal()},
+		"code":          {g.Code},
+		"grant_type":    {"authorization_code"},
+		"redirect_uri":  {g.RedirectURI},
+	}
+	if g.CodeVerifier != "" {
+		form.Set("code_verifier", g.CodeVerifier)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.APIURL+"/v2/oauth/token/", strings.NewReader(form.Encode()))
+	if err != nil {
+		return signin.Identity{}, signin.AsError(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+
+	var token tokenResponse
+	ans, err := c.call(req, signin.StageExchange, &token)
+	if err != nil {
+		return signin.Identity{}, err
+	}
+	if token.Error.failed() || ans.status >= http.StatusBadRequest {
+		ans.code = token.Error.Code
+		ans.description = token.ErrorDescription + token.Error.Message
+		ans.logID = token.LogID + token.Error.LogID
+		return signin.Identity{}, ans.oauthError()
+	}
+	if token.AccessToken == "" || token.OpenID == "" {
+		return signin.Identity{}, ans.unavailable(fmt.Errorf("answer lacks access_token or open_id"))
+	}
+	return signin.Identity{
+		OpenID:       token.OpenID,
+		Scopes:       splitScopes(token.Scope),
+		AccessToken:  token.AccessToken,
+		RefreshToken: token.RefreshToken,
+	}, nil
+}
+
+// userResponse is the answer of the user info endpoint (TikTok docs: Get User Info).
+type userResponse struct {
+	Data struct {
+		User struct {
+			OpenID      string `json:"open_id"`
+			UnionID     string `json:"union_id"`
+			DisplayName string `json:"display_name"`
+			AvatarURL   string `json:"avatar_url"`
+		} `json:"user"`
+	} `json:"data"`
+	Error errorCode `json:"error"`
+}
+
+// Profile reads the profile. It asks for the fields of the granted scopes and no others: one field
+// too many and TikTok refuses them all (scope_not_authorized).
+func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profile, error) {
+	if len(id.Scopes) > 0 && !slices.Contains(id.Scopes, ScopeBasic) {
+		return signin.Profile{}, nil
+	}
+	const fields = "open_id,union_id,display_name,avatar_url"
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.opts.APIURL+"/v2/user/info/?fields="+fields, http.NoBody)
+	if err != nil {
+		return signin.Profile{}, signin.AsError(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+id.AccessToken)
+
+	var info userResponse
+	ans, err := c.call(req, signin.StageProfile, &info)
+	if err != nil {
+		return signin.Profile{}, err
+	}
+	if info.Error.failed() || ans.status >= http.StatusBadRequest {
+		ans.code, ans.description, ans.logID = info.Error.Code, info.Error.Message, info.Error.LogID
+		return signin.Profile{}, ans.oauthError()
+	}
+	user := info.Data.User
+	if user.OpenID != id.OpenID { // also an answer that is not an answer: it names nobody
+		return signin.Profile{}, ans.unavailable(fmt.Errorf("user info is of another person than the token"))
+	}
+	return signin.Profile{
+		UnionID:     user.UnionID,
+		DisplayName: user.DisplayName,
+		AvatarURL:   webURL(user.AvatarURL),
+	}, nil
+}
+
+// maxBody is far more than any answer of TikTok has, in bytes.
+const maxBody = 1 << 20
+
+// call sends req and decodes the JSON of the answer into v.
+func (c *Client) call(req *http.Request, stage signin.Stage, v any) (answer, error) {
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Cache-Control", "no-cache") // as in every sample of TikTok's documentation
+
+	ans := answer{stage: stage}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return ans, ans.unavailable(upstream.NoAnswer(err))
+	}
+	defer func() { _ = resp.Body.Close() }()
+	ans.status, ans.header = resp.StatusCode, resp.Header
+	body, err := upstream.ReadBody(resp, maxBody)
+	if err != nil {
+		return ans, ans.unavailable(upstream.NoAnswer(err))
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		if ans.status == http.StatusTooManyRequests {
+			return ans, ans.oauthError()
+		}
+		return ans, ans.unavailable(fmt.Errorf("answer is not the JSON of TikTok (%d bytes)", len(bytes.TrimSpace(body))))
+	}
+	return ans, nil
+}
+
+// splitScopes reads TikTok's comma-separated list.
+func splitScopes(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// webURL returns s unchanged if it is a web address, since apps put it into src and href. Changing
+// as much as an escape in it would break TikTok's signature.
+func webURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return ""
+	}
+	return s
+}

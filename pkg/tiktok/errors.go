@@ -1,0 +1,90 @@
+package tiktok
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+// answer is what is known of an answer of TikTok when it has to be turned into an error.
+type answer struct {
+	stage       signin.Stage
+	status      int
+	header      http.Header
+	code        string
+	description string // never leaves this package: it may quote what was sent
+	logID       string
+}
+
+// retryAfter is the advice where TikTok gives none; its limits are per minute (TikTok docs: Rate
+// Limits).
+const retryAfter = time.Minute
+
+// oauthError maps the codes of TikTok (docs: OAuth Error Handling; API v2 Error Handling) to ours.
+// The description decides only where one code stands for several faults.
+func (a answer) oauthError() error {
+	description := strings.ToLower(a.description)
+	says := func(part string) bool { return strings.Contains(description, part) }
+	switch a.code {
+	case "invalid_grant", "invalid_request", "invalid_params":
+		switch {
+		case says("redirect_uri"), says("redirect uri"):
+			return a.error(signin.RedirectURIMismatch, "TikTok was given another redirect_uri when it made this code. Send exactly the one of the authorize URL.")
+		case says("verifier"):
+			return a.error(signin.InvalidGrant, "TikTok does not accept the PKCE verifier of this sign-in. The setting tiktok.pkce, or the app's own challenge, does not fit the TikTok app.")
+		case says("client key"), says("client secret"):
+			return a.misconfigured()
+		case a.code == "invalid_grant":
+			return a.error(signin.InvalidGrant, "TikTok does not accept this code: it has expired or was used before. Please sign in again.")
+		}
+		return a.error(signin.InvalidRequest, "TikTok finds the code malformed. It must be URL-decoded once, not twice and not never.")
+	case "invalid_client", "unauthorized_client", "unsupported_grant_type", "unsupported_response_type",
+		"invalid_scope", "scope_not_authorized", "scope_permission_missed":
+		return a.misconfigured()
+	case "access_denied":
+		return a.error(signin.AccessDenied, "TikTok did not grant access.")
+	case "rate_limit_exceeded":
+		return a.throttled()
+	}
+	if a.status == http.StatusTooManyRequests {
+		return a.throttled()
+	}
+	return a.unavailable(errors.New("TikTok reports a fault"))
+}
+
+func (a answer) misconfigured() error {
+	return a.error(signin.TikTokMisconfigured, "TikTok refuses this app's credentials or scopes. The operator must check tiktok.client_key, tiktok.client_secret and tiktok.scopes.")
+}
+
+func (a answer) throttled() error {
+	err := a.error(signin.RateLimited, "TikTok takes no more sign-ins at the moment. Please try again in a minute.")
+	err.RetryAfter = upstream.RetryAfter(a.header, retryAfter)
+	return err
+}
+
+func (a answer) unavailable(cause error) error {
+	err := a.error(signin.TikTokUnavailable, "TikTok does not answer as it should. Please try again in a moment.")
+	err.Err = cause
+	if a.status == http.StatusServiceUnavailable {
+		err.RetryAfter = upstream.RetryAfter(a.header, 0)
+	}
+	return err
+}
+
+func (a answer) error(code signin.Code, message string) *signin.Error {
+	return &signin.Error{
+		Code:    code,
+		Message: message,
+		Stage:   a.stage,
+		Upstream: signin.Upstream{
+			Service: "tiktok",
+			Status:  a.status,
+			Code:    upstream.Code(a.code),
+			LogID:   upstream.Code(a.logID),
+		},
+	}
+}

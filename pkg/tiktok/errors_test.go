@@ -1,0 +1,308 @@
+package tiktok_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jarcoal/httpmock"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+)
+
+// verdict is what of an error decides something.
+type verdict struct {
+	Code       signin.Code
+	Stage      signin.Stage
+	RetryAfter time.Duration
+	Upstream   signin.Upstream
+}
+
+func tiktokAnswer(status int, code, logID string) signin.Upstream {
+	return signin.Upstream{Service: "tiktok", Status: status, Code: code, LogID: logID}
+}
+
+func wantVerdict(t *testing.T, err error, want verdict) {
+	t.Helper()
+	var e *signin.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("got %v; want a *signin.Error", err)
+	}
+	if diff := cmp.Diff(want, verdict{e.Code, e.Stage, e.RetryAfter, e.Upstream}); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
+	}
+	if e.Message == "" {
+		t.Error("got no message; want one for the person")
+	}
+}
+
+// printed returns v in every way that a program may print it.
+func printed(v any) []string {
+	var text, js bytes.Buffer
+	for _, h := range []slog.Handler{slog.NewTextHandler(&text, nil), slog.NewJSONHandler(&js, nil)} {
+		slog.New(h).Error("failed", "v", v) //nolint:sloglint // a test of what a careless line prints
+		var e *signin.Error
+		if err, ok := v.(error); ok && errors.As(err, &e) {
+			slog.New(h).LogAttrs(nil, slog.LevelError, "failed", e.LogAttrs()...) //nolint:staticcheck // no context matters
+		}
+	}
+	out := []string{text.String(), js.String()}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+		out = append(out, fmt.Sprintf(verb, v))
+	}
+	b, _ := json.Marshal(v)
+	return append(out, string(b))
+}
+
+// wantQuiet asserts that nothing of what was sent or answered can be read from err or its causes.
+func wantQuiet(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		t.Error("got no error")
+	}
+	for ; err != nil; err = errors.Unwrap(err) {
+		for _, out := range printed(err) {
+			for _, canary := range []string{"canary", url.QueryEscape(code), hex.EncodeToString([]byte("canary"))} {
+				if strings.Contains(strings.ToLower(out), strings.ToLower(canary)) {
+					t.Errorf("got %s; want nothing of the request or the answer", out)
+				}
+			}
+		}
+	}
+}
+
+// echo is what a careless upstream writes back.
+const echo = "canary " + secret + " " + code + " " + verifier + " " + accessToken
+
+func flat(errorCode, description string) string {
+	b, _ := json.Marshal(map[string]string{
+		"error": errorCode, "error_description": description + " " + echo, "log_id": "20261122AB",
+	})
+	return string(b)
+}
+
+func nested(errorCode, message string) string {
+	b, _ := json.Marshal(map[string]any{
+		"data":  map[string]any{},
+		"error": map[string]string{"code": errorCode, "message": message + " " + echo, "log_id": "20261122AB"},
+	})
+	return string(b)
+}
+
+// failure is an answer without a sign-in in it.
+type failure struct {
+	name   string
+	status int
+	body   string
+	header []string
+	code   signin.Code
+	retry  time.Duration
+	up     signin.Upstream
+}
+
+// flatFailures have the shape of the token endpoint (TikTok docs: OAuth Error Handling), with the
+// status that RFC 6749 asks for and with 200.
+var flatFailures = []failure{
+	{"invalid_grant", 400, flat("invalid_grant", "Authorization code is expired."), nil, signin.InvalidGrant, 0, tiktokAnswer(400, "invalid_grant", "20261122AB")},
+	{"invalid_grant with 200", 200, flat("invalid_grant", "Authorization code is expired."), nil, signin.InvalidGrant, 0, tiktokAnswer(200, "invalid_grant", "20261122AB")},
+	{"redirect_uri as invalid_grant", 400, flat("invalid_grant", "Redirect_uri is not matched with the uri when requesting code."), nil, signin.RedirectURIMismatch, 0, tiktokAnswer(400, "invalid_grant", "20261122AB")},
+	{"key or secret as invalid_grant", 400, flat("invalid_grant", "Client key or secret is incorrect."), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "invalid_grant", "20261122AB")},
+	{"verifier", 200, flat("invalid_grant", "Code verifier or code challenge is invalid."), nil, signin.InvalidGrant, 0, tiktokAnswer(200, "invalid_grant", "20261122AB")},
+	{"redirect_uri", 200, flat("invalid_request", "Redirect_uri is not matched with the uri when requesting code."), nil, signin.RedirectURIMismatch, 0, tiktokAnswer(200, "invalid_request", "20261122AB")},
+	{"redirect uri in words", 400, flat("invalid_request", "The redirect URI is wrong."), nil, signin.RedirectURIMismatch, 0, tiktokAnswer(400, "invalid_request", "20261122AB")},
+	{"key or secret as invalid_request", 200, flat("invalid_request", "Client key or secret is incorrect."), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(200, "invalid_request", "20261122AB")},
+	{"invalid_client", 401, flat("invalid_client", "Client key or secret is incorrect."), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(401, "invalid_client", "20261122AB")},
+	{"unauthorized_client", 401, flat("unauthorized_client", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(401, "unauthorized_client", "20261122AB")},
+	{"invalid_scope", 400, flat("invalid_scope", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "invalid_scope", "20261122AB")},
+	{"unsupported_grant_type", 400, flat("unsupported_grant_type", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "unsupported_grant_type", "20261122AB")},
+	{"unsupported_response_type", 400, flat("unsupported_response_type", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "unsupported_response_type", "20261122AB")},
+	{"access_denied", 200, flat("access_denied", ""), nil, signin.AccessDenied, 0, tiktokAnswer(200, "access_denied", "20261122AB")},
+	{"server_error", 500, flat("server_error", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(500, "server_error", "20261122AB")},
+	{"server_error with 200", 200, flat("server_error", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "server_error", "20261122AB")},
+	{"temporarily_unavailable", 503, flat("temporarily_unavailable", ""), []string{"Retry-After", "3"}, signin.TikTokUnavailable, 3 * time.Second, tiktokAnswer(503, "temporarily_unavailable", "20261122AB")},
+	{"a code of tomorrow", 418, flat("brand_new", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(418, "brand_new", "20261122AB")},
+	{"a code with an echo", 400, `{"error":"` + echo + `","log_id":"` + echo + `"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(400, "", "")},
+	{"rate_limit_exceeded with 200", 200, flat("rate_limit_exceeded", ""), nil, signin.RateLimited, time.Minute, tiktokAnswer(200, "rate_limit_exceeded", "20261122AB")},
+	{"429 with another code", 429, flat("brand_new", ""), nil, signin.RateLimited, time.Minute, tiktokAnswer(429, "brand_new", "20261122AB")},
+}
+
+// failures may come from any endpoint.
+var failures = []failure{
+	// TikTok docs: API v2 Error Handling.
+	{"invalid_grant nested", 200, nested("invalid_grant", ""), nil, signin.InvalidGrant, 0, tiktokAnswer(200, "invalid_grant", "20261122AB")},
+	{"redirect_uri nested", 400, nested("invalid_params", "redirect_uri mismatch"), nil, signin.RedirectURIMismatch, 0, tiktokAnswer(400, "invalid_params", "20261122AB")},
+	{"scope_not_authorized", 401, nested("scope_not_authorized", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(401, "scope_not_authorized", "20261122AB")},
+	{"scope_permission_missed", 400, nested("scope_permission_missed", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "scope_permission_missed", "20261122AB")},
+	{"internal_error", 500, nested("internal_error", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(500, "internal_error", "20261122AB")},
+	{"access_token_invalid", 401, nested("access_token_invalid", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(401, "access_token_invalid", "20261122AB")},
+
+	// Too many calls.
+	{"rate_limit_exceeded", 429, nested("rate_limit_exceeded", ""), nil, signin.RateLimited, time.Minute, tiktokAnswer(429, "rate_limit_exceeded", "20261122AB")},
+	{"429 with Retry-After", 429, nested("rate_limit_exceeded", ""), []string{"Retry-After", "17"}, signin.RateLimited, 17 * time.Second, tiktokAnswer(429, "rate_limit_exceeded", "20261122AB")},
+	{"429 with a huge Retry-After", 429, nested("rate_limit_exceeded", ""), []string{"Retry-After", "9223372036854775807"}, signin.RateLimited, time.Hour, tiktokAnswer(429, "rate_limit_exceeded", "20261122AB")},
+	{"429 without JSON", 429, "<html>" + echo, []string{"Retry-After", "5"}, signin.RateLimited, 5 * time.Second, tiktokAnswer(429, "", "")},
+	{"429 without anything", 429, "", nil, signin.RateLimited, time.Minute, tiktokAnswer(429, "", "")},
+
+	// Gateways and broken answers.
+	{"500 empty", 500, "", nil, signin.TikTokUnavailable, 0, tiktokAnswer(500, "", "")},
+	{"502 HTML", 502, "<html>502 " + echo + "</html>", nil, signin.TikTokUnavailable, 0, tiktokAnswer(502, "", "")},
+	{"503 HTML with Retry-After", 503, "<html>" + echo, []string{"Retry-After", "30"}, signin.TikTokUnavailable, 30 * time.Second, tiktokAnswer(503, "", "")},
+	{"504 JSON without error", 504, "{}", nil, signin.TikTokUnavailable, 0, tiktokAnswer(504, "", "")},
+	{"HTML with 200", 200, "<html>" + echo + "</html>", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"empty with 200", 200, "", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"204", 204, "", nil, signin.TikTokUnavailable, 0, tiktokAnswer(204, "", "")},
+	{"truncated JSON", 200, tokenOK[:len(tokenOK)-1], nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"two JSON values", 200, tokenOK + tokenOK, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"JSON array", 200, "[" + tokenOK + "]", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"JSON null", 200, "null", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"JSON string", 200, `"` + echo + `"`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"error of an odd type", 200, `{"error":7,"x":"` + echo + `"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"error of a nested odd type", 200, `{"error":{"code":7,"message":"` + echo + `"}}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"2 MB", 200, `{"padding":"` + strings.Repeat("canary", 2<<20/6) + `"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"empty object", 200, "{}", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"v1 envelope", 200, `{"data":{"error_code":10007,"description":"` + echo + `"},"message":"error"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+}
+
+func TestClient_Exchange_fails(t *testing.T) {
+	t.Parallel()
+	for _, tt := range slices.Concat(flatFailures, failures) {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m := answering(http.MethodPost, tokenURL, response(tt.status, tt.body, tt.header...))
+			id, err := newClient(m).Exchange(t.Context(), grant)
+			wantVerdict(t, err, verdict{tt.code, signin.StageExchange, tt.retry, tt.up})
+			wantQuiet(t, err)
+			if diff := cmp.Diff(signin.Identity{}, id); diff != "" {
+				t.Errorf("identity (-want +got):\n%s", diff)
+			}
+			wantCalls(t, m, map[string]int{"POST " + tokenURL: 1})
+		})
+	}
+}
+
+func TestClient_Profile_fails(t *testing.T) {
+	t.Parallel()
+	for _, tt := range failures {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m := answering(http.MethodGet, infoURL, response(tt.status, tt.body, tt.header...))
+			p, err := newClient(m).Profile(t.Context(), identity)
+			wantVerdict(t, err, verdict{tt.code, signin.StageProfile, tt.retry, tt.up})
+			wantQuiet(t, err)
+			if !p.IsZero() {
+				t.Errorf("got profile %+v; want none", p)
+			}
+			if n := m.GetTotalCallCount(); n != 1 {
+				t.Errorf("got %d calls; want 1", n)
+			}
+		})
+	}
+}
+
+// Success without the two members that make one is none, whatever the status says.
+func TestClient_Exchange_incomplete(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		status int
+		body   string
+	}{
+		{"no open_id", 200, `{"access_token":"` + accessToken + `"}`},
+		{"empty open_id", 200, `{"access_token":"` + accessToken + `","open_id":""}`},
+		{"null open_id", 200, `{"access_token":"` + accessToken + `","open_id":null}`},
+		{"number as open_id", 200, `{"access_token":"` + accessToken + `","open_id":7}`},
+		{"no access_token", 200, `{"open_id":"` + openID + `"}`},
+		{"token beside an error", 200, `{"error":"server_error",` + tokenOK[1:]},
+		{"token with 500", 500, tokenOK},
+		{"token in data, as v1 had it", 200, `{"data":` + tokenOK + `,"message":"success"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m := answering(http.MethodPost, tokenURL, response(tt.status, tt.body))
+			id, err := newClient(m).Exchange(t.Context(), grant)
+			if signin.CodeOf(err) != signin.TikTokUnavailable {
+				t.Errorf("got %v, %v; want %s", id.OpenID, err, signin.TikTokUnavailable)
+			}
+			wantQuiet(t, err)
+			wantCalls(t, m, map[string]int{"POST " + tokenURL: 1})
+		})
+	}
+}
+
+// A profile belongs to the person of the token or to nobody.
+func TestClient_Profile_otherPerson(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, members string }{
+		{"another", `"open_id":"-000other","display_name":"Mallory"`},
+		{"other case", `"open_id":"` + strings.ToLower(openID) + `","display_name":"Mallory"`},
+		{"none", `"display_name":"Mallory"`},
+		{"empty", `"open_id":"","display_name":"Mallory"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m := answering(http.MethodGet, infoURL, response(200, userInfo(tt.members)))
+			p, err := newClient(m).Profile(t.Context(), identity)
+			if signin.CodeOf(err) != signin.TikTokUnavailable || !p.IsZero() {
+				t.Errorf("got %+v, %v; want no profile and %s", p, err, signin.TikTokUnavailable)
+			}
+			wantQuiet(t, err)
+		})
+	}
+}
+
+// Each message tells its reader what to do; those for the operator name the setting.
+func TestClient_messages(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, body, want string }{
+		{"expired code", flat("invalid_grant", "Authorization code is expired."), "sign in again"},
+		{"verifier", flat("invalid_request", "Code verifier or code challenge is invalid."), "tiktok.pkce"},
+		{"redirect_uri", flat("invalid_request", "Redirect_uri is not matched."), "redirect_uri"},
+		{"malformed", flat("invalid_request", "The request parameters are malformed."), "URL-decoded once"},
+		{"secret", flat("invalid_client", "Client key or secret is incorrect."), "tiktok.client_secret"},
+		{"throttled", flat("rate_limit_exceeded", ""), "in a minute"},
+		{"fault", flat("server_error", ""), "try again"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := newClient(answering(http.MethodPost, tokenURL, response(200, tt.body))).Exchange(t.Context(), grant)
+			if got := signin.AsError(err).Message; !strings.Contains(got, tt.want) || strings.Contains(got, "canary") {
+				t.Errorf("got message %q; want one about %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Errors of the connection may quote what they choked on.
+func TestClient_Exchange_noAnswer(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		err  error
+	}{
+		{"quotes the answer", fmt.Errorf("malformed HTTP response %q", echo)},
+		{"quotes the request", errors.New("cannot send " + echo)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m := answering(http.MethodPost, tokenURL, httpmock.NewErrorResponder(tt.err))
+			_, err := newClient(m).Exchange(t.Context(), grant)
+			wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageExchange, 0, tiktokAnswer(0, "", "")})
+			wantQuiet(t, err)
+			wantCalls(t, m, map[string]int{"POST " + tokenURL: 1})
+		})
+	}
+}
