@@ -1,0 +1,282 @@
+package supabase
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/supabase-community/gotrue-go"
+	"github.com/supabase-community/gotrue-go/types"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+// SBForwardedFor is the header in which Supabase takes the address of the end user. Hosted projects
+// believe it only with a secret key (sb_secret_…), and once "IP address forwarding" is switched on
+// (Supabase docs: Auth rate limits).
+const SBForwardedFor = "Sb-Forwarded-For"
+
+// Options configure a Client.
+type Options struct {
+	// AuthURL is where GoTrue answers: <project>/auth/v1, or GoTrue itself.
+	AuthURL string
+	// PublishableKey is sb_publishable_… or the anon JWT; SecretKey is sb_secret_… or the
+	// service_role JWT.
+	PublishableKey string
+	SecretKey      signin.Secret
+	// EmailDomain is the domain of the accounts' addresses. Default: tiktok.oauth.
+	EmailDomain string
+	// Adopt says what becomes of an account without a mark. Default: AdoptReset.
+	Adopt Adopt
+	// ForwardClientIP names the header that carries the address of the person's device to GoTrue,
+	// whose limit on /verify is counted by it. Empty: not forwarded.
+	ForwardClientIP string
+	// Timeout bounds each call, within the deadline of its context. Default: 10 s.
+	Timeout time.Duration
+	// Transport defaults to one of upstream.NewTransport.
+	Transport http.RoundTripper
+	// Logger takes audit events: accounts created, adopted, evicted, refused. Default: discarded.
+	Logger *slog.Logger
+}
+
+// Client mints sessions over GoTrue's API. Safe for concurrent use.
+type Client struct {
+	opts   Options
+	admin  gotrue.Client
+	people keyedLock
+}
+
+var _ signin.Accounts = (*Client)(nil)
+
+// Format keeps the keys out of anything that prints a client.
+func (*Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("supabase.Client")) }
+
+// New returns a Client.
+func New(opts Options) *Client {
+	opts.AuthURL = strings.TrimRight(opts.AuthURL, "/") // GoTrue answers 404 to //admin
+	if opts.EmailDomain == "" {
+		opts.EmailDomain = "tiktok.oauth"
+	}
+	if opts.Adopt == "" {
+		opts.Adopt = AdoptReset
+	}
+	if opts.Timeout <= 0 {
+		opts.Timeout = 10 * time.Second
+	}
+	if opts.Transport == nil {
+		opts.Transport = upstream.NewTransport()
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Client{
+		opts:  opts,
+		admin: gotrue.New("", opts.SecretKey.Reveal()).WithCustomGoTrueURL(opts.AuthURL),
+	}
+}
+
+// call is one call to GoTrue. It is the transport of gotrue-go and of our own requests alike: it
+// gives them what gotrue-go lacks, which is a context, a deadline, a limit on the answer, the
+// headers, and errors with a code.
+type call struct {
+	ctx    context.Context
+	client *Client
+	key    string
+	// token is a user's access token, for the few calls made as a user.
+	token signin.Secret
+	// device is the address to forward, if it is valid and forwarding is on.
+	device netip.Addr
+}
+
+// maxBody is how much of an answer is read, in bytes. Anybody may sign up with a megabyte of metadata,
+// which GoTrue shows twice, with up to six bytes for one: a limit below that would let them keep the
+// owner of the address out.
+const maxBody = 16 << 20
+
+// RoundTrip implements http.RoundTripper. Other than a plain transport it returns an answer that is
+// no success as an *apiError: gotrue-go would make it into a text.
+func (k call) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(k.ctx, k.client.opts.Timeout)
+	defer cancel()
+	req = req.Clone(ctx)
+	k.authorize(req.Header)
+
+	resp, err := k.client.opts.Transport.RoundTrip(req)
+	if err != nil {
+		return nil, &url.Error{Op: req.Method, Err: err}
+	}
+	answer := resp.Body
+	defer func() { _ = answer.Close() }()
+	body, err := upstream.ReadBody(resp, maxBody)
+	if err != nil {
+		return nil, &url.Error{Op: req.Method, Err: err}
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, newAPIError(resp, body)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// authorize sets the headers that the key asks for. A new key goes into apikey alone, since it is no
+// JWT; a JWT goes into both, since GoTrue reads only Authorization and the gateway only apikey
+// (Supabase docs: API keys).
+func (k call) authorize(h http.Header) {
+	h.Del("Authorization")
+	h.Set("Apikey", k.key)
+	switch {
+	case k.token != "":
+		h.Set("Authorization", "Bearer "+k.token.Reveal())
+	case !strings.HasPrefix(k.key, "sb_"):
+		h.Set("Authorization", "Bearer "+k.key)
+	}
+	h.Set("X-Supabase-Api-Version", "2024-01-01")
+	// Never the visitor's: the gateway refuses a secret key from what looks like a browser.
+	h.Set("User-Agent", "tikbridge")
+	if name := k.client.opts.ForwardClientIP; name != "" && k.device.IsValid() {
+		h.Set(name, k.device.String())
+	}
+}
+
+func (c *Client) call(ctx context.Context, device netip.Addr) call {
+	return call{ctx: ctx, client: c, key: c.opts.SecretKey.Reveal(), device: device}
+}
+
+// gotrue returns gotrue-go bound to one call.
+func (c *Client) gotrue(ctx context.Context) gotrue.Client {
+	return c.admin.WithClient(http.Client{Transport: c.call(ctx, netip.Addr{})})
+}
+
+// do sends a request that gotrue-go cannot: it has no id and no password_hash for a new user, takes
+// a successful verify for an error, and lacks newer routes. A nil body sends none.
+func (k call) do(method, path string, body, into any) error {
+	payload := io.Reader(http.NoBody)
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		payload = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(k.ctx, method, k.client.opts.AuthURL+path, payload)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := k.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return json.NewDecoder(resp.Body).Decode(into)
+}
+
+// link is a one-time link to an account: whoever holds its hash can sign in as that account, and the
+// hash is little more than six digits. It never leaves the bridge and is used up at once.
+type link struct {
+	user types.User
+	hash signin.Secret
+	kind string
+}
+
+// generateLink makes a link to the account with this address, and thereby finds the account. An
+// address nobody has is user_not_found (GoTrue internal/api/mail.go; for type magiclink it would be
+// a new account).
+func (c *Client) generateLink(ctx context.Context, address string) (link, error) {
+	defer signin.ReportFrom(ctx).Time(signin.StageFind)()
+	resp, err := c.gotrue(ctx).AdminGenerateLink(types.AdminGenerateLinkRequest{
+		Type:  types.LinkTypeRecovery,
+		Email: address,
+	})
+	if err != nil {
+		return link{}, failure(signin.StageFind, err)
+	}
+	return link{resp.User, signin.Secret(resp.HashedToken), string(resp.VerificationType)}, nil
+}
+
+// user looks an account up by its id; soft-deleted ones are found too.
+func (c *Client) user(ctx context.Context, id uuid.UUID) (types.User, error) {
+	defer signin.ReportFrom(ctx).Time(signin.StageLookup)()
+	resp, err := c.gotrue(ctx).AdminGetUser(types.AdminGetUserRequest{UserID: id})
+	if err != nil {
+		return types.User{}, failure(signin.StageLookup, err)
+	}
+	if resp.ID != id {
+		return types.User{}, failure(signin.StageLookup, errOtherAccount)
+	}
+	return resp.User, nil
+}
+
+// createUser makes the account of a person, confirmed and marked. It has a password hash that no
+// password has: without one GoTrue makes up a password and spends 70 ms on hashing it.
+func (c *Client) createUser(ctx context.Context, id uuid.UUID, openID, address string, profile signin.Profile) error {
+	defer signin.ReportFrom(ctx).Time(signin.StageCreate)()
+	var created types.User
+	err := c.call(ctx, netip.Addr{}).do(http.MethodPost, "/admin/users", map[string]any{
+		"id":            id,
+		"email":         address,
+		"email_confirm": true,
+		"password_hash": unusableHash(),
+		"app_metadata":  mark(openID, profile.UnionID),
+		"user_metadata": metadata(openID, profile),
+	}, &created)
+	return failure(signin.StageCreate, err)
+}
+
+// verify turns a link into a session. The type is the one that came with the link: with another one
+// GoTrue may fail on a link that was superseded meanwhile (internal/api/verify.go).
+func (c *Client) verify(ctx context.Context, l link, device netip.Addr) (signin.Session, error) {
+	defer signin.ReportFrom(ctx).Time(signin.StageVerify)()
+	k := c.call(ctx, device)
+	if c.opts.ForwardClientIP == "" {
+		k.key = c.opts.PublishableKey // verify is public; only a forwarded address needs the secret key
+	}
+	var session signin.Session
+	err := k.do(http.MethodPost, "/verify", map[string]string{"type": l.kind, "token_hash": l.hash.Reveal()}, &session)
+	if err != nil {
+		return signin.Session{}, failure(signin.StageVerify, err)
+	}
+	var user struct {
+		ID uuid.UUID `json:"id"`
+	}
+	if err := json.Unmarshal(session.User, &user); err != nil || user.ID != l.user.ID || session.AccessToken == "" || session.RefreshToken == "" {
+		return signin.Session{}, failure(signin.StageVerify, errNoSession)
+	}
+	return session, nil
+}
+
+// alive asks whether a session still is one; session_not_found says no.
+func (c *Client) alive(ctx context.Context, session signin.Session) error {
+	defer signin.ReportFrom(ctx).Time(signin.StageAdopt)()
+	k := c.call(ctx, netip.Addr{})
+	k.key, k.token = c.opts.PublishableKey, signin.Secret(session.AccessToken)
+	var user json.RawMessage
+	return failure(signin.StageAdopt, k.do(http.MethodGet, "/user", nil, &user))
+}
+
+// UpdateProfile implements signin.Accounts. GoTrue merges metadata at the top level, so only the
+// bridge's own keys are sent and all others stay.
+func (c *Client) UpdateProfile(ctx context.Context, account signin.Account, p signin.Profile) error {
+	id, err := uuid.Parse(account.ID)
+	if err != nil {
+		return failure(signin.StageRefresh, err)
+	}
+	update := types.AdminUpdateUserRequest{UserID: id, UserMetadata: metadata(account.OpenID, p)}
+	if p.UnionID != "" && p.UnionID != account.Profile.UnionID {
+		update.AppMetadata = mark(account.OpenID, p.UnionID)
+	}
+	_, err = c.gotrue(ctx).AdminUpdateUser(update)
+	return failure(signin.StageRefresh, err)
+}

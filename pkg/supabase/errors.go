@@ -1,0 +1,147 @@
+package supabase
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+// apiError is an answer of GoTrue, or of the gateway before it, that is no success. It holds no text
+// of the answer: texts may quote addresses.
+type apiError struct {
+	status int
+	code   string // GoTrue's error code, "" when the answer had none
+	header http.Header
+}
+
+func (e *apiError) Error() string { return fmt.Sprintf("status %d %s", e.status, e.code) }
+
+// newAPIError reads the error code (GoTrue internal/api/errors.go). Both generations of bodies are
+// understood, for gateways and proxies that drop the API version header.
+func newAPIError(resp *http.Response, body []byte) *apiError {
+	e := &apiError{status: resp.StatusCode, header: resp.Header}
+	e.code = upstream.Code(resp.Header.Get("X-Sb-Error-Code"))
+	if e.code != "" {
+		return e
+	}
+	var parsed struct {
+		Code      any    `json:"code"`
+		ErrorCode string `json:"error_code"`
+	}
+	if json.Unmarshal(body, &parsed) != nil {
+		return e
+	}
+	if code, ok := parsed.Code.(string); ok {
+		e.code = upstream.Code(code)
+	} else {
+		e.code = upstream.Code(parsed.ErrorCode)
+	}
+	return e
+}
+
+// hasCode tells whether err is an answer with one of these codes of GoTrue.
+func hasCode(err error, codes ...string) bool {
+	var e *apiError
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, code := range codes {
+		if e.code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// isFault tells whether err is GoTrue's 500, which it answers to everything it did not expect; a
+// lost race is one of them.
+func isFault(err error) bool {
+	var e *apiError
+	return errors.As(err, &e) && e.status == http.StatusInternalServerError
+}
+
+// isPassing tells whether another attempt may well succeed: a fault of GoTrue or of what is before
+// it, or a connection that broke. A call that took all its time is not repeated.
+func isPassing(err error) bool {
+	var e *apiError
+	if errors.As(err, &e) {
+		return e.status >= http.StatusInternalServerError
+	}
+	return !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) &&
+		signin.CodeOf(err) == signin.SupabaseUnavailable
+}
+
+// retryAfter is the advice for 429, which GoTrue answers without a Retry-After: at its default of 30
+// requests in five minutes, a bucket gains one request every ten seconds.
+const retryAfter = 10 * time.Second
+
+// failure turns the error of a call into the one that leaves the package. The answer stays inside,
+// so that hasCode and its like still find it.
+func failure(stage signin.Stage, err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *signin.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	var e *apiError
+	if !errors.As(err, &e) {
+		return &signin.Error{
+			Code: signin.SupabaseUnavailable, Message: unavailableMessage, Stage: stage,
+			Upstream: signin.Upstream{Service: "supabase"}, Err: upstream.NoAnswer(cause(err)),
+		}
+	}
+	out := &signin.Error{
+		Stage:    stage,
+		Upstream: signin.Upstream{Service: "supabase", Status: e.status, Code: e.code},
+		Err:      e,
+	}
+	switch {
+	case e.code == "user_banned":
+		out.Code, out.Message = signin.UserBanned, "This account has been banned from the app."
+	case e.status == http.StatusTooManyRequests:
+		out.Code, out.Message = signin.RateLimited, "Too many sign-ins at the moment. Please try again shortly."
+		out.RetryAfter = upstream.RetryAfter(e.header, retryAfter)
+	case e.status >= http.StatusInternalServerError:
+		out.Code, out.Message = signin.SupabaseUnavailable, unavailableMessage
+		out.RetryAfter = upstream.RetryAfter(e.header, 0)
+	case e.code == "otp_expired":
+		out.Code, out.Message = signin.SupabaseUnavailable, "Too many sign-ins of this person at once. Please try again."
+	default:
+		out.Code, out.Message = signin.SupabaseMisconfigured, "Supabase refuses this bridge. The operator must check supabase.url, supabase.secret_key and supabase.publishable_key."
+	}
+	return out
+}
+
+const unavailableMessage = "Supabase does not answer as it should. Please try again in a moment."
+
+// cause strips what net/http and gotrue-go put around an error, down to what happened. Errors of
+// decoding quote what they could not decode (time.ParseError, uuid), so they stay behind.
+func cause(err error) error {
+	var call *url.Error
+	if errors.As(err, &call) {
+		return err
+	}
+	for _, own := range []error{context.Canceled, context.DeadlineExceeded, upstream.ErrTooLarge, errNoSession, errNoWay, errOtherAccount} {
+		if errors.Is(err, own) {
+			return err
+		}
+	}
+	return fmt.Errorf("answer is not the JSON of GoTrue (%T)", err)
+}
+
+// What an answer lacks although it can be read.
+var (
+	errNoSession = errors.New("answer is no session of the vetted account")
+	errNoWay     = errors.New("no way to the account within the allowed steps")
+
+	errOtherAccount = errors.New("answer is another account than was asked for")
+)
