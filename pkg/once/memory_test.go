@@ -1,0 +1,170 @@
+package once_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/once/oncetest"
+)
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	oncetest.Run(t, func(*testing.T) once.Store { return once.NewMemory(1000) })
+}
+
+// wantFirst marks key and compares the answer.
+func wantFirst(t *testing.T, s once.Store, key string, ttl time.Duration, want bool) {
+	t.Helper()
+	if got, err := s.First(t.Context(), key, ttl); err != nil || got != want {
+		t.Errorf("%q: got %t, %v; want %t", key, got, err, want)
+	}
+}
+
+func TestMemory_bound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := once.NewMemory(3)
+		wantFirst(t, m, "long", 3*time.Minute, true)
+		wantFirst(t, m, "short", 1*time.Minute, true)
+		wantFirst(t, m, "middle", 2*time.Minute, true)
+
+		wantFirst(t, m, "one more", time.Hour, true)
+		wantFirst(t, m, "long", time.Minute, false)
+		wantFirst(t, m, "middle", time.Minute, false)
+		if got := m.Lost(); got != 1 {
+			t.Errorf("lost %d; want the one that expires soonest", got)
+		}
+
+		time.Sleep(2 * time.Minute) // "middle" is over and makes room
+		wantFirst(t, m, "two more", time.Hour, true)
+		wantFirst(t, m, "long", time.Minute, false)
+		wantFirst(t, m, "one more", time.Minute, false)
+		if got := m.Lost(); got != 1 {
+			t.Errorf("lost %d; want what expired not counted", got)
+		}
+		wantFirst(t, m, "short", time.Minute, true) // "long" goes for it
+		if got := m.Lost(); got != 2 {
+			t.Errorf("lost %d; want 2", got)
+		}
+	})
+}
+
+func TestMemory_flood(t *testing.T) {
+	t.Parallel()
+	const limit, callers, each = 100, 8, 500
+	m := once.NewMemory(limit)
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			for i := range each {
+				wantFirst(t, m, fmt.Sprintf("%d-%d", c, i), time.Hour, true)
+			}
+		})
+	}
+	wg.Wait()
+	if got := m.Len(); got != limit {
+		t.Errorf("holds %d marks; want %d", got, limit)
+	}
+	if got := m.Lost(); got != callers*each-limit {
+		t.Errorf("lost %d; want %d", got, callers*each-limit)
+	}
+}
+
+func TestMemory_expiredGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := once.NewMemory(1000)
+		for i := range 500 {
+			wantFirst(t, m, fmt.Sprint(i), time.Minute, true)
+		}
+		time.Sleep(time.Minute)
+		wantFirst(t, m, "next", time.Minute, true)
+		if got := m.Len(); got != 1 {
+			t.Errorf("holds %d marks; want 1", got)
+		}
+	})
+}
+
+func TestNewMemory_leastLimit(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{-1, 0, 1} {
+		m := once.NewMemory(limit)
+		wantFirst(t, m, "a", time.Minute, true)
+		wantFirst(t, m, "a", time.Minute, false)
+		wantFirst(t, m, "b", time.Minute, true)
+		wantFirst(t, m, "a", time.Minute, true)
+	}
+}
+
+// model is a memory as its documentation tells it, at any cost.
+type model struct {
+	limit int
+	lost  int64
+	marks map[string]time.Time
+}
+
+func (m *model) first(now time.Time, key string, ttl time.Duration) bool {
+	for k, expires := range m.marks {
+		if !expires.After(now) {
+			delete(m.marks, k)
+		}
+	}
+	if _, seen := m.marks[key]; seen {
+		return false
+	}
+	if len(m.marks) == m.limit {
+		soonest := ""
+		for k, expires := range m.marks {
+			if soonest == "" || expires.Before(m.marks[soonest]) {
+				soonest = k
+			}
+		}
+		delete(m.marks, soonest)
+		m.lost++
+	}
+	m.marks[key] = now.Add(ttl)
+	return true
+}
+
+func TestMemory_model(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		limit := rapid.IntRange(1, 8).Draw(rt, "limit")
+		now := time.Unix(0, 0)
+		memory := once.NewMemory(limit)
+		memory.SetClock(func() time.Time { return now })
+		want := &model{limit: limit, marks: map[string]time.Time{}}
+		for step := range rapid.IntRange(1, 100).Draw(rt, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 3).Draw(rt, "wait")) * time.Second)
+			key := rapid.StringMatching(`[a-p]`).Draw(rt, "key")
+			// No two marks expire at once, so it is clear which one goes.
+			ttl := time.Duration(rapid.IntRange(1, 20).Draw(rt, "ttl"))*time.Second + time.Duration(step)
+			first, err := memory.First(t.Context(), key, ttl)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if wantFirst := want.first(now, key, ttl); first != wantFirst {
+				rt.Fatalf("step %d, %q: got %t; want %t", step, key, first, wantFirst)
+			}
+			if memory.Len() != len(want.marks) || memory.Lost() != want.lost {
+				rt.Fatalf("step %d: got %d held, %d lost; want %d, %d",
+					step, memory.Len(), memory.Lost(), len(want.marks), want.lost)
+			}
+		}
+	})
+}
+
+func BenchmarkMemory(b *testing.B) {
+	m := once.NewMemory(100_000)
+	for i := 0; b.Loop(); i++ {
+		if _, err := m.First(b.Context(), fmt.Sprint(i), time.Minute); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
