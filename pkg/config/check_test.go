@@ -1,0 +1,357 @@
+package config_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tikbridge/tikbridge/pkg/config"
+	"github.com/tikbridge/tikbridge/pkg/signin"
+)
+
+// jwt returns what looks like a legacy key.
+func jwt(claims string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	return encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode([]byte(claims)) + "." + encode([]byte("signature"))
+}
+
+func TestCheck(t *testing.T) {
+	duration := func(s string) time.Duration {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	number := func(s string) (n int) {
+		if _, err := fmt.Sscan(s, &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	// A bad value gives exactly one problem, of this key: nothing that follows from it adds noise.
+	tests := []struct {
+		key       string
+		set       func(c *config.Config, value string)
+		bad, good []string
+	}{
+		{
+			"server.listen", func(c *config.Config, v string) { c.Server.Listen = v },
+			[]string{"", "8080", "localhost", ":", "localhost:", ":99999", ":-1", ":http", "::1:80"},
+			[]string{":8080", ":0", "127.0.0.1:65535", "[::1]:80", "localhost:80"},
+		},
+		{
+			"server.admin_listen", func(c *config.Config, v string) { c.Server.AdminListen = v },
+			[]string{"9090", "127.0.0.1", ":70000"},
+			[]string{"", "127.0.0.1:9090", "[::1]:9090"},
+		},
+		{
+			"server.public_url", func(c *config.Config, v string) { c.Server.PublicURL = v },
+			[]string{"signin.example", "http://signin.example", "https://signin.example/path", "https://*.example", "https://*.signin.example", "https://u@signin.example"},
+			[]string{"", "https://signin.example", "https://signin.example/", "http://localhost:8080", "https://signin.example:8443"},
+		},
+		{
+			"server.trusted_proxies", func(c *config.Config, v string) { c.Server.TrustedProxies = []string{v} },
+			[]string{"", "proxy.example", "10.0.0.0/33", "10.0.0.1:80", "10.0"},
+			[]string{"10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"},
+		},
+		{
+			"server.shutdown_timeout", func(c *config.Config, v string) { c.Server.ShutdownTimeout = duration(v) },
+			[]string{"0", "-1s"},
+			[]string{"1ms", "1h"},
+		},
+		{
+			"tiktok.client_key", func(c *config.Config, v string) { c.TikTok.ClientKey = v },
+			[]string{""},
+			[]string{"awkey"},
+		},
+		{
+			"tiktok.client_secret", func(c *config.Config, v string) { c.TikTok.ClientSecret = signin.Secret(v) },
+			[]string{""},
+			[]string{"secret"},
+		},
+		{
+			"tiktok.scopes", func(c *config.Config, v string) { c.TikTok.Scopes = strings.Fields(v) },
+			[]string{""},
+			[]string{"user.info.basic", "user.info.basic video.list"},
+		},
+		{
+			"tiktok.pkce", func(c *config.Config, v string) { c.TikTok.PKCE = v },
+			[]string{"", "on", "Hex", "S256"},
+			[]string{"off", "hex", "base64url"},
+		},
+		{
+			"tiktok.authorize_url", func(c *config.Config, v string) { c.TikTok.AuthorizeURL = v },
+			[]string{"", "www.tiktok.com", "ftp://tiktok.example", "/v2/auth", "https://", "https://u:p@tiktok.example", "https://tiktok.example/?a=b", "https://tiktok.example/#a", "javascript:alert(1)", "https://tik tok.example"},
+			[]string{"https://www.tiktok.com/v2/auth/authorize/", "http://127.0.0.1:8081/v2/auth/authorize/"},
+		},
+		{
+			"tiktok.api_url", func(c *config.Config, v string) { c.TikTok.APIURL = v },
+			[]string{"", "open.tiktokapis.com", "https://"},
+			[]string{"https://open.tiktokapis.com", "http://127.0.0.1:8081"},
+		},
+		{
+			"tiktok.timeout", func(c *config.Config, v string) { c.TikTok.Timeout = duration(v) },
+			[]string{"0", "-1s"},
+			[]string{"1s"},
+		},
+		{
+			"supabase.url", func(c *config.Config, v string) { c.Supabase.URL = v },
+			[]string{"", "abc", "abc.supabase.co", "postgres://postgres:pw@db.example:5432", "https://", "https://abc.supabase.co?x=y", "https://abc.supabase.co/rest/v1", "https://abc.supabase.co/auth/v1/", "https://supabase.com/dashboard/project/abc"},
+			[]string{"https://abc.supabase.co", "https://abc.supabase.co/", "http://kong:8000"},
+		},
+		{
+			"supabase.auth_url", func(c *config.Config, v string) { c.Supabase.AuthURL = v },
+			[]string{"gotrue:9999", "gotrue", "https://u@gotrue"},
+			[]string{"", "http://gotrue:9999", "https://abc.supabase.co/auth/v1/"},
+		},
+		{
+			"supabase.publishable_key", func(c *config.Config, v string) { c.Supabase.PublishableKey = v },
+			[]string{"", "sb_secret_x", jwt(`{"role":"service_role"}`)},
+			[]string{"sb_publishable_x", jwt(`{"role":"anon"}`), "key-of-another-gateway", "a.b.c", "a.!.c", jwt(`[]`)},
+		},
+		{
+			"supabase.secret_key", func(c *config.Config, v string) { c.Supabase.SecretKey = signin.Secret(v) },
+			[]string{"", "sb_publishable_x", jwt(`{"role":"anon"}`)},
+			[]string{"sb_secret_x", jwt(`{"role":"service_role"}`), jwt(`{"role":"supabase_admin"}`), "key-of-another-gateway", "a.b.c"},
+		},
+		{
+			"supabase.email_domain", func(c *config.Config, v string) { c.Supabase.EmailDomain = v },
+			[]string{"", "localhost", "TikTok.OAuth", "@tiktok.oauth", "tiktok..oauth", ".oauth", "tiktok.oauth.", "-a.example", "a-.example", "a b.example", "a_b.example", strings.Repeat("a.", 64) + "a"},
+			[]string{"tiktok.oauth", "a.b.c-d.example", "x1.invalid"},
+		},
+		{
+			"supabase.adopt", func(c *config.Config, v string) { c.Supabase.Adopt = v },
+			[]string{"", "always", "Reset"},
+			[]string{"reset", "evict", "never"},
+		},
+		{
+			"supabase.forward_client_ip", func(c *config.Config, v string) { c.Supabase.ForwardClientIP = v },
+			[]string{"", "X Forwarded", "X-Forwarded-For:", "Authorization", "apikey", "content-type", "Host", "user-agent", "X-Supabase-Api-Version", "a\r\nb"},
+			[]string{"off", "sb-forwarded-for", "X-Forwarded-For", "cf-connecting-ip"},
+		},
+		{
+			"supabase.timeout", func(c *config.Config, v string) { c.Supabase.Timeout = duration(v) },
+			[]string{"0", "-1s"},
+			[]string{"1s"},
+		},
+		{
+			"app.origins", func(c *config.Config, v string) { c.App.Origins = strings.Fields(v) },
+			[]string{"", "app.example", "https://app.example/", "http://app.example", "https://App.example", "https://app.example:443", "https://*.example", "null"},
+			[]string{"https://app.example", "https://app.example:8443", "http://localhost:3000", "http://127.0.0.1:3000", "https://a.example https://b.example"},
+		},
+		{
+			"app.redirect_uris", func(c *config.Config, v string) { c.App.RedirectURIs = strings.Fields(v) },
+			[]string{"/auth", "http://app.example/auth", "https://app.example/auth?a=b", "https://app.example/auth#a", "myapp://oauth/auth", "https://app.example/" + strings.Repeat("a", 512)},
+			[]string{"", "https://app.example/auth", "https://app.example/native-callback.html", "http://localhost:3000/auth"},
+		},
+		{
+			"app.deeplink_schemes", func(c *config.Config, v string) { c.App.DeeplinkSchemes = strings.Fields(v) },
+			[]string{"myapp://", "javascript", "https", "MyApp", "1app", "intent"},
+			[]string{"", "myapp", "myapp com.example.app"},
+		},
+		{
+			"app.auth_path", func(c *config.Config, v string) { c.App.AuthPath = v },
+			[]string{"", "auth", "//evil.example", `/\evil.example`, "/auth?a=b", "/auth#a", "/a b", `/a"b`, "/a'b", "/<b>", "https://app.example/auth"},
+			[]string{"/", "/auth", "/auth.html", "/a/b-c_d"},
+		},
+		{
+			"app.default_redirect", func(c *config.Config, v string) { c.App.DefaultRedirect = v },
+			[]string{"", "home", "//evil.example", `/\evil.example`, "https://evil.example", "javascript:alert(1)", "/a\nb"},
+			[]string{"/", "/home"},
+		},
+		{
+			"security.mode", func(c *config.Config, v string) {
+				c.Security.Mode, c.Server.PublicURL = v, "https://signin.app.example" // which strict needs
+			},
+			[]string{"", "Strict", "lax"},
+			[]string{"documented", "strict"},
+		},
+		{
+			"seal.keys", func(c *config.Config, v string) {
+				for _, key := range strings.Fields(v) {
+					c.Seal.Keys = append(c.Seal.Keys, signin.Secret(key))
+				}
+			},
+			[]string{"key", strings.Repeat("a", 31), strings.Repeat("a", 32) + " short"},
+			[]string{"", strings.Repeat("a", 32), strings.Repeat("a", 32) + " " + strings.Repeat("b", 44)},
+		},
+		{
+			"store.redis_url", func(c *config.Config, v string) { c.Store.RedisURL = signin.Secret(v) },
+			[]string{"localhost:6379", "http://localhost", "redis:///0", "unix:///run/redis.sock"},
+			[]string{"", "redis://localhost", "rediss://:password@redis.example:6380/1"},
+		},
+		{
+			"rate_limit.start", func(c *config.Config, v string) { c.RateLimit.Start = number(v) },
+			[]string{"0", "-1"},
+			[]string{"1", "600"},
+		},
+		{
+			"rate_limit.exchange", func(c *config.Config, v string) { c.RateLimit.Exchange = number(v) },
+			[]string{"0", "-1"},
+			[]string{"1", "600"},
+		},
+		{
+			"rate_limit.redeem", func(c *config.Config, v string) { c.RateLimit.Redeem = number(v) },
+			[]string{"0", "-1"},
+			[]string{"1", "600"},
+		},
+		{
+			"log.level", func(c *config.Config, v string) { c.Log.Level = v },
+			[]string{"", "trace", "INFO"},
+			[]string{"debug", "info", "warn", "error"},
+		},
+		{
+			"log.format", func(c *config.Config, v string) { c.Log.Format = v },
+			[]string{"", "JSON", "logfmt"},
+			[]string{"json", "text"},
+		},
+	}
+	setenv(t, complete)
+	tested := map[string]string{"rate_limit.enabled": "", "tiktok.return_tokens": ""} // either value is good
+	for _, tt := range tests {
+		tested[tt.key] = ""
+		for _, value := range tt.bad {
+			t.Run(tt.key+" bad "+value, func(t *testing.T) {
+				_, err := config.Load("", func(c *config.Config) { tt.set(c, value) })
+				p := problems(t, err)
+				if diff := cmp.Diff([]string{tt.key}, keysOf(p)); diff != "" {
+					t.Fatalf("keys with problems (-want +got):\n%s%v", diff, err)
+				}
+				if p[0].What == "" || !strings.HasSuffix(p[0].Fix, ".") {
+					t.Errorf("problem = %+v, want what is wrong and a sentence that says what to do", p[0])
+				}
+			})
+		}
+		for _, value := range tt.good {
+			t.Run(tt.key+" good "+value, func(t *testing.T) {
+				if _, err := config.Load("", func(c *config.Config) { tt.set(c, value) }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	if diff := cmp.Diff(allKeys(), sortedLike(allKeys(), tested)); diff != "" {
+		t.Errorf("keys without a test (-Config +test):\n%s", diff)
+	}
+}
+
+func TestCheckReportsEachEntry(t *testing.T) {
+	setenv(t, complete, map[string]string{"TIKBRIDGE_APP_ORIGINS": "https://a.example/, https://b.example, http://c.example"})
+	_, err := config.Load("")
+	want := config.Problems{
+		{"app.origins", "has an entry that cannot be used", `"https://a.example/" has more than scheme, host and port; leave off the path and the trailing slash.`},
+		{"app.origins", "has an entry that cannot be used", `"http://c.example" must begin with https:// (http:// is for localhost and 127.0.0.1 alone).`},
+	}
+	if diff := cmp.Diff(want, problems(t, err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestCheckForwardingNeedsNewSecretKey(t *testing.T) {
+	for _, key := range []string{jwt(`{"role":"service_role"}`), "key-of-another-gateway"} {
+		setenv(t, complete, map[string]string{"TIKBRIDGE_SUPABASE_FORWARD_CLIENT_IP": "sb-forwarded-for", "SUPABASE_SECRET_KEY": key})
+		_, err := config.Load("")
+		want := config.Problems{{
+			"supabase.forward_client_ip", "is sb-forwarded-for, which Supabase believes only with a new secret key",
+			"Set SUPABASE_SECRET_KEY to an sb_secret_... key.",
+		}}
+		if diff := cmp.Diff(want, problems(t, err)); diff != "" {
+			t.Errorf("problems (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestCheckSwappedKeys(t *testing.T) {
+	tests := []struct{ name, publishable, secret string }{
+		{"new keys", "sb_secret_a", "sb_publishable_b"},
+		{"legacy keys", jwt(`{"iss":"supabase","role":"service_role"}`), jwt(`{"iss":"supabase","role":"anon"}`)},
+		{"new and legacy", "sb_secret_a", jwt(`{"role":"anon"}`)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, complete, map[string]string{"SUPABASE_PUBLISHABLE_KEY": tt.publishable, "SUPABASE_SECRET_KEY": tt.secret})
+			_, err := config.Load("")
+			want := config.Problems{
+				{"supabase.publishable_key", "holds a secret key", "Put the publishable key (sb_publishable_... or anon) here and rotate the secret one: it may have been shown to browsers."},
+				{"supabase.secret_key", "holds a publishable key, which may not manage users", "Put a secret key (sb_secret_... or service_role) here."},
+			}
+			if diff := cmp.Diff(want, problems(t, err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Whatever is wrong, and wherever a secret ended up, no value of a secret key is in the error.
+func TestProblemsKeepSecrets(t *testing.T) {
+	const canary = "canary0123456789"
+	role := jwt(`{"role":"service_role","ref":"` + canary + `"}`)
+	anon := jwt(`{"role":"anon","ref":"` + canary + `"}`)
+	tests := []struct {
+		name string
+		env  map[string]string
+		file string
+	}{
+		{name: "good secrets, other things missing", env: map[string]string{
+			"TIKTOK_CLIENT_SECRET": canary, "SUPABASE_SECRET_KEY": "sb_secret_" + canary,
+		}},
+		{name: "own variables", env: map[string]string{
+			"TIKBRIDGE_TIKTOK_CLIENT_SECRET": canary, "TIKBRIDGE_SUPABASE_SECRET_KEY": canary,
+			"TIKBRIDGE_SEAL_KEYS": canary + ", " + canary, "TIKBRIDGE_STORE_REDIS_URL": "redis://:" + canary + "@localhost",
+		}},
+		{name: "swapped", env: map[string]string{"SUPABASE_PUBLISHABLE_KEY": "sb_secret_" + canary, "SUPABASE_SECRET_KEY": "sb_publishable_" + canary}},
+		{name: "swapped JWTs", env: map[string]string{"SUPABASE_ANON_KEY": role, "SUPABASE_SERVICE_ROLE_KEY": anon}},
+		{name: "database address as project address", env: map[string]string{
+			"SUPABASE_URL": "postgres://postgres:" + canary + "@db.example", "TIKBRIDGE_SUPABASE_AUTH_URL": "https://u:" + canary + "@gotrue",
+			"TIKBRIDGE_TIKTOK_API_URL": "https://u:" + canary + "@tiktok",
+		}},
+		{name: "control characters", env: map[string]string{"TIKTOK_CLIENT_SECRET": "a\n" + canary, "TIKBRIDGE_STORE_REDIS_URL": "://\x7f" + canary}},
+		{name: "misspelt variable", env: map[string]string{"TIKBRIDGE_TIKTOK_CLIENTSECRET": canary}},
+		{name: "forwarding with a JWT", env: map[string]string{"TIKBRIDGE_SUPABASE_FORWARD_CLIENT_IP": "sb-forwarded-for", "SUPABASE_SECRET_KEY": role}},
+		{name: "misspelt key", file: "tiktok: {clientsecret: CANARY}\nsupabase: {secret: CANARY}"},
+		{name: "lists", file: "tiktok: {client_secret: [CANARY]}\nsupabase: {secret_key: [CANARY]}\nstore: {redis_url: [CANARY]}\nseal: {keys: [[CANARY]]}"},
+		{name: "maps", file: "tiktok: {client_secret: {CANARY: 1}}\nsupabase: {secret_key: {CANARY: {CANARY: CANARY}}}\nstore: {redis_url: {a: CANARY}}\nseal: {keys: {CANARY: 1}}"},
+		{name: "maps without values", file: "tiktok:\n  client_secret:\n    CANARY:\n"},
+		{name: "sections as text", file: "tiktok: client_secret:CANARY\nsupabase: [CANARY]\nseal: CANARY\nstore: 'redis_url: CANARY'"},
+		{name: "no space after the colon", file: "tiktok:\n  client_secret:CANARY\n"},
+		{name: "open quote", file: "tiktok:\n  client_secret: \"CANARY\n"},
+		{name: "anchor", file: "tiktok:\n  client_secret: *CANARY\n"},
+		{name: "bad escape", file: "tiktok:\n  client_secret: \"\\CANARY\"\n"},
+		{name: "tag", file: "tiktok:\n  client_secret: !!int CANARY\n"},
+		{name: "tabs", file: "tiktok:\n\tclient_secret: CANARY\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, tt.env)
+			file := ""
+			if tt.file != "" {
+				file = writeFile(t, "c.yaml", strings.ReplaceAll(tt.file, "CANARY", canary))
+			}
+			_, err := config.Load(file)
+			if err == nil {
+				t.Fatal("no problem")
+			}
+			for _, text := range []string{err.Error(), fmt.Sprintf("%v", err), fmt.Sprintf("%+v", problems(t, err)), fmt.Sprintf("%#v", err)} {
+				for _, secret := range []string{canary, canary[:7], role, anon} {
+					if strings.Contains(text, secret) {
+						t.Errorf("the error shows a secret: %s", text)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Strict leaves only the flow that needs to know where the bridge is.
+func TestCheckStrictNeedsPublicURL(t *testing.T) {
+	setenv(t, complete)
+	_, err := config.Load("", func(c *config.Config) { c.Security.Mode = config.ModeStrict })
+	if diff := cmp.Diff([]string{"server.public_url"}, keysOf(problems(t, err))); diff != "" {
+		t.Errorf("keys with problems (-want +got):\n%s", diff)
+	}
+}

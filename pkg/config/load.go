@@ -1,0 +1,338 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/viper"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+)
+
+// aliases are the names under which platforms and guides already have a value, besides
+// TIKBRIDGE_<SECTION>_<KEY>. The first that is set wins.
+var aliases = map[string][]string{
+	"tiktok.client_key":        {"TIKTOK_CLIENT_KEY"},
+	"tiktok.client_secret":     {"TIKTOK_CLIENT_SECRET"},
+	"supabase.url":             {"SUPABASE_URL"},
+	"supabase.publishable_key": {"SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"},
+	"supabase.secret_key":      {"SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"},
+}
+
+const envPrefix = "TIKBRIDGE_"
+
+// envName returns the variable that sets key.
+func envName(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// Load reads the configuration: defaults, then the file (none if the name is empty), then the
+// environment, then the adjustments of the caller. The error is of type Problems.
+func Load(file string, adjust ...func(*Config)) (Config, error) {
+	v := viper.New()
+	keys := setDefaults(v)
+	var problems Problems
+	if file != "" {
+		content, err := readFile(file)
+		if err != nil {
+			return Config{}, Problems{fileProblem(file, err)}
+		}
+		problems = append(problems, setFile(v, content, keys)...)
+	}
+	for _, key := range keys {
+		_ = v.BindEnv(append([]string{key, envName(key)}, aliases[key]...)...) // fails only without a key
+	}
+	problems = append(problems, unknownEnv(keys)...)
+
+	var c Config
+	if err := v.UnmarshalExact(&c, decodeHooks); err != nil {
+		problems = problems.join(decodeProblems(err))
+	}
+	if port := os.Getenv("PORT"); port != "" && os.Getenv(envName("server.listen")) == "" {
+		host, _, _ := net.SplitHostPort(c.Server.Listen)
+		c.Server.Listen = net.JoinHostPort(host, strings.TrimSpace(port))
+	}
+	for _, f := range adjust {
+		f(&c)
+	}
+	c.complete()
+	if problems = problems.join(c.check()); len(problems) > 0 {
+		return Config{}, problems
+	}
+	return c, nil
+}
+
+// join adds those of more whose key, or its section, p says nothing about: a value that was not read
+// is wrong in other ways too.
+func (p Problems) join(more Problems) Problems {
+	known := slices.Clone(p)
+	for _, problem := range more {
+		section, _, _ := strings.Cut(problem.Key, ".")
+		if !known.has(problem.Key) && !known.has(section) {
+			p = append(p, problem)
+		}
+	}
+	return p
+}
+
+func (p Problems) has(key string) bool {
+	return slices.ContainsFunc(p, func(problem Problem) bool { return problem.Key == key })
+}
+
+// setFile lets the values of the file take the place of the defaults, and returns what is in the
+// file and in no place of Config.
+func setFile(v, file *viper.Viper, keys []string) Problems {
+	for _, key := range keys {
+		if value := file.Get(key); value != nil {
+			v.SetDefault(key, value)
+		}
+	}
+	return unknownKeys(file, keys)
+}
+
+// decodeHooks make decoding strict, because a guess would pass unnoticed (a password of digits that
+// lost its zeros, a timeout of 15 nanoseconds), and read what the environment can only say in text.
+func decodeHooks(d *mapstructure.DecoderConfig) {
+	d.WeaklyTypedInput = false
+	d.DecodeHook = func(from, to reflect.Type, data any) (any, error) {
+		if to == reflect.TypeFor[time.Duration]() && from.Kind() != reflect.String && from != to {
+			return nil, errors.New("is no duration")
+		}
+		if number, ok := data.(float64); ok && number != math.Trunc(number) {
+			return nil, errors.New("is no whole number")
+		}
+		text, ok := data.(string)
+		if !ok {
+			return data, nil
+		}
+		return decodeText(strings.TrimSpace(text), to)
+	}
+}
+
+// decodeText reads a value that is written as text.
+func decodeText(text string, to reflect.Type) (any, error) {
+	switch {
+	case to == reflect.TypeFor[time.Duration]():
+		return time.ParseDuration(text)
+	case to.Kind() == reflect.Bool:
+		return strconv.ParseBool(text)
+	case to.Kind() == reflect.Int:
+		return strconv.Atoi(text)
+	case to.Kind() == reflect.Slice:
+		return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }), nil
+	}
+	return text, nil
+}
+
+// setDefaults tells viper every key with its default and returns the keys.
+func setDefaults(v *viper.Viper) []string {
+	var keys []string
+	Walk(Default(), func(key string, value any) {
+		v.SetDefault(key, value)
+		keys = append(keys, key)
+	})
+	return keys
+}
+
+// Walk calls f with every key and its value, in the order of the struct.
+func Walk(c Config, f func(key string, value any)) {
+	sections := reflect.ValueOf(c)
+	for i := range sections.NumField() {
+		section := sections.Field(i)
+		name := sections.Type().Field(i).Tag.Get("mapstructure")
+		for j := range section.NumField() {
+			key := name + "." + section.Type().Field(j).Tag.Get("mapstructure")
+			f(key, section.Field(j).Interface())
+		}
+	}
+}
+
+// unknownKeys finds what the file has and Config has not.
+func unknownKeys(file *viper.Viper, keys []string) Problems {
+	var problems Problems
+	for _, key := range file.AllKeys() {
+		inside := func(outer, inner string) bool { return strings.HasPrefix(inner, outer+".") }
+		within := slices.IndexFunc(keys, func(known string) bool { return inside(known, key) })
+		isSection := slices.ContainsFunc(keys, func(known string) bool { return inside(key, known) })
+		switch {
+		case slices.Contains(keys, key), isSection && file.Get(key) == nil:
+		case isSection:
+			problems = append(problems, Problem{key, "is a section and has no value itself", "Write its keys below it, each indented by two spaces."})
+		case within >= 0: // what is inside a value may be the value, such as {secret}
+			if !problems.has(keys[within]) {
+				problems = append(problems, wrongType(keys[within]))
+			}
+		default:
+			problems = append(problems, Problem{key, "is not a key of the configuration", suggestion(key, keys, asWritten)})
+		}
+	}
+	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
+	return problems
+}
+
+// foreignEnv are variables that have the prefix and are somebody else's: those of the contract tests
+// of pkg/supabase, and those by which Kubernetes tells every pod of a service that is called
+// tikbridge, or tikbridge-something.
+var foreignEnv = regexp.MustCompile(`^TIKBRIDGE_(CONTRACT_.*` +
+	`|([A-Z0-9_]+_)?SERVICE_HOST|([A-Z0-9_]+_)?SERVICE_PORT(_[A-Z0-9_]+)?` +
+	`|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?` +
+	`|([A-Z0-9_]+_)?PORT=(tcp|udp|sctp)://.*)$`)
+
+// unknownEnv finds variables with the prefix of the bridge that set nothing, which are misspelt.
+func unknownEnv(keys []string) Problems {
+	var problems Problems
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		known := slices.ContainsFunc(keys, func(key string) bool { return envName(key) == name })
+		if known || !strings.HasPrefix(name, envPrefix) || foreignEnv.MatchString(name) || foreignEnv.MatchString(entry) {
+			continue
+		}
+		problems = append(problems, Problem{name, "is a variable that sets nothing", suggestion(name, keys, envName)})
+	}
+	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
+	return problems
+}
+
+// suggestion names the key that was probably meant by name, where spelling tells how keys are
+// written there.
+func suggestion(name string, keys []string, spelling func(string) string) string {
+	best, distance := "", 4
+	for _, candidate := range keys {
+		if d := editDistance(name, spelling(candidate)); d < distance {
+			best, distance = candidate, d
+		}
+	}
+	if best == "" {
+		return "Remove it, or see configs/tikbridge.example.yaml for all keys."
+	}
+	return fmt.Sprintf("Did you mean %s (%s)?", best, envName(best))
+}
+
+func asWritten(key string) string { return key }
+
+// editDistance is the Levenshtein distance.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			diagonal, row[j] = row[j], min(row[j]+1, row[j-1]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// readFile reads the file alone: in a viper that also has defaults, an empty section hides those of
+// its keys.
+func readFile(file string) (*viper.Viper, error) {
+	f := viper.New()
+	ending := strings.ToLower(strings.TrimPrefix(filepath.Ext(file), "."))
+	if !slices.Contains([]string{"yaml", "yml", "toml", "json"}, ending) {
+		return nil, viper.UnsupportedConfigError(ending) // viper would take .env, .ini and more
+	}
+	f.SetConfigFile(file)
+	f.SetConfigType(ending)
+	return f, f.ReadInConfig()
+}
+
+// fileProblem tells where a file is broken, not what is there: parsers quote what they stumble over,
+// which may be a secret.
+func fileProblem(file string, err error) Problem {
+	const form = "It must be YAML, TOML or JSON with an ending that says so."
+	var path *fs.PathError
+	var parse viper.ConfigParseError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Problem{"--config", fmt.Sprintf("names %s, which does not exist", file), "Check the path."}
+	case errors.As(err, &path):
+		return Problem{"--config", fmt.Sprintf("names %s, which cannot be read: %v", file, path.Err), "Check the path and who may read it."}
+	case errors.As(err, &parse):
+		return Problem{"--config", fmt.Sprintf("names %s, which cannot be read%s", file, place(parse.Unwrap())), form}
+	}
+	return Problem{"--config", fmt.Sprintf("names %s, which has no known ending", file), form}
+}
+
+var linePattern = regexp.MustCompile(`^yaml: line ([0-9]+):`)
+
+// place tells where a parser stumbled, "" if it does not say.
+func place(err error) string {
+	var toml interface{ Position() (row, column int) }
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &toml):
+		row, _ := toml.Position()
+		return fmt.Sprintf(" at line %d", row)
+	case errors.As(err, &syntax):
+		return fmt.Sprintf(" at character %d", syntax.Offset)
+	}
+	if m := linePattern.FindStringSubmatch(err.Error()); m != nil {
+		return " at or near line " + m[1]
+	}
+	return ""
+}
+
+// decodeProblems reports values of the wrong type, one problem each. It leaves the values out:
+// one of them may be a secret.
+func decodeProblems(err error) Problems {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var problems Problems
+		for _, e := range joined.Unwrap() {
+			problems = problems.join(decodeProblems(e))
+		}
+		return problems
+	}
+	// Not errors.As: it would find the first in what follows and pass over the others.
+	if decode, ok := err.(*mapstructure.DecodeError); ok { //nolint:errorlint // see above
+		key, _, _ := strings.Cut(decode.Name(), "[") // entries of lists are server.origins[0]
+		return Problems{wrongType(key)}
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return decodeProblems(inner)
+	}
+	return Problems{{"configuration", "cannot be read", "See configs/tikbridge.example.yaml."}}
+}
+
+// wrongType reports a value whose type is not the key's.
+func wrongType(key string) Problem {
+	fix := "See configs/tikbridge.example.yaml for its form."
+	Walk(Default(), func(k string, value any) {
+		if k != key {
+			return
+		}
+		switch value.(type) {
+		case bool:
+			fix = "It must be true or false."
+		case int:
+			fix = "It must be a whole number, without quotes or units."
+		case time.Duration:
+			fix = "It must be a number with a unit, like 10s."
+		case []string, []signin.Secret:
+			fix = "It must be a list of texts: [a, b] in a file, a,b in a variable."
+		default:
+			fix = "It must be text; put it in quotes."
+		}
+	})
+	return Problem{key, "has a value of the wrong type", fix}
+}

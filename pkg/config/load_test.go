@@ -1,0 +1,619 @@
+package config_test
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tikbridge/tikbridge/pkg/config"
+	"github.com/tikbridge/tikbridge/pkg/signin"
+)
+
+// complete is an environment with which everything loads.
+var complete = map[string]string{
+	"TIKTOK_CLIENT_KEY":        "awkey",
+	"TIKTOK_CLIENT_SECRET":     "client-secret",
+	"SUPABASE_URL":             "https://abc.supabase.co",
+	"SUPABASE_PUBLISHABLE_KEY": "sb_publishable_x",
+	"SUPABASE_SECRET_KEY":      "sb_secret_x",
+	"TIKBRIDGE_APP_ORIGINS":    "https://app.example",
+}
+
+// setenv makes the environment what a test says, whatever it was before; later sets win.
+func setenv(t *testing.T, sets ...map[string]string) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if name == "PORT" || strings.HasPrefix(name, "TIKBRIDGE_") || strings.HasPrefix(name, "TIKTOK_") || strings.HasPrefix(name, "SUPABASE_") {
+			t.Setenv(name, "") // puts the old value back at the end
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	env := map[string]string{}
+	for _, set := range sets {
+		maps.Copy(env, set)
+	}
+	for name, value := range env {
+		t.Setenv(name, value)
+	}
+}
+
+// writeFile returns the path of a new file.
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// problems returns what err lists; an error of another type ends the test.
+func problems(t *testing.T, err error) config.Problems {
+	t.Helper()
+	var p config.Problems
+	if err != nil && !errors.As(err, &p) {
+		t.Fatalf("error %v is a %T, want Problems", err, err)
+	}
+	return p
+}
+
+func keysOf(p config.Problems) []string {
+	var keys []string
+	for _, problem := range p {
+		keys = append(keys, problem.Key)
+	}
+	return keys
+}
+
+func TestLoadNamesEverythingMissing(t *testing.T) {
+	setenv(t, nil)
+	c, err := config.Load("")
+	const want = `the configuration has problems:
+  tiktok.client_key is missing. Set TIKTOK_CLIENT_KEY to the Client key of your app at developers.tiktok.com.
+  tiktok.client_secret is missing. Set TIKTOK_CLIENT_SECRET to the Client secret of your app at developers.tiktok.com.
+  supabase.url is missing. Set SUPABASE_URL to your project's address, like https://abcdefghijkl.supabase.co.
+  supabase.publishable_key is missing. Set SUPABASE_PUBLISHABLE_KEY to the publishable key (sb_publishable_...) or the legacy anon key, from Project Settings > API Keys.
+  supabase.secret_key is missing. Set SUPABASE_SECRET_KEY to a secret key (sb_secret_...) or the legacy service_role key, from Project Settings > API Keys.
+  app.origins is missing. Set TIKBRIDGE_APP_ORIGINS to the address of your app, like https://app.example (several: separated by commas).`
+	if diff := cmp.Diff(want, problems(t, err).Error()); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(config.Config{}, c); diff != "" {
+		t.Errorf("a Config came with the error:\n%s", diff)
+	}
+}
+
+func TestLoadPrecedence(t *testing.T) {
+	const file = "server: {listen: ':1000', shutdown_timeout: 1s}\nlog: {level: warn}\n"
+	setenv(t, complete, map[string]string{"TIKBRIDGE_SERVER_LISTEN": ":2000"})
+	c, err := config.Load(writeFile(t, "c.yaml", file), func(c *config.Config) { c.Log.Level = "error" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Server.AdminListen != "127.0.0.1:9090" {
+		t.Errorf("default: admin_listen = %q", c.Server.AdminListen)
+	}
+	if c.Server.ShutdownTimeout != time.Second {
+		t.Errorf("file over default: shutdown_timeout = %v", c.Server.ShutdownTimeout)
+	}
+	if c.Server.Listen != ":2000" {
+		t.Errorf("environment over file: listen = %q", c.Server.Listen)
+	}
+	if c.Log.Level != "error" {
+		t.Errorf("caller over all: level = %q", c.Log.Level)
+	}
+}
+
+// Every key can be set by its variable: nobody needs a file.
+func TestLoadEveryKeyFromEnvironment(t *testing.T) {
+	const key1, key2 = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+	values := map[string]string{ // what differs from the default
+		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.example",
+		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_timeout": "1s",
+		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.scopes": "user.info.basic,video.list",
+		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.authorize_url": "http://sim/a",
+		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",
+		"supabase.url": "http://kong", "supabase.auth_url": "http://gotrue", "supabase.publishable_key": "p",
+		"supabase.secret_key": "q", "supabase.email_domain": "mail.example", "supabase.adopt": "never",
+		"supabase.forward_client_ip": "X-Real-Ip", "supabase.timeout": "3s",
+		"app.origins": "https://o.example", "app.redirect_uris": "https://o.example/r",
+		"app.deeplink_schemes": "mine", "app.auth_path": "/in", "app.default_redirect": "/home",
+		"security.mode": "strict", "seal.keys": key1 + " " + key2, "store.redis_url": "redis://r",
+		"rate_limit.enabled": "false", "rate_limit.start": "1", "rate_limit.exchange": "2", "rate_limit.redeem": "3",
+		"log.level": "debug", "log.format": "text",
+	}
+	env := map[string]string{}
+	for key, value := range values {
+		env[variable(key)] = value
+	}
+	setenv(t, env)
+	var got config.Config
+	_, err := config.Load("", func(c *config.Config) { got = *c })
+	want := config.Config{
+		Server: config.Server{
+			Listen: ":1", AdminListen: ":2", PublicURL: "https://signin.example",
+			TrustedProxies: []string{"10.0.0.0/8"}, ShutdownTimeout: time.Second,
+		},
+		TikTok: config.TikTok{
+			ClientKey: "k", ClientSecret: "s", Scopes: []string{"user.info.basic", "video.list"}, PKCE: "hex",
+			ReturnTokens: true, AuthorizeURL: "http://sim/a", APIURL: "http://sim", Timeout: 2 * time.Second,
+		},
+		Supabase: config.Supabase{
+			URL: "http://kong", AuthURL: "http://gotrue", PublishableKey: "p", SecretKey: "q",
+			EmailDomain: "mail.example", Adopt: "never", ForwardClientIP: "X-Real-Ip", Timeout: 3 * time.Second,
+		},
+		App: config.App{
+			Origins: []string{"https://o.example"}, RedirectURIs: []string{"https://o.example/r"},
+			DeeplinkSchemes: []string{"mine"}, AuthPath: "/in", DefaultRedirect: "/home",
+		},
+		Security:  config.Security{Mode: config.ModeStrict},
+		Seal:      config.Seal{Keys: []signin.Secret{key1, key2}},
+		Store:     config.Store{RedisURL: "redis://r"},
+		RateLimit: config.RateLimit{Enabled: false, Start: 1, Exchange: 2, Redeem: 3},
+		Log:       config.Log{Level: "debug", Format: "text"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Config (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(allKeys(), sortedLike(allKeys(), values)); diff != "" {
+		t.Errorf("this test lacks keys (-Config +test):\n%s", diff)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// sortedLike returns the keys of m in the order of order.
+func sortedLike(order []string, m map[string]string) []string {
+	var keys []string
+	for _, key := range order {
+		if _, ok := m[key]; ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func keySet(p config.Problems) map[string]string {
+	m := map[string]string{}
+	for _, problem := range p {
+		m[problem.Key] = problem.What
+	}
+	return m
+}
+
+func TestLoadAliases(t *testing.T) {
+	tests := []struct {
+		name string
+		env  map[string]string
+		read func(config.Config) string
+		want string
+	}{
+		{"client key", map[string]string{"TIKTOK_CLIENT_KEY": "a"}, clientKey, "a"},
+		{"client key, own name wins", map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": "b"}, clientKey, "b"},
+		{"client key, empty own name does not", map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": ""}, clientKey, "a"},
+		{"client secret", map[string]string{"TIKTOK_CLIENT_SECRET": "a"}, clientSecret, "a"},
+		{"client secret, own name wins", map[string]string{"TIKTOK_CLIENT_SECRET": "a", "TIKBRIDGE_TIKTOK_CLIENT_SECRET": "b"}, clientSecret, "b"},
+		{"url", map[string]string{"SUPABASE_URL": "https://a.example"}, supabaseURL, "https://a.example"},
+		{"url, own name wins", map[string]string{"SUPABASE_URL": "https://a.example", "TIKBRIDGE_SUPABASE_URL": "https://b.example"}, supabaseURL, "https://b.example"},
+		{"legacy anon key", map[string]string{"SUPABASE_PUBLISHABLE_KEY": "", "SUPABASE_ANON_KEY": "anon"}, publishableKey, "anon"},
+		{"publishable key wins over anon", map[string]string{"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon"}, publishableKey, "new"},
+		{"publishable key, own name wins", map[string]string{"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon", "TIKBRIDGE_SUPABASE_PUBLISHABLE_KEY": "own"}, publishableKey, "own"},
+		{"legacy service_role key", map[string]string{"SUPABASE_SECRET_KEY": "", "SUPABASE_SERVICE_ROLE_KEY": "role"}, secretKey, "role"},
+		{"secret key wins over service_role", map[string]string{"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role"}, secretKey, "new"},
+		{"secret key, own name wins", map[string]string{"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role", "TIKBRIDGE_SUPABASE_SECRET_KEY": "own"}, secretKey, "own"},
+		{"end of line pasted along", map[string]string{"SUPABASE_SECRET_KEY": " sb_secret_a\r\n"}, secretKey, "sb_secret_a"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, complete, tt.env)
+			c, err := config.Load("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := tt.read(c); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func clientKey(c config.Config) string      { return c.TikTok.ClientKey }
+func clientSecret(c config.Config) string   { return c.TikTok.ClientSecret.Reveal() }
+func supabaseURL(c config.Config) string    { return c.Supabase.URL }
+func publishableKey(c config.Config) string { return c.Supabase.PublishableKey }
+func secretKey(c config.Config) string      { return c.Supabase.SecretKey.Reveal() }
+
+func TestLoadPort(t *testing.T) {
+	tests := []struct {
+		name, port, listen, file, want string
+	}{
+		{name: "none", want: ":8080"},
+		{name: "PORT", port: "3000", want: ":3000"},
+		{name: "TIKBRIDGE_SERVER_LISTEN wins", port: "3000", listen: "127.0.0.1:4000", want: "127.0.0.1:4000"},
+		{name: "PORT wins over the file", port: "3000", file: ":5000", want: ":3000"},
+		{name: "PORT keeps the host of the file", port: "3000", file: "127.0.0.1:5000", want: "127.0.0.1:3000"},
+		{name: "PORT keeps an IPv6 host", port: "3000", file: "[::1]:5000", want: "[::1]:3000"},
+		{name: "file", file: ":5000", want: ":5000"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, complete, map[string]string{"PORT": tt.port, "TIKBRIDGE_SERVER_LISTEN": tt.listen})
+			file := ""
+			if tt.file != "" {
+				file = writeFile(t, "c.yaml", "server: {listen: '"+tt.file+"'}")
+			}
+			c, err := config.Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Server.Listen != tt.want {
+				t.Errorf("listen = %q, want %q", c.Server.Listen, tt.want)
+			}
+		})
+	}
+}
+
+func TestLoadLists(t *testing.T) {
+	for value, want := range map[string][]string{
+		"one":                  {"one"},
+		"one,two":              {"one", "two"},
+		"one, two":             {"one", "two"},
+		"one two":              {"one", "two"},
+		" one ,, two , ":       {"one", "two"},
+		"one\ntwo\r\n\tthree,": {"one", "two", "three"},
+	} {
+		t.Run(value, func(t *testing.T) {
+			setenv(t, complete, map[string]string{"TIKBRIDGE_APP_DEEPLINK_SCHEMES": value})
+			c, err := config.Load("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, c.App.DeeplinkSchemes); diff != "" {
+				t.Errorf("deeplink_schemes (-want +got):\n%s", diff)
+			}
+			fromFile, err := config.Load(writeFile(t, "c.json", `{"app":{"origins":"https://app.example"},"tiktok":{"scopes":["user.info.basic"," b "]}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"user.info.basic", "b"}, fromFile.TikTok.Scopes); diff != "" {
+				t.Errorf("scopes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLoadDurationsAndBools(t *testing.T) {
+	for value, want := range map[string]time.Duration{"500ms": 500 * time.Millisecond, "1m30s": 90 * time.Second, " 2s ": 2 * time.Second} {
+		t.Run(value, func(t *testing.T) {
+			setenv(t, complete, map[string]string{"TIKBRIDGE_TIKTOK_TIMEOUT": value})
+			c, err := config.Load("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.TikTok.Timeout != want {
+				t.Errorf("timeout = %v, want %v", c.TikTok.Timeout, want)
+			}
+		})
+	}
+	for value, want := range map[string]bool{"true": true, "TRUE": true, "1": true, "t": true, "false": false, "0": false} {
+		t.Run(value, func(t *testing.T) {
+			setenv(t, complete, map[string]string{"TIKBRIDGE_RATE_LIMIT_ENABLED": value})
+			c, err := config.Load("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.RateLimit.Enabled != want {
+				t.Errorf("enabled = %v, want %v", c.RateLimit.Enabled, want)
+			}
+		})
+	}
+}
+
+func TestLoadRefusesUnknownNames(t *testing.T) {
+	const noIdea = "Remove it, or see configs/tikbridge.example.yaml for all keys."
+	tests := []struct {
+		name string
+		env  map[string]string
+		file string
+		want config.Problems
+	}{
+		{
+			name: "misspelt key",
+			file: "app: {origin: https://app.example}",
+			want: config.Problems{{"app.origin", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"}},
+		},
+		{
+			name: "key of nothing",
+			file: "bananas: {ripe: true}\ntop: 1",
+			want: config.Problems{
+				{"bananas.ripe", "is not a key of the configuration", noIdea},
+				{"top", "is not a key of the configuration", noIdea},
+			},
+		},
+		{
+			name: "misspelt key without a value",
+			file: "app:\n  orgins:\n",
+			want: config.Problems{{"app.orgins", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"}},
+		},
+		{
+			name: "value where a section belongs",
+			file: "log:\n  level:warn\n",
+			want: config.Problems{{"log", "is a section and has no value itself", "Write its keys below it, each indented by two spaces."}},
+		},
+		{
+			name: "misspelt variable",
+			env:  map[string]string{"TIKBRIDGE_TIKTOK_CLIENTSECRET": "x"},
+			want: config.Problems{{"TIKBRIDGE_TIKTOK_CLIENTSECRET", "is a variable that sets nothing", "Did you mean tiktok.client_secret (TIKBRIDGE_TIKTOK_CLIENT_SECRET)?"}},
+		},
+		{
+			name: "misspelt variable of a section with two words",
+			env:  map[string]string{"TIKBRIDGE_RATELIMIT_ENABLE": "x"},
+			want: config.Problems{{"TIKBRIDGE_RATELIMIT_ENABLE", "is a variable that sets nothing", "Did you mean rate_limit.enabled (TIKBRIDGE_RATE_LIMIT_ENABLED)?"}},
+		},
+		{
+			name: "variables of nothing, in order",
+			env:  map[string]string{"TIKBRIDGE_ZEBRA": "x", "TIKBRIDGE_APPLE_PIE": "x", "TIKBRIDGE_PORT": "8080"},
+			want: config.Problems{
+				{"TIKBRIDGE_APPLE_PIE", "is a variable that sets nothing", noIdea},
+				{"TIKBRIDGE_PORT", "is a variable that sets nothing", noIdea},
+				{"TIKBRIDGE_ZEBRA", "is a variable that sets nothing", noIdea},
+			},
+		},
+		{
+			name: "file, environment and values at once",
+			env:  map[string]string{"TIKBRIDGE_NOTHING": "x", "TIKTOK_CLIENT_KEY": "", "TIKBRIDGE_TIKTOK_TIMEOUT": "soon"},
+			file: "log: {lvel: info}",
+			want: config.Problems{
+				{"log.lvel", "is not a key of the configuration", "Did you mean log.level (TIKBRIDGE_LOG_LEVEL)?"},
+				{"TIKBRIDGE_NOTHING", "is a variable that sets nothing", noIdea},
+				{"tiktok.timeout", "has a value of the wrong type", "It must be a number with a unit, like 10s."},
+				{"tiktok.client_key", "is missing", "Set TIKTOK_CLIENT_KEY to the Client key of your app at developers.tiktok.com."},
+			},
+		},
+		{
+			name: "other programs' variables",
+			env: map[string]string{
+				"TIKTOK_SOMETHING": "x", "SUPABASE_DB_PASSWORD": "x", "TIKBRIDGE_CONTRACT_URL": "x",
+				// Kubernetes, for services named tikbridge and tikbridge-admin.
+				"TIKBRIDGE_SERVICE_HOST": "10.0.0.1", "TIKBRIDGE_SERVICE_PORT": "80", "TIKBRIDGE_SERVICE_PORT_HTTP": "80",
+				"TIKBRIDGE_PORT": "tcp://10.0.0.1:80", "TIKBRIDGE_PORT_80_TCP": "tcp://10.0.0.1:80",
+				"TIKBRIDGE_PORT_80_TCP_PROTO": "tcp", "TIKBRIDGE_PORT_80_TCP_PORT": "80", "TIKBRIDGE_PORT_80_TCP_ADDR": "10.0.0.1",
+				"TIKBRIDGE_ADMIN_SERVICE_HOST": "10.0.0.2", "TIKBRIDGE_ADMIN_PORT": "tcp://10.0.0.2:9090",
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, complete, tt.env)
+			file := ""
+			if tt.file != "" {
+				file = writeFile(t, "c.yaml", tt.file)
+			}
+			_, err := config.Load(file)
+			if diff := cmp.Diff(tt.want, problems(t, err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLoadReportsWrongTypes(t *testing.T) {
+	const text, number = "It must be text; put it in quotes.", "It must be a whole number, without quotes or units."
+	const duration, boolean = "It must be a number with a unit, like 10s.", "It must be true or false."
+	const list = "It must be a list of texts: [a, b] in a file, a,b in a variable."
+	tests := []struct{ key, value, fix string }{
+		{"server.shutdown_timeout", "hunter2", duration},
+		{"server.shutdown_timeout", "15", duration},
+		{"server.shutdown_timeout", "1.5", duration},
+		{"server.shutdown_timeout", "true", duration},
+		{"server.shutdown_timeout", "[hunter2]", duration},
+		{"server.listen", "8080", text},
+		{"server.listen", "[hunter2]", text},
+		{"server.trusted_proxies", "[[hunter2]]", list},
+		{"server.trusted_proxies", "{hunter2: x}", list},
+		{"tiktok.client_secret", "{hunter2: x}", text},
+		{"server.trusted_proxies", "5", list},
+		{"tiktok.client_key", "0123", text},
+		{"tiktok.client_secret", "12345", text},
+		{"tiktok.client_secret", "true", text},
+		{"tiktok.return_tokens", "hunter2", boolean},
+		{"tiktok.return_tokens", "[true]", boolean},
+		{"seal.keys", "[1, 2]", list},
+		{"rate_limit.start", "hunter2", number},
+		{"rate_limit.start", "true", number},
+		{"rate_limit.start", "[30]", number},
+	}
+	for _, tt := range tests {
+		t.Run(tt.key+" "+tt.value, func(t *testing.T) {
+			env := maps.Clone(complete)
+			for _, name := range aliases[tt.key] {
+				delete(env, name) // else it replaces the value of the file
+			}
+			setenv(t, env)
+			section, key, _ := strings.Cut(tt.key, ".")
+			_, err := config.Load(writeFile(t, "c.yaml", section+":\n  "+key+": "+tt.value+"\n"))
+			want := config.Problems{{tt.key, "has a value of the wrong type", tt.fix}}
+			if diff := cmp.Diff(want, problems(t, err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("all at once", func(t *testing.T) {
+		setenv(t, complete, map[string]string{"TIKBRIDGE_SUPABASE_TIMEOUT": "15", "TIKBRIDGE_RATE_LIMIT_ENABLED": "perhaps"})
+		_, err := config.Load(writeFile(t, "c.yaml", "server: {shutdown_timeout: soon}\napp: {auth_path: 5, default_redirect: nowhere}"))
+		got := sortedLike(allKeys(), keySet(problems(t, err)))
+		want := []string{"server.shutdown_timeout", "supabase.timeout", "app.auth_path", "app.default_redirect", "rate_limit.enabled"}
+		if diff := cmp.Diff(want, got); diff != "" || len(problems(t, err)) != len(want) {
+			t.Errorf("keys with problems (-want +got):\n%s%v", diff, err)
+		}
+	})
+}
+
+func TestLoadFileFormats(t *testing.T) {
+	setenv(t, complete)
+	want, err := config.Load("", func(c *config.Config) {
+		c.Server.ShutdownTimeout = time.Minute
+		c.TikTok.Scopes = []string{"user.info.basic", "video.list"}
+		c.TikTok.ReturnTokens = true
+		c.RateLimit.Exchange = 5
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"c.yaml": "server: {shutdown_timeout: 1m}\ntiktok:\n  pkce: off\n  scopes: [user.info.basic, video.list]\n  return_tokens: true\nrate_limit: {exchange: 5}\n",
+		"c.yml":  "Server: {Shutdown_Timeout: 1m}\ntiktok: {scopes: 'user.info.basic, video.list', return_tokens: 'true'}\nrate_limit: {exchange: '5'}\n",
+		"c.YAML": "server: {shutdown_timeout: 1m}\ntiktok: {scopes: [user.info.basic, video.list], return_tokens: true}\nrate_limit: {exchange: 5}\n",
+		"c.toml": "[server]\nshutdown_timeout = '1m'\n[tiktok]\nscopes = ['user.info.basic', 'video.list']\nreturn_tokens = true\n[rate_limit]\nexchange = 5\n",
+		"c.json": `{"server":{"shutdown_timeout":"1m"},"tiktok":{"scopes":["user.info.basic","video.list"],"return_tokens":true},"rate_limit":{"exchange":5}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := config.Load(writeFile(t, name, text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("Config (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A key or a section without a value counts as left out. Viper once let such a section hide its
+// variables, now and then, by the order of a map.
+func TestLoadKeysWithoutValue(t *testing.T) {
+	want := config.Default()
+	want.Server.ShutdownTimeout = time.Minute
+	setenv(t, map[string]string{"TIKBRIDGE_SERVER_SHUTDOWN_TIMEOUT": "1m"})
+	for name, text := range map[string]string{
+		"empty file":       "",
+		"only a comment":   "# nothing yet\n",
+		"empty sections":   "server:\n  # listen: ':9'\ntiktok:\nlog: {}\n",
+		"empty values":     "server: {listen: , trusted_proxies: ~}\ntiktok: {client_secret: null, scopes: }\n",
+		"empty everything": "server:\n  shutdown_timeout:\nlog:\n  level:\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := writeFile(t, "c.yaml", text)
+			for range 20 {
+				var got config.Config
+				_, err := config.Load(path, func(c *config.Config) { got = *c })
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Fatalf("Config (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(requiredKeys, keysOf(problems(t, err))); diff != "" {
+					t.Fatalf("keys with problems (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+func TestLoadUnreadableFile(t *testing.T) {
+	setenv(t, complete)
+	path := func(name, text string) func(*testing.T) string {
+		return func(t *testing.T) string { t.Helper(); return writeFile(t, name, text) }
+	}
+	tests := []struct {
+		name string
+		file func(*testing.T) string
+		what string // a regular expression
+	}{
+		{"missing", func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "none.yaml") }, `^names \S+none\.yaml, which does not exist$`},
+		{"directory", func(t *testing.T) string {
+			t.Helper()
+			dir := filepath.Join(t.TempDir(), "dir.yaml")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, `^names \S+dir\.yaml, which cannot be read: `},
+		{"no ending", path("config", "log: {level: info}"), `^names \S+config, which has no known ending$`},
+		{"environment file", path(".env", "CANARY"), `^names \S+\.env, which has no known ending$`},
+		{"YAML", path("c.yaml", "log:\n  level: info\n bad\n"), `^names \S+c\.yaml, which cannot be read at or near line \d$`},
+		{"YAML, unknown anchor", path("c.yaml", "tiktok:\n  client_secret: *CANARY\n"), `^names \S+c\.yaml, which cannot be read$`},
+		{"YAML, text alone", path("c.yaml", "CANARY"), `^names \S+c\.yaml, which cannot be read$`},
+		{"YAML, key twice", path("c.yaml", "log:\n  level: info\n  level: CANARY\n"), `^names \S+c\.yaml, which cannot be read$`},
+		{"TOML", path("c.toml", "[tiktok]\nclient_secret = CANARY\n"), `^names \S+c\.toml, which cannot be read at line 2$`},
+		{"JSON", path("c.json", `{"tiktok": {"client_secret": CANARY}}`), `^names \S+c\.json, which cannot be read at character \d+$`},
+		{"JSON, text alone", path("c.json", `"CANARY"`), `^names \S+c\.json, which cannot be read$`},
+		{"YAML in JSON", path("c.json", "log:\n  level: info\n"), `^names \S+c\.json, which cannot be read at character \d+$`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := config.Load(tt.file(t))
+			p := problems(t, err)
+			if len(p) != 1 || p[0].Key != "--config" || p[0].Fix == "" || !regexp.MustCompile(tt.what).MatchString(p[0].What) {
+				t.Errorf("problems = %+v, want one of --config whose text matches %s", p, tt.what)
+			}
+			if strings.Contains(p.Error(), "CANARY") {
+				t.Errorf("the error shows the content of the file: %v", err)
+			}
+		})
+	}
+}
+
+// Entries that end in /* narrow where people may return to; they take no default away from TikTok.
+func TestLoadRedirectFolders(t *testing.T) {
+	setenv(t, complete)
+	t.Setenv("TIKBRIDGE_APP_ORIGINS", "https://app.example")
+	t.Setenv("TIKBRIDGE_APP_REDIRECT_URIS", "https://app.example/in/*")
+	c, err := config.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.StartPage(), "https://app.example/"; got != want {
+		t.Errorf("start page = %q, want %q", got, want)
+	}
+	want := []string{
+		"https://app.example/in/*", "https://app.example/native-callback", "https://app.example/native-callback.html",
+		"https://app.example/auth", "https://app.example/auth.html",
+	}
+	if diff := cmp.Diff(want, c.App.RedirectURIs); diff != "" {
+		t.Errorf("redirect_uris (-want +got):\n%s", diff)
+	}
+}
+
+// With a public URL the default page is one the flow leads to, so it must be allowed.
+func TestLoadStartPageNotAllowed(t *testing.T) {
+	setenv(t, complete)
+	t.Setenv("TIKBRIDGE_APP_ORIGINS", "https://app.example")
+	t.Setenv("TIKBRIDGE_APP_REDIRECT_URIS", "https://app.example/in/*")
+	t.Setenv("TIKBRIDGE_SERVER_PUBLIC_URL", "https://signin.app.example")
+	_, err := config.Load("")
+	if diff := cmp.Diff([]string{"app.default_redirect"}, keysOf(problems(t, err))); diff != "" {
+		t.Errorf("keys with problems (-want +got):\n%s", diff)
+	}
+	t.Setenv("TIKBRIDGE_APP_DEFAULT_REDIRECT", "/in/welcome")
+	c, err := config.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.StartPage(), "https://app.example/in/welcome"; got != want {
+		t.Errorf("start page = %q, want %q", got, want)
+	}
+}
+
+// An origin with a wildcard is no page, and neither is the bridge beside it.
+func TestLoadNoStartPage(t *testing.T) {
+	setenv(t, complete)
+	t.Setenv("TIKBRIDGE_APP_ORIGINS", "https://*.preview.example")
+	t.Setenv("TIKBRIDGE_SERVER_PUBLIC_URL", "https://signin.app.example")
+	c, err := config.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.StartPage(); got != "" {
+		t.Errorf("start page = %q, want none", got)
+	}
+}
