@@ -1,0 +1,248 @@
+package server
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/telemetry"
+	"github.com/tikbridge/tikbridge/static"
+)
+
+// The routes of the bridge-led flow.
+const (
+	pathStart    = "/api/auth/tiktok/start"
+	pathRedeem   = "/api/auth/tiktok/redeem"
+	pathCallback = "/api/auth/tiktok/callback"
+)
+
+// CallbackURL returns the redirect URI of a bridge at publicURL, as it is registered with TikTok; ""
+// if publicURL is.
+func CallbackURL(publicURL string) string {
+	if publicURL == "" {
+		return ""
+	}
+	return publicURL + pathCallback
+}
+
+// start sends the person to TikTok, or tells a script where to send them.
+func (s *Server) start(c echo.Context) error {
+	begun, err := s.opts.Service.Begin(c.Request().Context(), signin.BeginRequest{
+		Platform:      signin.Platform(c.QueryParam("platform")),
+		Scheme:        c.QueryParam("scheme"),
+		RedirectTo:    c.QueryParam("redirect_to"),
+		Challenge:     c.QueryParam("challenge"),
+		SelectAccount: c.QueryParam("select_account") == "1",
+	})
+	if err != nil {
+		return err
+	}
+	s.setFlowCookie(c, begun)
+	c.Response().Header().Set("Vary", "Accept, Origin")
+	if wants(c, "application/json") {
+		return c.JSON(http.StatusOK, struct {
+			URL       string `json:"url"`
+			ExpiresIn int    `json:"expires_in"` // seconds
+		}{begun.AuthorizeURL, int(signin.StateLifetime.Seconds())})
+	}
+	return c.Redirect(http.StatusFound, begun.AuthorizeURL)
+}
+
+// callback takes TikTok's redirect and brings the person back to the app.
+func (s *Server) callback(c echo.Context) error {
+	q := c.QueryParams()
+	var scopes []string
+	if q.Has("scopes") {
+		scopes = strings.Split(q.Get("scopes"), ",")
+	}
+	back, err := s.opts.Service.Callback(c.Request().Context(), signin.CallbackRequest{
+		State:            q.Get("state"),
+		Code:             q.Get("code"),
+		Error:            q.Get("error"),
+		ErrorDescription: q.Get("error_description"),
+		GrantedScopes:    scopes,
+		Cookie:           s.flowCookie(c),
+	})
+	if back == nil {
+		return err
+	}
+	if err != nil || !back.KeepCookie {
+		s.dropFlowCookie(c, back.FlowID)
+	}
+	values := url.Values{"handoff": {back.Handoff}}
+	if err != nil {
+		e := toError(err)
+		note(c, err) // the answer is a redirect, the log line is an error's
+		values = url.Values{
+			"error":             {string(e.err.Code)},
+			"error_description": {e.err.Message},
+			"request_id":        {telemetry.RequestID(c.Request().Context())},
+		}
+	}
+	if back.Platform == signin.PlatformNative {
+		return s.toApp(c, back.Scheme, values, err)
+	}
+	return s.toPage(c, back.RedirectTo, values)
+}
+
+// toPage redirects to a page of the app, which was vetted when the sign-in was started. The page's own
+// query stays as it is: net/url drops what it does not understand, such as a=1;b=2. Ours comes first,
+// since most readers take the first value of a name.
+func (s *Server) toPage(c echo.Context, page string, values url.Values) error {
+	page, own, _ := strings.Cut(page, "?")
+	query := values.Encode()
+	if own != "" {
+		query += "&" + own
+	}
+	return c.Redirect(http.StatusFound, page+"?"+query)
+}
+
+// toApp shows a page that follows a deeplink at once, and has a button for browsers that want a tap.
+// The prefix oauth/ is what makes Despia close the secure browser session.
+func (s *Server) toApp(c echo.Context, scheme string, values url.Values, failed error) error {
+	// Not every reader of deeplinks undoes a plus sign.
+	query := strings.ReplaceAll(values.Encode(), "+", "%20")
+	page := returnPage{
+		View: "done", Title: "You’re signed in", Text: "If the app does not open by itself, use the button.",
+		Link:  template.URL(scheme + "://oauth" + s.opts.AuthPath + "?" + query), //nolint:gosec // the scheme is the operator's
+		Label: "Open the app", Follow: true,
+	}
+	if failed != nil {
+		page.describe(c, failed)
+	}
+	return s.render(c, http.StatusOK, page)
+}
+
+// isForPeople tells whether a request is a navigation of a person to an address of this flow, whose
+// errors are pages; a script gets JSON.
+func isForPeople(c echo.Context) bool {
+	return (c.Path() == pathStart || c.Path() == pathCallback) && wants(c, "text/html")
+}
+
+// explain shows an error that has no way back to an app.
+func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
+	page := returnPage{Link: template.URL(s.opts.StartPage), Label: "Go to the app"} //nolint:gosec // the operator's own
+	page.describe(c, err)
+	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
+		// What is left of the address when the page of toApp is loaded again.
+		page.View, page.Title = "idle", "Nothing left to do here"
+		page.Text = "If the app did not open, go back to it and sign in again."
+	}
+	return s.render(c, status, page)
+}
+
+// wants tells whether the client asks for a media type by name.
+func wants(c echo.Context, mediaType string) bool {
+	return strings.Contains(c.Request().Header.Get("Accept"), mediaType)
+}
+
+// returnPage is what static/return.html shows.
+type returnPage struct {
+	View, Title, Text string
+	// Link is the way on; Follow tells the page to take it by itself.
+	Link   template.URL
+	Label  string
+	Follow bool
+	// Error and RequestID are for support.
+	Error     signin.Code
+	RequestID string
+}
+
+// describe makes the page tell of an error.
+func (p *returnPage) describe(c echo.Context, err error) {
+	e := toError(err).err
+	p.View, p.Title, p.Text = "problem", "Sign-in did not work", e.Message
+	if e.Code == signin.AccessDenied {
+		p.View, p.Title = "idle", "Sign-in cancelled"
+	}
+	p.Error, p.RequestID = e.Code, telemetry.RequestID(c.Request().Context())
+}
+
+var returnTemplate = template.Must(template.ParseFS(static.Files, "return.html"))
+
+func (s *Server) render(c echo.Context, status int, page returnPage) error {
+	var b strings.Builder
+	if err := returnTemplate.Execute(&b, page); err != nil {
+		return err
+	}
+	c.Response().Header().Set("Content-Security-Policy", contentPolicy(sources("'self'", s.opts.PublicURL), nil, nil))
+	return c.HTML(status, b.String())
+}
+
+// redeem turns a handoff into a session.
+func (s *Server) redeem(c echo.Context) error {
+	var body struct {
+		Handoff  string `json:"handoff"`
+		Verifier string `json:"verifier"`
+	}
+	if err := decode(c.Request().Body, &body, "handoff and verifier"); err != nil {
+		return err
+	}
+	session, err := s.opts.Service.Redeem(c.Request().Context(), signin.RedeemRequest{
+		Handoff:  body.Handoff,
+		Verifier: body.Verifier,
+		Cookie:   s.flowCookie(c),
+		Client:   device(c),
+	})
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, session)
+}
+
+// maxFlowCookies is how many sign-ins one browser may have under way, in as many tabs. The oldest go
+// first.
+const maxFlowCookies = 5
+
+// cookiePrefix begins the names of flow cookies. __Host- (RFC 6265bis, section 4.1.3.2) keeps other
+// hosts of the domain from setting them; it wants https, which a developer's machine has not.
+func (s *Server) cookiePrefix() string {
+	if s.secure() {
+		return "__Host-tikbridge-"
+	}
+	return "tikbridge-"
+}
+
+func (s *Server) secure() bool { return strings.HasPrefix(s.opts.PublicURL, "https://") }
+
+// setFlowCookie ties a flow to this browser.
+func (s *Server) setFlowCookie(c echo.Context, begun signin.Begun) {
+	var names []string // oldest first, as browsers send them (RFC 6265, section 5.4)
+	for _, cookie := range c.Cookies() {
+		if strings.HasPrefix(cookie.Name, s.cookiePrefix()) {
+			names = append(names, cookie.Name)
+		}
+	}
+	for len(names) >= maxFlowCookies {
+		c.SetCookie(s.cookie(names[0], "", -1))
+		names = names[1:]
+	}
+	c.SetCookie(s.cookie(s.cookiePrefix()+begun.FlowID, begun.Binder, int(signin.StateLifetime.Seconds())))
+}
+
+func (s *Server) dropFlowCookie(c echo.Context, flowID string) {
+	c.SetCookie(s.cookie(s.cookiePrefix()+flowID, "", -1))
+}
+
+func (s *Server) cookie(name, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // Secure wherever there is https
+		Name: name, Value: value, MaxAge: maxAge, Path: "/",
+		HttpOnly: true, Secure: s.secure(),
+		SameSite: http.SameSiteLaxMode, // TikTok's redirect comes from another site
+	}
+}
+
+// flowCookie returns how to look a flow's cookie up.
+func (s *Server) flowCookie(c echo.Context) func(string) string {
+	return func(flowID string) string {
+		cookie, err := c.Cookie(s.cookiePrefix() + flowID)
+		if err != nil {
+			return ""
+		}
+		return cookie.Value
+	}
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+)
+
+// exchangeBody is what the pages of Despia's guide POST. Fields that other pages add are ignored.
+type exchangeBody struct {
+	Code         string `json:"code"`
+	RedirectURI  string `json:"redirect_uri"`
+	State        string `json:"state"`
+	CodeVerifier string `json:"code_verifier"`
+}
+
+// exchange is the documented flow: a code in, a session out.
+func (s *Server) exchange(c echo.Context) error {
+	if s.opts.Strict {
+		return &signin.Error{
+			Code:    signin.InvalidRequest,
+			Message: "The flow of Despia's guide is switched off here (security.mode is strict).",
+		}
+	}
+	var body exchangeBody
+	if err := decode(c.Request().Body, &body, "code and redirect_uri"); err != nil {
+		return err
+	}
+	session, err := s.opts.Service.Exchange(c.Request().Context(), signin.ExchangeRequest{
+		Code:         body.Code,
+		RedirectURI:  body.RedirectURI,
+		State:        body.State,
+		CodeVerifier: body.CodeVerifier,
+		Client:       device(c),
+	})
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, session)
+}
+
+// decode reads one JSON object with these fields. What is wrong with it is said in terms of the request; its content
+// is not repeated.
+func decode(r io.Reader, v any, fields string) error {
+	body, err := io.ReadAll(r)
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return err
+		}
+		return &signin.Error{Code: signin.InvalidRequest, Message: "The request body did not arrive whole."}
+	}
+	if err = json.Unmarshal(body, v); err == nil {
+		return nil
+	}
+	message := "The request body is not valid JSON."
+	var typed *json.UnmarshalTypeError
+	switch {
+	case len(body) == 0:
+		message = "The request body is empty; it must be a JSON object with " + fields + "."
+	case errors.As(err, &typed) && typed.Field != "":
+		message = fmt.Sprintf("The field %s must be a string.", typed.Field)
+	case errors.As(err, &typed):
+		message = "The request body must be a JSON object."
+	}
+	return &signin.Error{Code: signin.InvalidRequest, Message: message}
+}

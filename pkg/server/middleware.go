@@ -1,0 +1,271 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"golang.org/x/time/rate"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/telemetry"
+)
+
+// clientAddress returns how the address of the client is found: it is the peer's, unless the peer is
+// a proxy the operator trusts, whose X-Forwarded-For is read from the right up to the first address
+// that is no such proxy.
+func clientAddress(proxies []netip.Prefix) echo.IPExtractor {
+	if len(proxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range proxies {
+		trust = append(trust, echo.TrustIPRange(&net.IPNet{
+			IP:   p.Masked().Addr().AsSlice(),
+			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
+		}))
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
+}
+
+// device returns the address of the client; invalid if it is not known.
+func device(c echo.Context) netip.Addr {
+	addr, err := netip.ParseAddr(c.RealIP())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Unmap().WithZone("")
+}
+
+// identify gives the request its id, which is in the log, in error answers and in a header.
+func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		s.noticeProxy(c)
+		id := s.inboundRequestID(c)
+		if id == "" {
+			id = rand.Text()[:16]
+		}
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		ctx := telemetry.WithRequestID(c.Request().Context(), id)
+		ctx = signin.WithReport(ctx, &signin.Report{})
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
+// noticeProxy tells the operator, once, of a proxy that is not trusted: to the bridge, all its clients
+// have its address, and share one limit.
+func (s *Server) noticeProxy(c echo.Context) {
+	if len(s.opts.TrustedProxies) > 0 || c.Request().Header.Get(echo.HeaderXForwardedFor) == "" {
+		return
+	}
+	s.proxyNotice.Do(func() {
+		s.opts.Logger.LogAttrs(c.Request().Context(), slog.LevelWarn,
+			"X-Forwarded-For is not believed: if the bridge is behind a proxy, list it in server.trusted_proxies, or all people share one rate limit")
+	})
+}
+
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
+
+// inboundRequestID returns the id a trusted proxy gave the request.
+func (s *Server) inboundRequestID(c echo.Context) string {
+	id := c.Request().Header.Get(echo.HeaderXRequestID)
+	if id == "" || !requestIDPattern.MatchString(id) {
+		return ""
+	}
+	peer, err := netip.ParseAddrPort(c.Request().RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	for _, p := range s.opts.TrustedProxies {
+		if p.Contains(peer.Addr().Unmap()) {
+			return id
+		}
+	}
+	return ""
+}
+
+// observe writes the one line a request leaves in the log. The path is the pattern of the route, so
+// that nothing a client wrote gets in.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		err := next(c)
+		if err != nil {
+			c.Error(err)
+		} else {
+			err, _ = c.Get(notedKey).(error)
+		}
+		ctx := c.Request().Context()
+		status := c.Response().Status
+		route := c.Path()
+		if route == "" || status == http.StatusNotFound {
+			route = "(none)"
+		}
+		attrs := []slog.Attr{
+			slog.String("method", knownMethod(c.Request().Method)),
+			slog.String("route", route),
+			slog.Int("status", status),
+			slog.Float64("duration_ms", math.Round(float64(time.Since(start).Microseconds())/10)/100),
+		}
+		attrs = append(attrs, signin.ReportFrom(ctx).LogAttrs()...)
+		level := slog.LevelInfo
+		if err != nil {
+			e := toError(err)
+			attrs = append(attrs, e.err.LogAttrs()...)
+			if status >= http.StatusInternalServerError {
+				level = slog.LevelError
+			}
+		} else if route == "/healthz" || route == "/readyz" { // probes come every few seconds
+			level = slog.LevelDebug
+		}
+		s.opts.Logger.LogAttrs(ctx, level, "request", attrs...)
+		return nil
+	}
+}
+
+// recovered turns a panic into an error with a stack, which goes on to observe and its log line. The
+// panic value is not wrapped: whatever it was, it is a fault of the bridge.
+func recovered() echo.MiddlewareFunc {
+	return middleware.RecoverWithConfig(middleware.RecoverConfig{
+		DisableStackAll:     true,
+		DisableErrorHandler: true,
+		LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
+			return fmt.Errorf("panic: %v\n%s", err, stack) //nolint:errorlint // see above
+		},
+	})
+}
+
+// notedKey holds an error that was answered in another way than as an error.
+const notedKey = "error"
+
+// note keeps err for the log line of a request whose answer is a page, a redirect or written by echo.
+func note(c echo.Context, err error) { c.Set(notedKey, err) }
+
+// knownMethod keeps invented methods out of the log.
+func knownMethod(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return m
+	}
+	return "(other)"
+}
+
+// headers sets what every answer has. Answers hold sessions and pages hold codes in their address,
+// so nothing is stored and no address is passed on.
+func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
+		if strings.HasPrefix(s.opts.PublicURL, "https://") {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		return next(c)
+	}
+}
+
+// cors lets pages of the allowed origins call with method and read the answer, with cookies only where
+// a route looks at them. Other origins get no grant.
+func (s *Server) cors(method string, credentials bool) echo.MiddlewareFunc {
+	return middleware.CORSWithConfig(middleware.CORSConfig{
+		AllowOriginFunc:  func(origin string) (bool, error) { return s.opts.Allow.Origin(origin), nil },
+		AllowMethods:     []string{method},
+		AllowCredentials: credentials,
+		// What the guide's pages send, and what supabase.functions.invoke adds.
+		AllowHeaders:  []string{"Content-Type", "Authorization", "Apikey", "X-Client-Info"},
+		ExposeHeaders: []string{echo.HeaderXRequestID, "Retry-After"},
+		MaxAge:        600,
+	})
+}
+
+// requireOrigin refuses a page of another origin. A request without an Origin comes from no page.
+func (s *Server) requireOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		origin := c.Request().Header.Get("Origin")
+		if origin != "" && !s.opts.Allow.Origin(origin) {
+			return &signin.Error{
+				Code:    signin.OriginNotAllowed,
+				Message: "Pages of this origin may not sign people in here. The operator must list it in app.origins.",
+			}
+		}
+		return next(c)
+	}
+}
+
+// rateLimit limits a route by client address.
+func (s *Server) rateLimit(perMinute int) echo.MiddlewareFunc {
+	if perMinute <= 0 {
+		return func(next echo.HandlerFunc) echo.HandlerFunc { return next }
+	}
+	limited := func(c echo.Context, _ string, _ error) error {
+		err := &signin.Error{
+			Code:       signin.RateLimited,
+			Message:    "Too many sign-ins from this address. Please wait a moment.",
+			RetryAfter: time.Minute / time.Duration(perMinute),
+		}
+		note(c, err) // echo answers with it and passes nothing on
+		return err
+	}
+	return middleware.RateLimiterWithConfig(middleware.RateLimiterConfig{
+		Store: middleware.NewRateLimiterMemoryStoreWithConfig(middleware.RateLimiterMemoryStoreConfig{
+			Rate: rate.Limit(float64(perMinute) / 60), Burst: perMinute, ExpiresIn: 3 * time.Minute,
+		}),
+		IdentifierExtractor: func(c echo.Context) (string, error) { return network(device(c)), nil },
+		DenyHandler:         limited,
+		ErrorHandler:        func(c echo.Context, err error) error { return limited(c, "", err) },
+	})
+}
+
+// network is what one household has: an IPv4 address or an IPv6 network of 64 bits.
+func network(addr netip.Addr) string {
+	if addr.Is6() {
+		if p, err := addr.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return addr.String()
+}
+
+// limitBody refuses a body that is too large. Whatever a request is refused for, its body is read
+// first, within bounds, so that the answer arrives.
+func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		body := c.Request().Body
+		c.Request().Body = http.MaxBytesReader(c.Response(), body, maxRequestBody)
+		err := next(c)
+		if err != nil {
+			_, _ = io.CopyN(io.Discard, body, maxDrained)
+		}
+		return err
+	}
+}
+
+// deadline bounds the work for one request.
+func deadline(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
+// retryAfter is the header's value: whole seconds, at least one.
+func retryAfter(d time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
+}

@@ -1,0 +1,188 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/tikbridge/tikbridge/static"
+)
+
+// Demo is the demo app of tikbridge dev.
+type Demo struct {
+	// Config is what the demo's script reads: public addresses and public keys.
+	Config DemoConfig
+	// Connect are the origins its script talks to, for the content security policy.
+	Connect []string
+}
+
+// DemoConfig is served to the demo's script at /demo/config.json.
+type DemoConfig struct {
+	AuthorizeURL    string   `json:"authorize_url"`
+	ClientKey       string   `json:"client_key"`
+	Scopes          string   `json:"scopes"`
+	SupabaseAuthURL string   `json:"supabase_auth_url"`
+	SupabaseKey     string   `json:"supabase_key"`
+	Schemes         []string `json:"schemes"`
+	Simulated       bool     `json:"simulated"`
+}
+
+// pages are the files of static/, ready to be sent.
+type pages struct {
+	opts   Options
+	native []byte
+	auth   []byte
+}
+
+// newPages renders the two pages of the documented flow.
+func newPages(opts Options) (*pages, error) {
+	native, err := render("native-callback.html", opts)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := render("auth.html", opts)
+	if err != nil {
+		return nil, err
+	}
+	return &pages{opts, native, auth}, nil
+}
+
+// render puts the operator's settings into a page, which is a plain file with defaults in its data
+// attributes. With a public URL all addresses become absolute, so that the page as it is served can
+// be saved into an app's own folder.
+func render(name string, opts Options) ([]byte, error) {
+	page, err := static.Files.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	const defaults = `data-bridge="" data-schemes="myapp" data-auth-path="/auth" data-next="/"`
+	if bytes.Count(page, []byte(defaults)) != 1 {
+		return nil, fmt.Errorf("page %s lacks its data attributes", name)
+	}
+	if opts.PublicURL != "" { // before the settings are put in: one of them may begin with /sdk/
+		page = bytes.ReplaceAll(page, []byte(`"/sdk/`), []byte(`"`+html.EscapeString(opts.PublicURL)+`/sdk/`))
+	}
+	attributes := fmt.Sprintf(`data-bridge="%s" data-schemes="%s" data-auth-path="%s" data-next="%s"`,
+		html.EscapeString(opts.PublicURL), html.EscapeString(strings.Join(opts.Allow.Schemes(), " ")),
+		html.EscapeString(opts.AuthPath), html.EscapeString(opts.DefaultRedirect))
+	return bytes.Replace(page, []byte(defaults), []byte(attributes), 1), nil
+}
+
+// register adds the routes of the pages, each by name: a static handler would serve whatever is in
+// the folder one day.
+func (p *pages) register(e *echo.Echo) {
+	get := func(path string, h echo.HandlerFunc) {
+		e.GET(path, h)
+		e.HEAD(path, h)
+	}
+	for _, suffix := range []string{"", ".html"} {
+		get("/native-callback"+suffix, p.page(p.native))
+		get("/auth"+suffix, p.page(p.auth))
+	}
+	p.files(get, "sdk", func(c echo.Context) {
+		h := c.Response().Header()
+		// A page copied to another origin loads these as modules, which browsers fetch with CORS.
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		h.Set("Cache-Control", "public, max-age=300")
+	})
+	if p.opts.Demo == nil {
+		get("/", p.about)
+		return
+	}
+	get("/", p.demo)
+	get("/demo/config.json", func(c echo.Context) error { return c.JSON(http.StatusOK, p.opts.Demo.Config) })
+	p.files(get, "demo", func(echo.Context) {})
+}
+
+// files registers the files of a folder of static/.
+func (p *pages) files(get func(string, echo.HandlerFunc), folder string, prepare func(echo.Context)) {
+	entries, err := fs.ReadDir(static.Files, folder)
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	for _, entry := range entries {
+		name := path.Join(folder, entry.Name())
+		content, err := static.Files.ReadFile(name)
+		if err != nil || path.Ext(name) == ".html" {
+			continue
+		}
+		get("/"+name, func(c echo.Context) error {
+			prepare(c)
+			return c.Blob(http.StatusOK, contentType(name), content)
+		})
+	}
+}
+
+// contentType does not ask the machine's own tables for what browsers are strict about.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".ts":
+		return "text/plain; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
+		return t
+	}
+	return "application/octet-stream"
+}
+
+func (p *pages) about(c echo.Context) error {
+	return c.String(http.StatusOK, fmt.Sprintf("tikbridge %s: sign in with TikTok for apps on Supabase.\n", p.opts.Version))
+}
+
+func (p *pages) page(content []byte) echo.HandlerFunc {
+	policy := contentPolicy(sources("'self'", p.opts.PublicURL), nil, nil)
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Content-Security-Policy", policy)
+		return c.HTMLBlob(http.StatusOK, content)
+	}
+}
+
+func (p *pages) demo(c echo.Context) error {
+	content, err := static.Files.ReadFile("demo/index.html")
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Content-Security-Policy",
+		contentPolicy([]string{"'self'"}, p.opts.Demo.Connect, []string{"https:", "http:"}))
+	return c.HTMLBlob(http.StatusOK, content)
+}
+
+func sources(list ...string) []string {
+	var out []string
+	for _, s := range list {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// contentPolicy allows a page what it needs and no more: nothing inline, no frame around it.
+func contentPolicy(own, connect, images []string) string {
+	self := strings.Join(own, " ")
+	list := func(more []string) string { return strings.Join(append([]string{self}, more...), " ") }
+	return strings.Join([]string{
+		"default-src 'none'",
+		"script-src " + self,
+		"style-src " + self,
+		"connect-src " + list(connect),
+		"img-src " + list(append([]string{"data:"}, images...)),
+		"base-uri 'none'",
+		"form-action 'none'",
+		"frame-ancestors 'none'",
+	}, "; ")
+}

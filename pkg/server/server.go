@@ -1,0 +1,197 @@
+// Package server speaks HTTP: routes, headers, limits, and the shape of answers. What a sign-in is
+// belongs to pkg/signin. It is the only package that knows echo.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/tikbridge/tikbridge/pkg/allow"
+	"github.com/tikbridge/tikbridge/pkg/signin"
+)
+
+// Limits of one request.
+const (
+	// requestTimeout bounds a sign-in with all its calls to TikTok and Supabase.
+	requestTimeout = 25 * time.Second
+	// maxRequestBody is more than any honest request has, in bytes.
+	maxRequestBody = 64 << 10
+	// maxDrained is how much of a larger body is read and dropped, in bytes: a client that is still
+	// sending when the connection closes never sees the answer.
+	maxDrained = 4 << 20
+)
+
+// Options configure a Server.
+type Options struct {
+	Service *signin.Service
+	Allow   *allow.List
+	// Strict switches the documented flow off.
+	Strict bool
+	// PublicURL is where browsers reach the bridge; empty if not known.
+	PublicURL string
+	// AuthPath and DefaultRedirect are rendered into the pages.
+	AuthPath        string
+	DefaultRedirect string
+	// TrustedProxies are believed when they say who the client is.
+	TrustedProxies []netip.Prefix
+	// StartPerMinute, ExchangePerMinute and RedeemPerMinute limit routes by client address; 0 is no
+	// limit.
+	StartPerMinute, ExchangePerMinute, RedeemPerMinute int
+	// StartPage is where a page that knows no better leads on to.
+	StartPage string
+	// Notes returns what a probe should know of a bridge that works, but not as it should; may be nil.
+	Notes func() []string
+	// Demo is the demo app at /; nil in production.
+	Demo *Demo
+	// Version is shown at /.
+	Version string
+	// Logger takes a line a request. Default: discarded.
+	Logger *slog.Logger
+}
+
+// Server is the public side of the bridge, and its admin side.
+type Server struct {
+	opts  Options
+	echo  *echo.Echo
+	ready atomic.Bool
+	// proxyNotice is given once.
+	proxyNotice sync.Once
+}
+
+// New returns a Server that is ready.
+func New(opts Options) (*Server, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{opts: opts, echo: echo.New()}
+	s.ready.Store(true)
+
+	e := s.echo
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.writeError
+	// Echo believes X-Forwarded-For from anybody unless it is told whom to believe.
+	e.IPExtractor = clientAddress(opts.TrustedProxies)
+	e.Use(s.identify, s.observe, recovered(), s.headers)
+
+	if err := s.routes(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// routes lists every public route.
+func (s *Server) routes() error {
+	e := s.echo
+	pages, err := newPages(s.opts)
+	if err != nil {
+		return err
+	}
+	// Despia apps call either path: the guide's own backend, or its Edge Function. They share one
+	// limit.
+	limit := s.rateLimit(s.opts.ExchangePerMinute)
+	exchange := s.cors(http.MethodPost, false)
+	for _, path := range []string{"/api/auth/tiktok-callback", "/functions/v1/auth-tiktok-callback"} {
+		s.api(http.MethodPost, path, s.exchange, exchange, limit)
+	}
+	// A web app on the same site as the bridge may redeem by its flow cookie.
+	s.api(http.MethodPost, pathRedeem, s.redeem, s.cors(http.MethodPost, true), s.rateLimit(s.opts.RedeemPerMinute))
+	s.api(http.MethodGet, pathStart, s.start, s.cors(http.MethodGet, false), s.rateLimit(s.opts.StartPerMinute))
+	e.GET(pathCallback, s.callback, deadline)
+	pages.register(e)
+	s.probes(e)
+	return nil
+}
+
+// probes registers the probes; many monitors ask with HEAD.
+func (s *Server) probes(e *echo.Echo) {
+	methods := []string{http.MethodGet, http.MethodHead}
+	e.Match(methods, "/healthz", s.healthz)
+	e.Match(methods, "/readyz", s.readyz)
+}
+
+// api registers a route that pages of the allowed origins may call. What another origin asks for is
+// refused already in its preflight, with an error that the log shows: the page learns nothing.
+func (s *Server) api(method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc) {
+	s.echo.Add(method, path, handler, cors, limitBody, s.requireOrigin, limit, deadline)
+	s.echo.OPTIONS(path, noContent, s.requireOrigin, cors)
+}
+
+func noContent(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Admin returns the handler of the admin listener: probes and profiles, nothing a person may see.
+func (s *Server) Admin() http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.writeError
+	s.probes(e)
+	e.GET("/debug/pprof/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
+	e.GET("/debug/pprof/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))
+	e.GET("/debug/pprof/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
+	e.GET("/debug/pprof/symbol", echo.WrapHandler(http.HandlerFunc(pprof.Symbol)))
+	e.GET("/debug/pprof/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
+	return e
+}
+
+// Drain makes the server not ready, so that a load balancer sends nothing more, while it still
+// answers what comes.
+func (s *Server) Drain() { s.ready.Store(false) }
+
+func (s *Server) healthz(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
+
+func (s *Server) readyz(c echo.Context) error {
+	if !s.ready.Load() {
+		return c.String(http.StatusServiceUnavailable, "stopping\n")
+	}
+	answer := "ok\n"
+	if s.opts.Notes != nil {
+		for _, note := range s.opts.Notes() {
+			answer += note + "\n"
+		}
+	}
+	return c.String(http.StatusOK, answer)
+}
+
+// Serve answers requests on l until ctx ends, then drains: requests under way may take until grace is
+// over.
+func Serve(ctx context.Context, l net.Listener, h http.Handler, grace time.Duration, log *slog.Logger) error {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      requestTimeout + 15*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		log.LogAttrs(ctx, slog.LevelWarn, "connections cut off at the end of the shutdown timeout",
+			slog.String("listen", l.Addr().String()))
+		_ = srv.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,311 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tikbridge/tikbridge/pkg/server"
+	"github.com/tikbridge/tikbridge/pkg/signin"
+)
+
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, people{})
+	probe := func(h http.Handler, path string) (int, string) {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+		return rec.Code, rec.Body.String()
+	}
+	for name, h := range map[string]http.Handler{"public": b.Server, "admin": b.Admin()} {
+		for _, path := range []string{"/healthz", "/readyz"} {
+			if status, body := probe(h, path); status != http.StatusOK || body != "ok\n" {
+				t.Errorf("%s %s: %d %q; want 200 ok", name, path, status, body)
+			}
+		}
+	}
+	b.Drain()
+	for name, h := range map[string]http.Handler{"public": b.Server, "admin": b.Admin()} {
+		if status, body := probe(h, "/healthz"); status != http.StatusOK {
+			t.Errorf("%s /healthz while draining: %d %q; want 200", name, status, body)
+		}
+		if status, body := probe(h, "/readyz"); status != http.StatusServiceUnavailable || body != "stopping\n" {
+			t.Errorf("%s /readyz while draining: %d %q; want 503 stopping", name, status, body)
+		}
+	}
+	// Whoever comes all the same is signed in.
+	wantStatus(t, b.post(t, goodBody), http.StatusOK)
+}
+
+func TestAdmin(t *testing.T) {
+	t.Parallel()
+	admin := newBridge(t, people{}).Admin()
+	for path, want := range map[string]int{
+		"/debug/pprof/":                  200,
+		"/debug/pprof/cmdline":           200,
+		"/debug/pprof/goroutine?debug=1": 200,
+		"/":                              404,
+		"/auth":                          404,
+		exchangePath:                     404,
+	} {
+		rec := httptest.NewRecorder()
+		admin.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+		wantStatus(t, rec.Result(), want)
+	}
+}
+
+// slowTikTok answers when it is told to. It reports who came and what became of their context.
+type slowTikTok struct {
+	entered, release chan struct{}
+	ended            chan error // what the context said, if it ended first
+}
+
+func newSlowTikTok() slowTikTok {
+	return slowTikTok{make(chan struct{}), make(chan struct{}), make(chan error, 1)}
+}
+
+func (s slowTikTok) people() people {
+	return people{exchange: func(ctx context.Context, _ signin.Grant) (signin.Identity, error) {
+		s.entered <- struct{}{}
+		select {
+		case <-s.release:
+			return signin.Identity{OpenID: "-000open"}, nil
+		case <-ctx.Done():
+			s.ended <- ctx.Err()
+			return signin.Identity{}, ctx.Err()
+		}
+	}}
+}
+
+// answer is what a request over pipes came to.
+type answer struct {
+	status int
+	err    error
+}
+
+// send posts the exchange and gives its answer later.
+func send(c *http.Client) <-chan answer {
+	out := make(chan answer, 1)
+	go func() {
+		resp, err := c.Post("http://bridge"+exchangePath, "application/json", strings.NewReader(goodBody))
+		if err != nil {
+			out <- answer{err: err}
+			return
+		}
+		_, err = io.Copy(io.Discard, resp.Body)
+		out <- answer{resp.StatusCode, errors.Join(err, resp.Body.Close())}
+	}()
+	return out
+}
+
+// TestServe_drain stops the server while somebody signs in: they still are signed in, and nobody new
+// is let in.
+func TestServe_drain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, tiktok := newPipes(), newSlowTikTok()
+		r := startServing(t, l, newBridge(t, tiktok.people()), 10*time.Second, io.Discard)
+		got := send(l.client())
+		<-tiktok.entered
+
+		r.stop()
+		synctest.Wait()
+		select {
+		case err := <-r.ended:
+			t.Fatalf("the server ended with a request under way: %v", err)
+		default:
+		}
+		if _, err := l.dial(); !errors.Is(err, errRefused) {
+			t.Errorf("a stopping server takes connections: %v", err)
+		}
+
+		time.Sleep(9 * time.Second)
+		close(tiktok.release)
+		if a := <-got; a.status != http.StatusOK || a.err != nil {
+			t.Errorf("the request under way got %d, %v; want 200", a.status, a.err)
+		}
+		if err := <-r.ended; err != nil {
+			t.Errorf("the server ended with %v; want nil", err)
+		}
+	})
+}
+
+// TestServe_grace has a TikTok that never answers: after the grace the connection is cut.
+func TestServe_grace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		l, tiktok := newPipes(), newSlowTikTok()
+		r := startServing(t, l, newBridge(t, tiktok.people()), 3*time.Second, &log)
+		got := send(l.client())
+		<-tiktok.entered
+
+		stopped := time.Now()
+		r.stop()
+		if err := <-r.ended; err != nil {
+			t.Errorf("the server ended with %v; want nil", err)
+		}
+		if took := time.Since(stopped); took != 3*time.Second {
+			t.Errorf("the server ended after %s; want 3s", took)
+		}
+		if a := <-got; a.err == nil {
+			t.Errorf("the request got %d; want that its connection was cut", a.status)
+		}
+		if err := <-tiktok.ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the call to TikTok ended with %v; want context canceled", err)
+		}
+		if !strings.Contains(log.String(), `"level":"WARN","msg":"connections cut off`) {
+			t.Errorf("log is %q; want a warning", log.String())
+		}
+	})
+}
+
+func TestServe_idle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := startServing(t, newPipes(), newBridge(t, people{}), time.Hour, io.Discard)
+		synctest.Wait()
+		start := time.Now()
+		r.stop()
+		if err := <-r.ended; err != nil || time.Since(start) != 0 {
+			t.Errorf("a server with nothing to do ended with %v after %s; want nil at once", err, time.Since(start))
+		}
+	})
+}
+
+func TestServe_listenerFails(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	r := startServing(t, l, newBridge(t, people{}), time.Second, io.Discard)
+	if err := <-r.ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the server ended with %v; want that its listener is closed", err)
+	}
+}
+
+// TestServe_hangUp is a person who closes the page: the work for them ends.
+func TestServe_hangUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, tiktok := newPipes(), newSlowTikTok()
+		startServing(t, l, newBridge(t, tiktok.people()), time.Second, io.Discard)
+		conn, err := l.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: bridge\r\nContent-Length: %d\r\n\r\n%s", exchangePath, len(goodBody), goodBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-tiktok.entered
+		start := time.Now()
+		_ = conn.Close()
+		if err := <-tiktok.ended; !errors.Is(err, context.Canceled) || time.Since(start) != 0 {
+			t.Errorf("the call to TikTok ended with %v after %s; want context canceled at once", err, time.Since(start))
+		}
+	})
+}
+
+// TestServe_slowClients sends nothing, or not all: such connections are not kept for long.
+func TestServe_slowClients(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, sent string
+		within     time.Duration
+	}{
+		{"nothing", "", 5 * time.Second},
+		{"half a header", "POST " + exchangePath + " HTTP/1.1\r\nHost: br", 5 * time.Second},
+		{"half a body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 100\r\n\r\n{", 15 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newPipes()
+				startServing(t, l, newBridge(t, people{}), time.Second, io.Discard)
+				conn, err := l.dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = conn.Close() }()
+				start := time.Now()
+				if _, err := io.WriteString(conn, tt.sent); err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, conn) // ends when the server hangs up
+				if took := time.Since(start); took > tt.within {
+					t.Errorf("the server hung up after %s; want %s", took, tt.within)
+				}
+			})
+		})
+	}
+}
+
+// TestServe_largeHeader is refused before it takes memory.
+func TestServe_largeHeader(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	startServing(t, l, newBridge(t, people{}), time.Second, io.Discard)
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	// Exactly what the server reads before it gives up, 4 KiB above its limit: an unread rest would
+	// make it reset the connection.
+	head := "GET / HTTP/1.1\r\nHost: bridge\r\nX: "
+	if _, err := io.WriteString(conn, head+strings.Repeat("x", 36<<10-len(head))); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, resp, http.StatusRequestHeaderFieldsTooLarge)
+}
+
+// TestServe_answersAfterPanic checks over a connection that one panic costs one request.
+func TestServe_answersAfterPanic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		b := newBridge(t, people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
+			if first {
+				first = false
+				panic("at the first")
+			}
+			return signin.Identity{OpenID: "-000open"}, nil
+		}})
+		l := newPipes()
+		startServing(t, l, b, time.Second, io.Discard)
+		for _, want := range []int{500, 200} {
+			if a := <-send(l.client()); a.status != want || a.err != nil {
+				t.Errorf("answer is %d, %v; want %d", a.status, a.err, want)
+			}
+		}
+	})
+}
+
+func TestNew_withoutLogger(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, people{}, func(o *server.Options) { o.Logger = nil })
+	wantStatus(t, b.post(t, goodBody), http.StatusOK)
+	if got := b.log.String(); got != "" {
+		t.Errorf("log is %q; want none", got)
+	}
+}

@@ -1,0 +1,350 @@
+// What the two pages of the documented flow share: the address bar, the exchange with the bridge,
+// the words for errors, and the one card they draw. An ES module without dependencies.
+//
+// Rules that both pages keep: a code or token leaves the address bar before anything else happens,
+// is written nowhere in the document but the deeplink itself, and is never logged.
+
+/** Every text this module shows. A title, then a sentence that says what to do. */
+const TEXT = {
+  errors: {
+    cancelled: [
+      'Sign-in cancelled',
+      'TikTok did not share your account with this app. You can try again whenever you like.',
+    ],
+    expired: [
+      'This sign-in has expired',
+      'A sign-in works once, and only for a few minutes. Please start again.',
+    ],
+    foreign: [
+      'Please sign in again',
+      'This answer does not belong to a sign-in that was started here, so it was not used.',
+    ],
+    setup: [
+      'Sign-in is not set up correctly',
+      'You did nothing wrong. Please tell the people who make this app; the details below help them.',
+    ],
+    busy: ['Very busy right now', 'Please wait a minute, then try again.'],
+    tiktok: ['TikTok is not answering', 'Please try again in a few minutes.'],
+    broken: [
+      'Something went wrong',
+      'Please try again in a few minutes. If it happens again, tell the people who make this app.',
+    ],
+    conflict: [
+      'This account cannot be used',
+      'There is already another account in its place. Please contact the people who make this app.',
+    ],
+    banned: ['This account is blocked', 'Please contact the people who make this app.'],
+    offline: [
+      'No connection',
+      'The sign-in service could not be reached. Check your connection, then start again.',
+    ],
+    empty: [
+      'Nothing to finish here',
+      'This page was opened without an answer from TikTok. Please start again from the app.',
+    ],
+    damaged: [
+      'This sign-in link is not valid',
+      'Part of it is missing or damaged, so it was not used. Please sign in again.',
+    ],
+    storage: [
+      'Your browser keeps nothing',
+      'It does not let this site store anything, so you cannot stay signed in. Leave private mode or allow storage, then try again.',
+    ],
+  },
+  /** For the developer who reads the details. */
+  hints: {
+    redirect_uri_mismatch:
+      'Register this page’s exact address with TikTok and in app.redirect_uris.',
+    origin_not_allowed: 'Add this site to app.origins of the bridge.',
+    scheme_not_allowed:
+      'Add the app’s scheme to app.deeplink_schemes of the bridge and to data-schemes of this page.',
+    tiktok_misconfigured: 'Check tiktok.client_key, tiktok.client_secret and tiktok.scopes of the bridge.',
+    supabase_misconfigured: 'Check supabase.url and the keys of the bridge.',
+  },
+  facts: {
+    error: 'Code',
+    error_description: 'Message',
+    hint: 'Fix',
+    request_id: 'Request',
+  },
+};
+
+/** Error code → the entry of TEXT.errors that explains it. Codes not named here are “broken”. */
+const EXPLANATIONS = {
+  access_denied: 'cancelled',
+  invalid_grant: 'expired',
+  handoff_invalid: 'expired',
+  invalid_state: 'foreign',
+  invalid_request: 'setup',
+  redirect_uri_mismatch: 'setup',
+  origin_not_allowed: 'setup',
+  scheme_not_allowed: 'setup',
+  tiktok_misconfigured: 'setup',
+  supabase_misconfigured: 'setup',
+  invalid_client: 'setup',
+  invalid_scope: 'setup',
+  unauthorized_client: 'setup',
+  unsupported_response_type: 'setup',
+  rate_limited: 'busy',
+  tiktok_unavailable: 'tiktok',
+  temporarily_unavailable: 'tiktok',
+  account_conflict: 'conflict',
+  user_banned: 'banned',
+  // Made by the pages themselves.
+  network_error: 'offline',
+  no_code: 'empty',
+  invalid_session: 'damaged',
+  storage_unavailable: 'storage',
+};
+
+const EXCHANGE_PATH = '/api/auth/tiktok-callback';
+const EXCHANGE_TIMEOUT = 30_000; // longer than the bridge itself takes to give up
+
+/**
+ * @typedef {object} Config
+ * @property {string} bridge Base URL, no trailing slash.
+ * @property {string[]} schemes Allowed deeplink schemes, the default first.
+ * @property {string} authPath Path in the deeplink, with its leading slash.
+ * @property {string} next Same-origin path to go to when done.
+ * @property {string} redirectUri The registered address, if the page was told; else empty.
+ * @property {string} supabaseUrl
+ * @property {string} supabaseKey
+ *
+ * @typedef {object} Session GoTrue's own shape; only the tokens are certain.
+ * @property {string} access_token
+ * @property {string} refresh_token
+ *
+ * @typedef {object} Failure
+ * @property {string} error
+ * @property {string} [error_description]
+ * @property {string} [request_id]
+ *
+ * @typedef {object} View
+ * @property {string} title
+ * @property {string} text
+ * @property {{label: string, href: string}} [action]
+ * @property {Failure} [failure] What the technical details say.
+ */
+
+/** @returns {Config} */
+export function readConfig() {
+  // document.currentScript is null in a module, so the attributes sit on the html element.
+  const data = document.documentElement.dataset;
+  return {
+    bridge: (data.bridge || new URL(import.meta.url).origin).replace(/\/+$/, ''),
+    schemes: (data.schemes ?? '').split(/\s+/).filter(isScheme),
+    authPath: '/' + (data.authPath || '/auth').replace(/^\/+/, ''),
+    next: localPath(data.next ?? '/'),
+    redirectUri: data.redirectUri ?? '',
+    supabaseUrl: data.supabaseUrl ?? '',
+    supabaseKey: data.supabaseKey ?? '',
+  };
+}
+
+/** Schemes that a browser itself would follow are never an app's, whatever was configured. */
+function isScheme(text) {
+  return (
+    /^[a-z][a-z0-9+.-]*$/i.test(text) &&
+    !/^(javascript|vbscript|data|https?|wss?|ftp|file|filesystem|blob|about|intent|content|view-source)$/i.test(text)
+  );
+}
+
+/** A path on this site, or "/". Browsers read "\" as "/" and skip tabs and line ends in URLs. */
+function localPath(text) {
+  return /^\/(?!\/)[^\\\u0000-\u001f]*$/.test(text) ? text : '/';
+}
+
+/**
+ * Reads the query and removes it from the address bar and the history.
+ * @param {Config} config
+ * @returns {{params: URLSearchParams, redirectUri: string}} redirectUri: the address TikTok redirected to.
+ */
+export function takeArrival(config) {
+  const params = new URLSearchParams(location.search);
+  const here = location.origin + location.pathname;
+  if (location.href !== here) {
+    history.replaceState(history.state, '', here);
+  }
+  return { params, redirectUri: config.redirectUri || here };
+}
+
+/**
+ * Asks the bridge for a session. A code works once, so this is never retried.
+ * @param {Config} config
+ * @param {{code: string, redirect_uri: string, state?: string}} body
+ * @returns {Promise<{session?: Session, failure?: Failure}>}
+ */
+export async function exchange(config, body) {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), EXCHANGE_TIMEOUT);
+  let text;
+  try {
+    const response = await fetch(config.bridge + EXCHANGE_PATH, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
+      body: JSON.stringify(body),
+      credentials: 'omit',
+      referrerPolicy: 'no-referrer',
+      cache: 'no-store',
+      redirect: 'error',
+      signal: abort.signal,
+    });
+    text = await response.text();
+  } catch {
+    return { failure: failure('network_error') };
+  } finally {
+    clearTimeout(timer);
+  }
+
+  let answer;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    return { failure: failure('exchange_failed') };
+  }
+  if (isSession(answer)) return { session: answer };
+  if (answer?.error) {
+    return { failure: failure(answer.error, answer.error_description, answer.request_id) };
+  }
+  return { failure: failure('exchange_failed') };
+}
+
+/** Has this the shape of a session? @returns {boolean} */
+export function isSession(value) {
+  return (
+    /^[\w-]+\.[\w-]+\.[\w-]+$/.test(value?.access_token ?? '') &&
+    /^[\w-]+$/.test(value?.refresh_token ?? '')
+  );
+}
+
+/**
+ * Makes a Failure of what someone else said. None of it is trusted: the code must look like one, and
+ * the rest is cut to a sane length. A failure without a description gets ours.
+ * @returns {Failure}
+ */
+export function failure(error, description, requestId) {
+  const code = /^[a-z0-9_]{1,64}$/.test(error) ? error : 'server_error';
+  return {
+    error: code,
+    error_description: tidy(description, 300) || explain(code).text,
+    request_id: tidy(requestId, 64),
+  };
+}
+
+function tidy(text, length) {
+  return typeof text === 'string' ? text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim().slice(0, length) : '';
+}
+
+/** @param {string} code @returns {{title: string, text: string}} */
+function explain(code) {
+  const [title, text] = TEXT.errors[EXPLANATIONS[code] ?? 'broken'];
+  return { title, text };
+}
+
+/** sessionStorage, where it exists: it throws when the browser blocks storage. */
+export const store = {
+  get(key) {
+    try {
+      return sessionStorage.getItem(key);
+    } catch {
+      return null;
+    }
+  },
+  set(key, value) {
+    try {
+      sessionStorage.setItem(key, value);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+  remove(key) {
+    try {
+      sessionStorage.removeItem(key);
+    } catch {
+      // Nothing was kept, so nothing is left.
+    }
+  },
+};
+
+const SEEN_KEY = 'tikbridge.seen';
+const seenHere = new Set();
+
+/**
+ * Is this the first time this tab sees the code or token? A deeplink may be delivered twice, and a
+ * second use would fail and hide that the first one worked. Only fingerprints are kept.
+ * @param {string} secret
+ */
+export function firstTime(secret) {
+  const mark = fingerprint(secret);
+  const kept = (store.get(SEEN_KEY) ?? '').split(' ').filter(Boolean);
+  if (seenHere.has(mark) || kept.includes(mark)) return false;
+  seenHere.add(mark);
+  store.set(SEEN_KEY, [...kept, mark].slice(-20).join(' '));
+  return true;
+}
+
+/** 64 bits of FNV-1a. It only tells codes apart; Web Crypto would be async and needs https. */
+function fingerprint(text) {
+  let hash = 0xcbf29ce484222325n;
+  for (const char of text) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(char.codePointAt(0))) * 0x100000001b3n);
+  }
+  return hash.toString(36);
+}
+
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/**
+ * Draws the card.
+ * @param {'working'|'done'|'problem'|'idle'} name
+ * @param {View} view
+ */
+export function show(name, view) {
+  byId('card').dataset.view = name;
+  document.title = view.title;
+  byId('title').textContent = view.title;
+  byId('text').textContent = view.text;
+
+  const details = byId('details');
+  details.hidden = !view.failure;
+  if (view.failure) byId('facts').replaceChildren(...facts(view.failure));
+
+  const action = /** @type {HTMLAnchorElement} */ (byId('action'));
+  action.hidden = !view.action;
+  if (view.action) {
+    action.textContent = view.action.label;
+    action.href = view.action.href;
+    action.focus({ preventScroll: true });
+  } else {
+    action.removeAttribute('href');
+  }
+}
+
+/**
+ * Draws the card for a failure.
+ * @param {Failure} shown
+ * @param {{label: string, href: string}} action
+ */
+export function showFailure(shown, action) {
+  // To cancel is nobody's mistake, so it gets no warning sign.
+  const name = shown.error === 'access_denied' ? 'idle' : 'problem';
+  show(name, { ...explain(shown.error), action, failure: shown });
+}
+
+/** @param {Failure} shown */
+function facts(shown) {
+  const all = { ...shown, hint: TEXT.hints[shown.error] };
+  if (all.error_description === explain(shown.error).text) delete all.error_description; // is on the card
+  return Object.entries(TEXT.facts)
+    .filter(([key]) => all[key])
+    .flatMap(([key, label]) => {
+      const term = document.createElement('dt');
+      const value = document.createElement('dd');
+      term.textContent = label;
+      value.textContent = all[key];
+      value.dir = 'auto';
+      value.classList.toggle('code', key === 'error' || key === 'request_id');
+      return [term, value];
+    });
+}

@@ -1,0 +1,154 @@
+// Types of tikbridge.js, and how to use it.
+//
+//   import { createTikTokSignIn } from 'https://bridge.example/sdk/tikbridge.js'
+//
+//   const tiktok = createTikTokSignIn({ bridgeUrl: 'https://bridge.example', supabase, scheme: 'myapp' })
+//   tiktok.onResult((result) => { … })                    // every result, wherever it comes from
+//   tiktok.handleRedirect()                               // once, when the app starts
+//   button.onclick = () => tiktok.signIn()
+//
+// Without modules, <script src="https://bridge.example/sdk/tikbridge.global.js"></script> defines
+// window.tikbridge with the same functions. Both files may be copied into an app. A content security
+// policy has to allow the bridge in connect-src and, unless the file was copied, in script-src.
+//
+// The page that people come back to must be on an origin in the bridge's app.origins.
+
+/** A session of Supabase, as GoTrue sends it. */
+export interface Session {
+  access_token: string;
+  refresh_token: string;
+  token_type: string;
+  /** Seconds that the access token lives. */
+  expires_in: number;
+  /** When it expires, in seconds since 1970. */
+  expires_at: number;
+  /** GoTrue's user. */
+  user: any;
+  /** TikTok's tokens, if the bridge is set up to return them. */
+  provider_token?: string;
+  provider_refresh_token?: string;
+}
+
+export interface SignedIn {
+  status: 'signed_in';
+  session: Session;
+}
+
+/**
+ * The person said no at TikTok, closed the secure browser, or went back. In a wrapped app nobody tells
+ * that the browser was closed: this is a guess, made 1.5 seconds after the app is visible again without
+ * a result. A sign-in that comes later all the same is reported as such.
+ */
+export interface Cancelled {
+  status: 'cancelled';
+}
+
+export interface Failed {
+  status: 'failed';
+  /**
+   * A code of the bridge (its documentation lists them), or
+   * - `network_error`: no answer from the bridge;
+   * - `invalid_session`: `supabase` or `setSession` did not take the session, see `cause`.
+   *
+   * After these two, `rate_limited` and the codes that end in `_unavailable`, calling
+   * `handleRedirect()` again tries again, for the minute that a handoff lives. After all others, and if
+   * the second try says `handoff_invalid`, the person has to sign in again.
+   */
+  error: string;
+  /**
+   * For people, in English; may be empty. It may come from the address of the page: show it as text,
+   * never as HTML.
+   */
+  error_description: string;
+  /** Names the request in the log of the bridge; may be empty. */
+  request_id: string;
+  /** What `supabase` or `setSession` failed with. */
+  cause?: unknown;
+}
+
+export type Result = SignedIn | Cancelled | Failed;
+
+/** As much of a supabase-js client as is used. */
+export interface SupabaseClientLike {
+  auth: {
+    setSession(tokens: { access_token: string; refresh_token: string }): Promise<{ error: unknown }>;
+  };
+}
+
+export type TikTokSignInOptions = {
+  /** Base URL of the bridge. */
+  bridgeUrl: string;
+  /** Deeplink scheme of the wrapped app, such as `myapp`; without it, the bridge's first one. */
+  scheme?: string;
+  /** The function of the package `despia-native`. Without it, `window.despia` is assigned to. */
+  despia?: (command: string) => unknown;
+  /** Where verifiers are kept, instead of sessionStorage and localStorage. */
+  storage?: Pick<Storage, 'getItem' | 'setItem'>;
+} & (
+  | {
+      /** Client of supabase-js, which takes the session. */
+      supabase: SupabaseClientLike;
+      setSession?: undefined;
+    }
+  | {
+      /** Takes the session instead. May return `{ error }` or throw if it cannot. */
+      setSession: (session: Session) => any;
+      supabase?: undefined;
+    }
+);
+
+export interface SignInOptions {
+  /**
+   * On the web: the page to come back to, without a fragment. Without it, this page. A wrapped app comes
+   * back to the bridge's `app.auth_path`.
+   */
+  redirectTo?: string;
+  /** Always show TikTok's consent page, where another account can be chosen. */
+  selectAccount?: boolean;
+}
+
+export interface TikTokSignIn {
+  /**
+   * Sends the person to TikTok: this page away from here, or a wrapped app's secure browser above it. The
+   * promise is done when that is under way; how it ended is told to `onResult` and `handleRedirect`. It
+   * rejects where a browser has no `crypto.subtle`, which is on http addresses other than localhost.
+   */
+  signIn(options?: SignInOptions): Promise<void>;
+  /**
+   * Finishes a sign-in if the address of the page holds one, and cleans the address. Resolves to null if
+   * there is nothing to finish. Call it when the app starts, on every page that people may come back to;
+   * later arrivals (a router's, a deeplink's to a page that is open) are finished without a call. Calls
+   * at the same time share one result, and a handoff is redeemed once.
+   */
+  handleRedirect(): Promise<Result | null>;
+  /** Calls back with every result, also those of `handleRedirect`. Returns how to stop that. */
+  onResult(callback: (result: Result) => void): () => void;
+}
+
+/**
+ * Makes the object that signs people in. One per page is enough; of several, the one used last takes what
+ * arrives by itself, and all callbacks are told.
+ */
+export function createTikTokSignIn(options: TikTokSignInOptions): TikTokSignIn;
+
+export interface OAuthUrlOptions {
+  clientKey: string;
+  /** Base URL of the app, where `/auth` and `/native-callback` are. */
+  appUrl: string;
+  /** Is this the wrapped app? Then open the address with `oauth://?url=`. */
+  isNative: boolean;
+  /** Deeplink scheme of the wrapped app. */
+  scheme?: string;
+  /** TikTok's scopes; `user.info.basic` without it. */
+  scopes?: string | string[];
+}
+
+/**
+ * The address of TikTok's consent page for the flow of Despia's guide, in which the app builds it and
+ * tokens come back by deeplink. On the web it keeps the state in `sessionStorage['tikbridge.state']`,
+ * where the bridge's `auth.html` compares it. New apps had better use `createTikTokSignIn`.
+ */
+export function getTikTokOAuthUrl(options: OAuthUrlOptions): string;
+
+/** What tikbridge.global.js defines. */
+export as namespace tikbridge;
