@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tikbridge/tikbridge/pkg/allow"
+	"github.com/tikbridge/tikbridge/pkg/config"
+	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/seal"
+	"github.com/tikbridge/tikbridge/pkg/server"
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/supabase"
+	"github.com/tikbridge/tikbridge/pkg/tiktok"
+)
+
+// app is the bridge, wired up: configuration in, listeners and handlers out.
+type app struct {
+	cfg      config.Config
+	log      *slog.Logger
+	accounts *supabase.Client
+	service  *signin.Service
+	server   *server.Server
+	// once remembers used states and handoffs; redis and degrading are set where replicas share them.
+	once      once.Store
+	redis     *once.Redis
+	degrading *once.Degrading
+	public    net.Listener
+	admin     net.Listener // nil if switched off
+}
+
+// newApp builds the bridge; it listens to nothing yet.
+func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error) {
+	lists, err := allow.New(cfg.App.Origins, cfg.App.RedirectURIs, cfg.App.DeeplinkSchemes)
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := cfg.Server.Proxies()
+	if err != nil {
+		return nil, err
+	}
+	a := &app{cfg: cfg, log: log, accounts: newAccounts(cfg, log)}
+	ring, err := newRing(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.openStore(); err != nil {
+		return nil, err
+	}
+	startPage := cfg.StartPage()
+	a.service = signin.New(signin.Options{
+		Authenticator: tiktok.New(tiktok.Options{
+			ClientKey:    cfg.TikTok.ClientKey,
+			ClientSecret: cfg.TikTok.ClientSecret,
+			Scopes:       cfg.TikTok.Scopes,
+			PKCE:         tiktok.PKCE(cfg.TikTok.PKCE),
+			AuthorizeURL: cfg.TikTok.AuthorizeURL,
+			APIURL:       cfg.TikTok.APIURL,
+			Timeout:      cfg.TikTok.Timeout,
+		}),
+		Accounts:        a.accounts,
+		Policy:          lists,
+		Sealer:          ring,
+		Once:            a.once,
+		CallbackURL:     server.CallbackURL(cfg.Server.PublicURL),
+		DefaultScheme:   first(lists.Schemes()),
+		DefaultRedirect: startPage,
+		ReturnTokens:    cfg.TikTok.ReturnTokens,
+		Logger:          log,
+	})
+	limits := cfg.RateLimit
+	if !limits.Enabled {
+		limits = config.RateLimit{}
+	}
+	a.server, err = server.New(server.Options{
+		Service:           a.service,
+		Allow:             lists,
+		Strict:            cfg.Security.Mode == config.ModeStrict,
+		PublicURL:         cfg.Server.PublicURL,
+		AuthPath:          cfg.App.AuthPath,
+		DefaultRedirect:   cfg.App.DefaultRedirect,
+		TrustedProxies:    proxies,
+		StartPerMinute:    limits.Start,
+		ExchangePerMinute: limits.Exchange,
+		RedeemPerMinute:   limits.Redeem,
+		StartPage:         startPage,
+		Notes:             a.notes,
+		Demo:              demo,
+		Version:           buildVersion(),
+		Logger:            log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// newRing returns the keys that seal states and handoffs. By default they follow from secrets that all
+// replicas have anyway.
+func newRing(cfg config.Config) (*seal.Ring, error) {
+	if len(cfg.Seal.Keys) > 0 {
+		return seal.New(cfg.Seal.Keys...)
+	}
+	return seal.New(seal.Derive(cfg.Supabase.SecretKey, cfg.TikTok.ClientSecret))
+}
+
+// maxMarks is how many used states and handoffs are remembered in memory: those of ten minutes at
+// two hundred sign-ins a second.
+const maxMarks = 1 << 17
+
+// openStore opens where used states and handoffs are remembered.
+func (a *app) openStore() error {
+	memory := once.NewMemory(maxMarks)
+	a.once = memory
+	if a.cfg.Store.RedisURL == "" {
+		return nil
+	}
+	redis, err := once.NewRedis(a.cfg.Store.RedisURL)
+	if err != nil {
+		return fmt.Errorf("store.redis_url: %w", err)
+	}
+	a.redis = redis
+	a.degrading = once.NewDegrading(redis, memory, a.log)
+	a.once = a.degrading
+	return nil
+}
+
+// notes tells what a probe should know of a bridge that works, but not as it should.
+func (a *app) notes() []string {
+	if a.degrading == nil {
+		return nil
+	}
+	if since, ok := a.degrading.Degraded(); ok {
+		return []string{"Redis does not answer since " + since.UTC().Format(time.RFC3339) + "; states and handoffs are single-use on each replica only"}
+	}
+	return nil
+}
+
+// first returns the first entry, "" if there is none.
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+// newAccounts builds the client of the Supabase project.
+func newAccounts(cfg config.Config, log *slog.Logger) *supabase.Client {
+	return supabase.New(supabase.Options{
+		AuthURL:         cfg.Supabase.AuthURL,
+		PublishableKey:  cfg.Supabase.PublishableKey,
+		SecretKey:       cfg.Supabase.SecretKey,
+		EmailDomain:     cfg.Supabase.EmailDomain,
+		Adopt:           supabase.Adopt(cfg.Supabase.Adopt),
+		ForwardClientIP: cfg.Supabase.ForwardHeader(),
+		Timeout:         cfg.Supabase.Timeout,
+		Logger:          log,
+	})
+}
+
+// checkProject warns of settings of the project that help squatters. It is advice: whatever comes of
+// it, the bridge runs.
+func (a *app) checkProject(ctx context.Context) {
+	warnings, err := a.accounts.CheckSettings(ctx)
+	if err != nil {
+		a.log.LogAttrs(ctx, slog.LevelWarn, "the settings of the Supabase project could not be read",
+			signin.AsError(err).LogAttrs()...)
+		return
+	}
+	for _, w := range warnings {
+		a.log.LogAttrs(ctx, slog.LevelWarn, "a setting of the Supabase project weakens it",
+			slog.String("setting", w.Setting), slog.String("advice", w.Text))
+	}
+}
+
+// listen opens the listeners of the configuration.
+func (a *app) listen(ctx context.Context) error {
+	var err error
+	if a.public, err = listen(ctx, a.cfg.Server.Listen); err != nil {
+		return fmt.Errorf("server.listen: %w", err)
+	}
+	if a.cfg.Server.AdminListen == "" {
+		return nil
+	}
+	if a.admin, err = listen(ctx, a.cfg.Server.AdminListen); err != nil {
+		_ = a.public.Close()
+		return fmt.Errorf("server.admin_listen: %w", err)
+	}
+	return nil
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+}
+
+// run serves until ctx ends: then the bridge says it is not ready, ends what is under way, and
+// stores what is still to be stored, all within the shutdown timeout.
+func (a *app) run(ctx context.Context) error {
+	a.log.LogAttrs(ctx, slog.LevelInfo, "started",
+		slog.String("version", buildVersion()),
+		slog.String("listen", a.public.Addr().String()),
+		slog.String("mode", a.cfg.Security.Mode),
+		slog.Bool("documented_flow", a.cfg.Security.Mode == config.ModeDocumented),
+		slog.Bool("bridge_led_flow", a.cfg.Server.PublicURL != ""),
+		slog.Any("origins", a.cfg.App.Origins),
+		slog.Any("deeplink_schemes", a.cfg.App.DeeplinkSchemes),
+		slog.String("adopt", a.cfg.Supabase.Adopt),
+	)
+	stopDraining := context.AfterFunc(ctx, a.server.Drain)
+	defer stopDraining()
+
+	g, gctx := errgroup.WithContext(ctx)
+	// The admin listener goes last: its /readyz tells that the bridge is stopping while it does.
+	drained, last := context.WithCancel(context.WithoutCancel(ctx))
+	defer last()
+	g.Go(func() error {
+		defer last()
+		return server.Serve(gctx, a.public, a.server, a.cfg.Server.ShutdownTimeout, a.log)
+	})
+	if a.admin != nil {
+		g.Go(func() error {
+			return server.Serve(drained, a.admin, a.server.Admin(), time.Second, a.log)
+		})
+	}
+	err := g.Wait()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Server.ShutdownTimeout)
+	defer cancel()
+	if cerr := a.service.Close(closing); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("profiles still on their way were dropped: %w", cerr))
+	}
+	if a.redis != nil {
+		_ = a.redis.Close() //nolint:contextcheck // waits for nothing
+	}
+	a.log.LogAttrs(ctx, slog.LevelInfo, "stopped")
+	return err
+}

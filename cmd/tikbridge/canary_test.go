@@ -1,0 +1,931 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tikbridge/tikbridge/pkg/supabase"
+)
+
+// The words that all planted values hold. What has the first may be seen by nobody: secrets of the
+// bridge, of TikTok, and what GoTrue tells the bridge alone. What has the second is the person's own
+// (their session, name and address): they get it with a session, and the log never does.
+const (
+	hiddenWord  = "canary"
+	personsWord = "songbird"
+)
+
+const (
+	canaryClientSecret = "canaryTikTokClientSecret012345"
+	canarySecretKey    = "sb_secret_canary0123456789abcdefghijkl"
+)
+
+// planted are the values of one sign-in. They look like the real ones.
+type planted struct {
+	number string // three digits, which tell one sign-in from another
+	fault  string
+	at     string // the endpoint that has the fault
+}
+
+func (p planted) code() string {
+	return "canary" + p.number + "RjbaZ4tRD3jH2X_uxQ0mHb-T*0!4713.u1 /+=%&"
+}
+
+func (p planted) verifier() string {
+	return "canary" + p.number + "~verifier.0123456789-0123456789-0123456789"
+}
+func (p planted) access() string  { return "act.canary" + p.number + "Tw1Xk!4755.u1" }
+func (p planted) refresh() string { return "rft.canary" + p.number + "Pq9Zv!4789.u1" }
+func (p planted) hash() string    { return "canary" + p.number + "0a1b2c3d4e5f60718293a4b5c6d7e8f9" }
+func (p planted) otp() string     { return "canary" + p.number + "otp" }
+func (p planted) openID() string  { return "-000Songbird" + p.number + "AbCdEfGhIjKlMnOpQrStU" }
+func (p planted) email() string   { return strings.ToLower(p.openID()) + "@tiktok.oauth" }
+func (p planted) name() string    { return "Ada Songbird" + p.number + " Lövelace <b>שלום</b>" }
+
+func (p planted) avatar() string {
+	return "https://cdn.example/songbird" + p.number + "?x-signature=a%2Bb"
+}
+func (p planted) userID() string     { return supabase.UserID(p.openID()).String() }
+func (p planted) otherID() string    { return "00000000-0000-4000-8000-000000000" + p.number }
+func (p planted) goAccess() string   { return "eyJhbGciOi.songbird" + p.number + ".c2ln" }
+func (p planted) goRefresh() string  { return "songbird" + p.number + "r" }
+func (p planted) redirect() string   { return "https://app.example/auth" }
+func (p planted) everything() string { return strings.Join(p.all(), " ") }
+
+// all is what an upstream may know and repeat.
+func (p planted) all() []string {
+	return []string{
+		p.code(), p.verifier(), p.access(), p.refresh(), p.hash(), p.otp(), p.openID(), p.email(), p.name(), p.avatar(),
+		p.goAccess(), p.goRefresh(), canaryClientSecret, canarySecretKey,
+	}
+}
+
+// spellings returns the forms in which a word can hide in a text: as it is, in capitals, in hex, as a
+// list of bytes, and in base64, where it looks different at each of three places.
+func spellings(word string) []string {
+	forms := []string{
+		word, strings.ToUpper(word), strings.ToUpper(word[:1]) + word[1:], url.QueryEscape(word), url.PathEscape(word),
+		strings.Trim(fmt.Sprintf("%d", []byte(word)), "[]"),
+	}
+	for _, w := range []string{word, strings.ToUpper(word[:1]) + word[1:]} {
+		digits := hex.EncodeToString([]byte(w))
+		forms = append(forms, digits, strings.ToUpper(digits))
+		for shift := range 3 {
+			// The characters at either end also depend on what is beside the word.
+			encoded := base64.RawStdEncoding.EncodeToString(append(make([]byte, shift), w...))
+			from, to := (shift*8+5)/6, (shift+len(w))*8/6
+			forms = append(forms, encoded[from:to], strings.NewReplacer("+", "-", "/", "_").Replace(encoded[from:to]))
+		}
+	}
+	return forms
+}
+
+// wantNone looks for words and values in a text.
+func wantNone(t *testing.T, where, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		for _, form := range spellings(word) {
+			if i := strings.Index(text, form); i >= 0 {
+				t.Errorf("%s holds %q:\n%s", where, form, text[max(0, i-300):min(len(text), i+200)])
+				break
+			}
+		}
+	}
+}
+
+// TestSpellings checks the check.
+func TestSpellings(t *testing.T) {
+	for _, secret := range []string{canaryClientSecret, canarySecretKey, planted{number: "001"}.code()} {
+		for _, before := range []string{"", "x", "xy", "xyz"} {
+			whole := []byte(before + secret + "!")
+			for how, text := range map[string]string{
+				"raw": string(whole), "URL-encoded": url.QueryEscape(string(whole)), "hex": hex.EncodeToString(whole),
+				"base64": base64.StdEncoding.EncodeToString(whole), "base64url": base64.RawURLEncoding.EncodeToString(whole),
+				"bytes": fmt.Sprintf("%d", whole), "quoted": fmt.Sprintf("%+q", whole), "in capitals": strings.ToUpper(string(whole)),
+			} {
+				if !slices.ContainsFunc(spellings(hiddenWord), func(form string) bool { return strings.Contains(text, form) }) {
+					t.Errorf("%s, %s: %q is not found in %q", secret, how, hiddenWord, text)
+				}
+			}
+		}
+	}
+}
+
+// faults are the ways in which an upstream fails. Each tells as much as it can.
+var faults = map[string]func(w http.ResponseWriter, r *http.Request, p planted){
+	"400 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) { sendQuotes(w, http.StatusBadRequest, p) },
+	"401 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) { sendQuotes(w, http.StatusUnauthorized, p) },
+	"422 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		sendQuotes(w, http.StatusUnprocessableEntity, p)
+	},
+	"200 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) { sendQuotes(w, http.StatusOK, p) },
+	"429 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		w.Header().Set("Retry-After", p.hash())
+		sendQuotes(w, http.StatusTooManyRequests, p)
+	},
+	"503 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		sendQuotes(w, http.StatusServiceUnavailable, p)
+	},
+	"500 with the request": func(w http.ResponseWriter, r *http.Request, _ planted) {
+		dump, _ := httputil.DumpRequest(r, true)
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = fmt.Fprintf(w, "panic in handler of %s", dump)
+	},
+	"500 as a page": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = fmt.Fprintf(w, "<h1>%s</h1>", p.everything())
+	},
+	"code in a header": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		w.Header().Set("X-Sb-Error-Code", "bad token "+p.hash())
+		w.WriteHeader(http.StatusForbidden)
+	},
+	"302": func(w http.ResponseWriter, _ *http.Request, p planted) { sendAway(w, http.StatusFound, p) },
+	"307": func(w http.ResponseWriter, _ *http.Request, p planted) { sendAway(w, http.StatusTemporaryRedirect, p) },
+	"redirect nowhere": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		w.Header().Set("Location", "http://%zz/"+p.access())
+		w.WriteHeader(http.StatusFound)
+	},
+	"half of a JSON": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		_, _ = fmt.Fprintf(w, `{"access_token":%q,"hashed_token":%q,"user":{"email":%q`, p.access(), p.hash(), p.email())
+	},
+	"no JSON": func(w http.ResponseWriter, _ *http.Request, p planted) { _, _ = io.WriteString(w, p.everything()) },
+	"JSON of other types": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		send(w, http.StatusOK, map[string]any{p.hash(): 1, "access_token": p.all(), "hashed_token": p.all(), "user": p.name(), "id": p.all(), "error": p.all()})
+	},
+	"ids that are none": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		urn := strings.Repeat("c", 3) + "canary" + strings.Repeat("x", 36) // as long as urn:uuid:...
+		send(w, http.StatusOK, map[string]any{"id": urn, "user": map[string]any{"id": urn}, "data": map[string]any{"user": urn}, "hashed_token": p.hash()})
+	},
+	"times that are none": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		send(w, http.StatusOK, map[string]any{"id": p.userID(), "created_at": p.access(), "expires_in": p.access(), "user": map[string]any{"id": p.userID(), "created_at": p.goAccess()}})
+	},
+	"too large": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		_, _ = io.WriteString(w, `{"error":"`+strings.Repeat(p.everything(), 17<<20/len(p.everything()))+`"}`)
+	},
+	"cut short": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		w.Header().Set("Content-Length", "100000")
+		_, _ = io.WriteString(w, p.everything())
+	},
+	"reset": func(w http.ResponseWriter, _ *http.Request, _ planted) {
+		hijack(w, func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) })
+	},
+	"no HTTP": func(w http.ResponseWriter, _ *http.Request, p planted) { sendRaw(w, p.everything()+"\r\n\r\n") },
+	"no HTTP status": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		sendRaw(w, "HTTP/1.1 "+p.hash()+" OK\r\n\r\n")
+	},
+	"no HTTP header": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		sendRaw(w, "HTTP/1.1 200 OK\r\n"+p.hash()+" "+p.goRefresh()+"\r\n\r\n")
+	},
+	"no HTTP length": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		sendRaw(w, "HTTP/1.1 200 OK\r\nContent-Length: "+p.hash()+"\r\n\r\n")
+	},
+	"no HTTP encoding": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		sendRaw(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: "+p.hash()+"\r\n\r\n")
+	},
+	"no HTTP chunk": func(w http.ResponseWriter, _ *http.Request, p planted) {
+		sendRaw(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"+p.hash()+"\r\n"+p.hash()+"\r\n0\r\n\r\n")
+	},
+	"hang": func(_ http.ResponseWriter, r *http.Request, _ planted) { <-r.Context().Done() },
+}
+
+// ambiguous are the faults that look like an answer to some endpoints.
+var ambiguous = []string{"200 that quotes", "JSON of other types", "ids that are none", "times that are none"}
+
+// sendQuotes is an error of TikTok and of GoTrue at once, with secrets in every text.
+func sendQuotes(w http.ResponseWriter, status int, p planted) {
+	text := "refused: " + p.everything()
+	send(w, status, map[string]any{
+		"error": text, "error_description": text, "log_id": text, "code": text, "error_code": text, "msg": text, "message": text,
+		"weak_password": map[string]any{"message": text, "reasons": p.all()},
+	})
+}
+
+func sendAway(w http.ResponseWriter, status int, p planted) {
+	w.Header().Set("Location", "/followed?"+url.Values{"code": {p.code()}, "token": p.all()}.Encode())
+	send(w, status, map[string]any{"message": p.everything()})
+}
+
+func send(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func sendRaw(w http.ResponseWriter, text string) {
+	hijack(w, func(conn net.Conn) { _, _ = io.WriteString(conn, text) })
+}
+
+func hijack(w http.ResponseWriter, f func(net.Conn)) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	f(conn)
+	_ = conn.Close()
+}
+
+// upstreams are a TikTok and a GoTrue which do what the fault of the sign-in says, and answer well
+// otherwise.
+type upstreams struct {
+	byNumber map[string]planted
+	byUser   map[string]planted
+
+	mu sync.Mutex
+	// came are the endpoints that were asked, by the number of the sign-in.
+	came map[string][]string
+	// settled are the sign-ins whose account was made or marked.
+	settled map[string]bool
+	// passwords are what the bridge made up.
+	passwords []string
+	followed  bool
+}
+
+func newUpstreams(all []planted) *upstreams {
+	u := &upstreams{byNumber: map[string]planted{}, byUser: map[string]planted{}, came: map[string][]string{}, settled: map[string]bool{}}
+	for _, p := range all {
+		u.byNumber[p.number], u.byUser[p.userID()], u.byUser[p.otherID()] = p, p, p
+	}
+	return u
+}
+
+var numberPattern = regexp.MustCompile(`(?i)(?:canary|songbird)(\d{3})`)
+
+// whose finds out which sign-in a request belongs to.
+func (u *upstreams) whose(r *http.Request, body []byte) (planted, bool) {
+	text := r.URL.String() + " " + r.Header.Get("Authorization") + " " + string(body)
+	if m := numberPattern.FindStringSubmatch(text); m != nil {
+		return u.byNumber[m[1]], true
+	}
+	for id, p := range u.byUser {
+		if strings.Contains(r.URL.Path, id) {
+			return p, true
+		}
+	}
+	return planted{}, false
+}
+
+// endpoint names what a request asks.
+func endpoint(r *http.Request, body []byte) string {
+	path := strings.TrimPrefix(r.URL.Path, "/auth/v1")
+	switch {
+	case path == "/v2/oauth/token/":
+		return "token"
+	case path == "/v2/user/info/":
+		return "profile"
+	case path == "/admin/generate_link":
+		return "link"
+	case path == "/verify":
+		return "verify"
+	case path == "/admin/users" && r.Method == http.MethodPost:
+		return "create"
+	case strings.HasSuffix(path, "/passkeys"):
+		return "passkeys"
+	case r.Method == http.MethodGet && strings.HasPrefix(path, "/admin/users/00000000"):
+		return "account" // one that somebody else made
+	case r.Method == http.MethodGet && strings.HasPrefix(path, "/admin/users/"):
+		return "lookup"
+	case path == "/user":
+		return "alive"
+	case r.Method == http.MethodPut && bytes.Contains(body, []byte(`"password"`)):
+		return "adopt"
+	case r.Method == http.MethodPut && !bytes.Contains(body, []byte(`"user_metadata"`)):
+		return "mark"
+	case r.Method == http.MethodPut:
+		return "refresh"
+	}
+	return path
+}
+
+// ServeHTTP implements http.Handler.
+func (u *upstreams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body)) // for who quotes it
+	at := endpoint(r, body)
+	p, known := u.whose(r, body)
+	u.note(r, at, p, body)
+	switch {
+	case !known: // such as the settings of the project, which the bridge asks for when it starts
+		sendQuotes(w, http.StatusInternalServerError, planted{number: "000"})
+	case at == p.at && p.fault != "none":
+		faults[p.fault](w, r, p)
+	default:
+		u.answer(w, at, p)
+	}
+}
+
+func (u *upstreams) note(r *http.Request, at string, p planted, body []byte) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.came[p.number] = append(u.came[p.number], at)
+	u.followed = u.followed || strings.HasPrefix(r.URL.Path, "/followed")
+	var made struct {
+		Password     string `json:"password"`
+		PasswordHash string `json:"password_hash"`
+	}
+	if json.Unmarshal(body, &made) == nil {
+		u.passwords = append(u.passwords, made.Password, made.PasswordHash)
+	}
+}
+
+func (u *upstreams) answer(w http.ResponseWriter, at string, p planted) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch at {
+	case "token":
+		send(w, http.StatusOK, map[string]any{
+			"access_token": p.access(), "refresh_token": p.refresh(), "open_id": p.openID(), "scope": "user.info.basic",
+			"token_type": "Bearer", "expires_in": 86400, "refresh_expires_in": 31536000,
+		})
+	case "profile":
+		send(w, http.StatusOK, map[string]any{
+			"data":  map[string]any{"user": map[string]any{"open_id": p.openID(), "union_id": "u-" + p.openID(), "display_name": p.name(), "avatar_url": p.avatar()}},
+			"error": map[string]any{"code": "ok", "message": "", "log_id": "20260101"},
+		})
+	case "link":
+		if p.at == "create" && !u.settled[p.number] {
+			send(w, http.StatusNotFound, map[string]any{"code": "user_not_found", "message": p.email() + " not found"})
+			return
+		}
+		link := map[string]any{
+			"action_link": "https://project.example/verify?token=" + p.hash(), "email_otp": p.otp(), "hashed_token": p.hash(),
+			"redirect_to": "https://app.example", "verification_type": "recovery",
+		}
+		maps.Copy(link, u.user(p))
+		send(w, http.StatusOK, link)
+	case "lookup":
+		send(w, http.StatusNotFound, map[string]any{"code": "user_not_found", "message": "User not found"})
+	case "passkeys":
+		send(w, http.StatusOK, []any{})
+	case "create", "mark":
+		u.settled[p.number] = true
+		send(w, http.StatusOK, u.user(p))
+	case "account", "adopt", "alive", "refresh":
+		send(w, http.StatusOK, u.user(p))
+	case "verify":
+		send(w, http.StatusOK, map[string]any{
+			"access_token": p.goAccess(), "refresh_token": p.goRefresh(), "token_type": "bearer", "expires_in": 3600,
+			"expires_at": 2_000_000_000, "user": u.user(p),
+		})
+	}
+}
+
+// user is the account as GoTrue shows it. Where the fault is on the way to adopt one, somebody else
+// made it: it has another id, and no mark until it is set.
+func (u *upstreams) user(p planted) map[string]any {
+	user := map[string]any{
+		"id": p.userID(), "aud": "authenticated", "role": "authenticated", "email": p.email(),
+		"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+		"app_metadata":  map[string]any{"provider": "email", "tiktok": map[string]any{"open_id": p.openID()}},
+		"user_metadata": map[string]any{"display_name": "Old " + p.name()},
+	}
+	if slices.Contains([]string{"lookup", "passkeys", "account", "adopt", "mark", "alive"}, p.at) {
+		user["id"], user["email_confirmed_at"] = p.otherID(), "2026-01-01T00:00:00Z"
+		if !u.settled[p.number] {
+			user["app_metadata"] = map[string]any{"provider": "email"}
+		}
+	}
+	return user
+}
+
+// output is what a process wrote.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// startServe runs tikbridge serve at debug level against the upstreams at base, with more variables in
+// its environment. It returns the address, the output, and what ends the process.
+func startServe(t *testing.T, base string, environ ...string) (string, *output, func()) {
+	t.Helper()
+	var out output
+	cmd := exec.Command(filepath.Join(binDir, "tikbridge"), "serve")
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GORACE=halt_on_error=1",
+		"TIKTOK_CLIENT_KEY=awkey", "TIKTOK_CLIENT_SECRET=" + canaryClientSecret,
+		"SUPABASE_URL=" + base, "SUPABASE_PUBLISHABLE_KEY=sb_publishable_x", "SUPABASE_SECRET_KEY=" + canarySecretKey,
+		"TIKBRIDGE_TIKTOK_API_URL=" + base, "TIKBRIDGE_TIKTOK_TIMEOUT=2s", "TIKBRIDGE_SUPABASE_TIMEOUT=2s",
+		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
+		"TIKBRIDGE_SERVER_LISTEN=127.0.0.1:0", "TIKBRIDGE_SERVER_ADMIN_LISTEN=127.0.0.1:0",
+		"TIKBRIDGE_RATE_LIMIT_ENABLED=false", "TIKBRIDGE_LOG_LEVEL=debug",
+	}
+	cmd.Env = append(cmd.Env, environ...)
+	cmd.Stdout = &out
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address, read := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(read)
+		defer close(address)
+		lines := bufio.NewReader(stderr)
+		for {
+			line, err := lines.ReadString('\n')
+			_, _ = io.WriteString(&out, line)
+			var started struct{ Msg, Listen string }
+			if json.Unmarshal([]byte(line), &started) == nil && started.Msg == "started" {
+				address <- started.Listen
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	stop := sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-read
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("tikbridge serve ended with %v; output:\n%s", err, out.String())
+		}
+	})
+	t.Cleanup(stop)
+	listen, ok := <-address
+	if !ok {
+		t.Fatalf("tikbridge serve did not start; output:\n%s", out.String())
+	}
+	return "http://" + listen, &out, stop
+}
+
+// plantAll returns a sign-in for every fault at every endpoint, and some without any.
+func plantAll() []planted {
+	var all []planted
+	plant := func(at, fault string) {
+		all = append(all, planted{number: fmt.Sprintf("%03d", len(all)+1), at: at, fault: fault})
+	}
+	plant("", "none")
+	plant("adopt", "none")
+	plant("create", "none")
+	for _, at := range []string{"token", "profile", "link", "verify", "create", "lookup", "passkeys", "account", "adopt", "mark", "alive", "refresh"} {
+		for _, fault := range slices.Sorted(maps.Keys(faults)) {
+			plant(at, fault)
+		}
+	}
+	return all
+}
+
+// listen serves the upstreams and returns their address.
+func (u *upstreams) listen(t *testing.T) string {
+	t.Helper()
+	fake := httptest.NewUnstartedServer(u)
+	fake.Config.ErrorLog = nil
+	fake.Start()
+	t.Cleanup(fake.Close)
+	return fake.URL
+}
+
+// wantClean checks that every fault was met, and that the log holds neither word.
+func (u *upstreams) wantClean(t *testing.T, log string) {
+	t.Helper()
+	if u.followed {
+		t.Error("the bridge followed a redirect")
+	}
+	for _, p := range u.byNumber {
+		if p.at != "" && !slices.Contains(u.came[p.number], p.at) {
+			t.Errorf("%s %s: the fault was never met; asked were %q", p.at, p.fault, u.came[p.number])
+		}
+	}
+	lines := strings.Split(log, "\n")
+	reported := map[string]bool{}
+	for _, line := range lines {
+		for _, word := range []string{hiddenWord, personsWord} {
+			for _, form := range spellings(word) {
+				if i := strings.Index(line, form); i >= 0 && !reported[line[max(0, i-40):i]] {
+					reported[line[max(0, i-40):i]] = true
+					t.Errorf("the output holds %q: %s", form, line)
+				}
+			}
+		}
+	}
+}
+
+// TestCanaries plants values that can be recognised wherever the bridge takes a secret, lets every
+// call to TikTok and to Supabase fail in every way there is, and looks for them in all that the
+// process writes and answers.
+func TestCanaries(t *testing.T) {
+	all := plantAll()
+	u := newUpstreams(all)
+	bridge, out, stop := startServe(t, u.listen(t))
+
+	t.Run("sign-ins", func(t *testing.T) {
+		for _, p := range all {
+			t.Run(p.at+" "+p.fault, func(t *testing.T) {
+				t.Parallel()
+				u.signIn(t, bridge, p)
+			})
+		}
+	})
+	t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
+
+	stop()
+	log := out.String()
+	u.wantClean(t, log)
+	for _, want := range []string{`"level":"ERROR"`, `"msg":"profile not read"`, `"msg":"profile not stored"`, `"event":"account_adopted"`, `"msg":"stopped"`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log has no %s, so that it proves little", want)
+		}
+	}
+	made := 0
+	for _, password := range u.passwords {
+		if password != "" {
+			made++
+			wantNone(t, "the output", log, password)
+		}
+	}
+	if made == 0 {
+		t.Error("the bridge made up no password, so that none was looked for")
+	}
+}
+
+// signIn exchanges the code of p and looks at the answer.
+func (u *upstreams) signIn(t *testing.T, bridge string, p planted) {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{
+		"code": p.code(), "redirect_uri": p.redirect(), "state": "canary|myapp", "code_verifier": p.verifier(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, bridge+"/api/auth/tiktok-callback", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := httputil.DumpResponse(resp, true)
+	_ = resp.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := []string{hiddenWord}
+	if resp.StatusCode != http.StatusOK {
+		words = append(words, personsWord)
+	}
+	wantNone(t, "the answer", string(whole), words...)
+
+	// The profile is for show: without it a sign-in is as good.
+	good := p.fault == "none" || p.at == "profile" || p.at == "refresh"
+	if got := resp.StatusCode == http.StatusOK; got != good && p.at != "alive" && !slices.Contains(ambiguous, p.fault) {
+		t.Errorf("signed in: %v; want %v; answer:\n%s", got, good, whole)
+	}
+}
+
+// refusingRedis is a Redis that refuses whoever comes, and quotes what they said, as old versions do with a command
+// that they do not know.
+func refusingRedis(t *testing.T) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer func() { _ = conn.Close() }()
+				_ = conn.SetDeadline(time.Now().Add(time.Minute))
+				said := make([]byte, 4096)
+				for {
+					n, err := conn.Read(said)
+					if err != nil {
+						return
+					}
+					quoted := strings.NewReplacer("\r", " ", "\n", " ").Replace(string(said[:n]))
+					// As many answers as there were commands: each is an array.
+					answer := "-ERR unknown command, with args beginning with: " + quoted + "\r\n"
+					if _, err := io.WriteString(conn, strings.Repeat(answer, max(1, strings.Count(quoted, "*")))); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		conns.Wait()
+	})
+	return l.Addr().String()
+}
+
+// seen are the values that the bridge itself made up on the way, in any order.
+type seen struct {
+	mu     sync.Mutex
+	values []string
+}
+
+func (s *seen) add(values ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range values {
+		if v != "" {
+			s.values = append(s.values, v)
+		}
+	}
+}
+
+// TestCanaries_bridgeLed does the same for the flow that the bridge leads, with keys of its own and a
+// Redis that refuses them. States, handoffs and flow cookies are in the answers that hand them out, and
+// in no other.
+func TestCanaries_bridgeLed(t *testing.T) {
+	const sealKey, redisPassword = "canarySealKey0123456789abcdefghijklmnop", "canaryRedisPassword0123"
+	for _, platform := range []string{"web", "native"} {
+		t.Run(platform, func(t *testing.T) {
+			t.Parallel()
+			all := plantAll()
+			u := newUpstreams(all)
+			bridge, out, stop := startServe(t, u.listen(t),
+				"TIKBRIDGE_TIKTOK_TIMEOUT=1s", "TIKBRIDGE_SUPABASE_TIMEOUT=1s",
+				"TIKBRIDGE_SERVER_PUBLIC_URL=https://signin.app.example", "TIKBRIDGE_SECURITY_MODE=strict",
+				"TIKBRIDGE_SEAL_KEYS="+sealKey+","+sealKey+"2",
+				"TIKBRIDGE_STORE_REDIS_URL=redis://canaryUser:"+redisPassword+"@"+refusingRedis(t)+"/0",
+			)
+			var made seen
+			t.Run("sign-ins", func(t *testing.T) {
+				for _, p := range all {
+					t.Run(p.at+" "+p.fault, func(t *testing.T) {
+						t.Parallel()
+						u.lead(t, bridge, platform, p, &made)
+					})
+				}
+			})
+			t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
+			t.Run("requests of the flow", func(t *testing.T) { strangeLedRequests(t, bridge, &made) })
+			status, ready := ask(t, http.MethodGet, bridge+"/readyz", "", "")
+			wantNone(t, "/readyz", ready, hiddenWord)
+			if status != http.StatusOK || !strings.Contains(ready, "Redis does not answer") {
+				t.Errorf("/readyz answers %d, so that Redis proves little:\n%s", status, ready)
+			}
+
+			stop()
+			log := out.String()
+			u.wantClean(t, log)
+			for _, want := range []string{`"level":"ERROR"`, `"flow":"bridge"`, `"outcome":"handed_off"`, `"msg":"store fails: single use holds per replica only"`, `"msg":"stopped"`} {
+				if !strings.Contains(log, want) {
+					t.Errorf("the log has no %s, so that it proves little", want)
+				}
+			}
+			if len(made.values) < 3*len(all) {
+				t.Errorf("only %d values were made on the way", len(made.values))
+			}
+			for _, value := range made.values {
+				if part := middle(value); strings.Contains(log, part) {
+					t.Fatalf("the output holds %q of %q", part, value)
+				}
+			}
+		})
+	}
+}
+
+// middle is a piece of a long value that is as secret as all of it.
+func middle(value string) string {
+	if len(value) < 40 {
+		return value
+	}
+	return value[len(value)/2-10 : len(value)/2+10]
+}
+
+// ask sends a request as a browser does, and returns the whole answer.
+func ask(t *testing.T, method, address, cookie, body string) (status int, whole string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dump, err := httputil.DumpResponse(resp, true)
+	_ = resp.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(dump)
+}
+
+var (
+	statePattern   = regexp.MustCompile(`[?&]state=([A-Za-z0-9_-]+)`)
+	cookiePattern  = regexp.MustCompile(`Set-Cookie: (__Host-tikbridge-[A-Za-z0-9_-]+)=([A-Za-z0-9_-]+);`)
+	handoffPattern = regexp.MustCompile(`[?&]handoff=([A-Za-z0-9_-]+)`)
+)
+
+// lead signs in with the bridge in the lead, twice at every step, and looks at every answer.
+func (u *upstreams) lead(t *testing.T, bridge, platform string, p planted, made *seen) {
+	t.Helper()
+	base := bridge + "/api/auth/tiktok/"
+	sum := sha256.Sum256([]byte(p.verifier()))
+	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
+
+	_, begun := ask(t, http.MethodGet, base+"start?platform="+platform+"&challenge="+challenge, "", "")
+	state, cookie := statePattern.FindStringSubmatch(begun), cookiePattern.FindStringSubmatch(begun)
+	if state == nil || cookie == nil {
+		t.Fatalf("the sign-in does not begin:\n%s", begun)
+	}
+	wantNone(t, "the start", begun, hiddenWord, personsWord)
+	made.add(state[1], cookie[2], challenge)
+	flowCookie := cookie[1] + "=" + cookie[2]
+
+	back := base + "callback?" + url.Values{"state": {state[1]}, "code": {p.code()}, "error_description": {p.everything()}}.Encode()
+	_, called := ask(t, http.MethodGet, back, flowCookie, "")
+	_, again := ask(t, http.MethodGet, back, flowCookie, "")
+	for _, answer := range []string{called, again} {
+		wantNone(t, "the callback", answer, hiddenWord, personsWord)
+		wantNoPart(t, "the callback", answer, state[1], cookie[2], challenge)
+	}
+	handoff := handoffPattern.FindStringSubmatch(called)
+	if got := handoff != nil; got != (p.at != "token") && !slices.Contains(ambiguous, p.fault) {
+		t.Errorf("there is a handoff: %v; the callback:\n%s", got, called)
+	}
+	if handoffPattern.MatchString(again) {
+		t.Error("a callback is good for two handoffs")
+	}
+	if handoff == nil {
+		return
+	}
+	made.add(handoff[1])
+
+	redeem := func(verifier string) (int, string) {
+		body, err := json.Marshal(map[string]string{"handoff": handoff[1], "verifier": verifier})
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, answer := ask(t, http.MethodPost, base+"redeem", flowCookie, string(body))
+		words := []string{hiddenWord}
+		if status != http.StatusOK {
+			words = append(words, personsWord)
+		}
+		wantNone(t, "the redemption", answer, words...)
+		wantNoPart(t, "the redemption", answer, state[1], cookie[2], challenge, handoff[1])
+		return status, answer
+	}
+	if status, _ := redeem("canary of another"); status != http.StatusBadRequest {
+		t.Errorf("with another verifier the status is %d; want 400", status)
+	}
+	status, answer := redeem(p.verifier())
+	good := p.fault == "none" || p.at == "profile" || p.at == "refresh"
+	if got := status == http.StatusOK; got != good && p.at != "alive" && !slices.Contains(ambiguous, p.fault) {
+		t.Errorf("signed in: %v; want %v; answer:\n%s", got, good, answer)
+	}
+	if status, _ := redeem(p.verifier()); status != http.StatusBadRequest {
+		t.Errorf("the second time the status is %d; want 400", status)
+	}
+}
+
+// wantNoPart looks for pieces of what the bridge made up.
+func wantNoPart(t *testing.T, where, text string, values ...string) {
+	t.Helper()
+	for _, value := range values {
+		if part := middle(value); strings.Contains(text, part) {
+			t.Errorf("%s holds %q:\n%s", where, part, text)
+		}
+	}
+}
+
+// strangeLedRequests put what is secret into wrong places of the flow.
+func strangeLedRequests(t *testing.T, bridge string, made *seen) {
+	t.Helper()
+	base := bridge + "/api/auth/tiktok/"
+	p := planted{number: "000"}
+	values := append(p.all(), made.values[:min(9, len(made.values))]...)
+	for _, v := range values {
+		secret := url.QueryEscape(v)
+		quoted, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []struct{ method, path, body string }{
+			{"GET", "start?platform=" + secret, ""},
+			{"GET", "start?platform=native&scheme=" + secret + "&challenge=" + secret, ""},
+			{"GET", "start?platform=web&redirect_to=https://app.example@" + secret, ""},
+			{"GET", "callback?state=" + secret + "&code=" + secret, ""},
+			{"GET", "callback?error=" + secret + "&error_description=" + secret, ""},
+			{"HEAD", "callback?state=" + secret, ""},
+			{"POST", "callback?state=" + secret, string(quoted)},
+			{"GET", "redeem?handoff=" + secret, ""},
+			{"POST", "redeem", string(quoted)},
+			{"POST", "redeem?handoff=" + secret, `{"handoff":[` + string(quoted) + `]}`},
+			{"POST", "redeem", `{"handoff":` + string(quoted) + `,"verifier":` + string(quoted) + `}`},
+			{"POST", "redeem", `{"handoff":` + string(quoted)},
+			{"GET", secret, ""},
+		} {
+			status, answer := ask(t, r.method, base+r.path, "__Host-tikbridge-canary00="+secret, r.body)
+			if status >= http.StatusInternalServerError { // a used state is still good for the way back
+				t.Errorf("%s %s answers %d", r.method, r.path[:4], status)
+			}
+			wantNone(t, "the answer to "+r.method+" "+r.path[:4], answer, hiddenWord, personsWord)
+			wantNoPart(t, "the answer to "+r.method+" "+r.path[:4], answer, v)
+		}
+	}
+}
+
+// strangeRequests are those that nobody's page sends, with secrets in wrong places.
+func strangeRequests(t *testing.T, bridge string) {
+	t.Helper()
+	p := planted{number: "000"}
+	query := "?" + url.Values{"code": {p.code()}, "state": {"canary|myapp"}, "access_token": {p.goAccess()}, "refresh_token": {p.goRefresh()}}.Encode()
+	requests := []struct{ method, path, body string }{
+		{"GET", "/auth" + query, ""},
+		{"GET", "/native-callback.html" + query, ""},
+		{"GET", "/" + query, ""},
+		{"GET", "/api/auth/tiktok-callback" + query, ""},
+		{"GET", "/callback/" + url.PathEscape(p.code()), ""},
+		{"GET", "/readyz" + query, ""},
+		{"CANARY", "/auth" + query, ""},
+		{"POST", "/api/auth/tiktok-callback" + query, ""},
+		{"POST", "/api/auth/tiktok-callback", `{"code":"` + p.hash()},
+		{"POST", "/api/auth/tiktok-callback", p.code()},
+		{"POST", "/api/auth/tiktok-callback", `{"code":["` + p.hash() + `"]}`},
+		{"POST", "/api/auth/tiktok-callback", `{"code":"` + p.hash() + `","redirect_uri":"https://canary.example/songbird"}`},
+		{"POST", "/api/auth/tiktok-callback", `{"code":"` + p.hash() + `","redirect_uri":"https://app.example/auth","state":"songbird|canary"}`},
+		{"POST", "/api/auth/tiktok-callback", `{"code":"` + strings.Repeat(p.hash(), 200) + `","redirect_uri":"https://app.example/auth"}`},
+		{"POST", "/api/auth/tiktok-callback", `{"code":"` + strings.Repeat(p.hash(), 5000) + `","redirect_uri":"https://app.example/auth"}`},
+	}
+	for _, r := range requests {
+		for _, origin := range []string{"", "https://canary.example"} {
+			if origin != "" && len(r.body) > 64<<10 {
+				continue // refused unread, so that the answer may be lost
+			}
+			req, err := http.NewRequestWithContext(t.Context(), r.method, bridge+r.path, strings.NewReader(r.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"User-Agent", "Authorization", "Apikey", "Cookie", "Referer", "X-Forwarded-For", "X-Request-Id"} {
+				req.Header.Set(name, "Bearer canary songbird")
+			}
+			if origin != "" {
+				req.Header.Set("Origin", origin)
+			}
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, err := httputil.DumpResponse(resp, true)
+			_ = resp.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantNone(t, "the answer to "+r.method+" "+r.path[:5], string(whole), hiddenWord, personsWord)
+		}
+	}
+	// What net/http refuses by itself.
+	for _, text := range []string{"GET /canary HTTP/9.9\r\n\r\n", "canary songbird\r\n\r\n", "POST /canary HTTP/1.1\r\nHost: x\r\nContent-Length: canary\r\n\r\n"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(bridge, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+		_, _ = io.WriteString(conn, text)
+		whole, _ := io.ReadAll(conn)
+		_ = conn.Close()
+		wantNone(t, "the answer to what is no HTTP", string(whole), hiddenWord, personsWord)
+	}
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tikbridge/tikbridge/pkg/config"
+	"github.com/tikbridge/tikbridge/pkg/telemetry"
+)
+
+// version is set when a release is built.
+var version = ""
+
+// buildVersion falls back to what Go itself knows.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+func newCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "tikbridge",
+		Short:         "Sign in with TikTok for apps on Supabase",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		CompletionOptions: cobra.CompletionOptions{
+			HiddenDefaultCmd: true,
+		},
+	}
+	root.AddCommand(serveCommand(), devCommand(), configCommand(), usersCommand(), simulateCommand(), versionCommand())
+	return root
+}
+
+func serveCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the bridge",
+		Long:  "Runs the bridge. The configuration comes from --config and from the environment;\nsee configs/tikbridge.example.yaml for every key.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			log, err := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.Log.Format, cfg.Log.Level)
+			if err != nil {
+				return err
+			}
+			app, err := newApp(cfg, log, nil)
+			if err != nil {
+				return err
+			}
+			if err := app.listen(cmd.Context()); err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			g, gctx := errgroup.WithContext(ctx)
+			g.Go(func() error { return app.run(gctx) })
+			g.Go(func() error {
+				app.checkProject(gctx)
+				return nil
+			})
+			return g.Wait()
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")
+	return cmd
+}
+
+func configCommand() *cobra.Command {
+	var file string
+	check := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration and say everything that is wrong with it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := config.Load(file); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "The configuration is complete.")
+			return err
+		},
+	}
+	check.Flags().StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")
+	return group("config", "Work with the configuration", check)
+}
+
+// group is a command that does nothing but hold others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.NoArgs, // a misspelt command is an error, not a reason to show help
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "tikbridge", buildVersion())
+			return err
+		},
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tikbridge/tikbridge/pkg/server"
+	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
+	"github.com/tikbridge/tikbridge/pkg/telemetry"
+	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
+)
+
+func simulateCommand() *cobra.Command {
+	return group("simulate", "Run one of the simulators alone, for tests of your own",
+		simulateTikTokCommand(), simulateSupabaseCommand())
+}
+
+func simulateTikTokCommand() *cobra.Command {
+	var address string
+	var opts tiktoksim.Options
+	cmd := &cobra.Command{
+		Use:   "tiktok",
+		Short: "Run the simulated TikTok",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runSimulator(cmd.Context(), address, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(url string) (http.Handler, []string) {
+				return tiktoksim.New(opts), []string{
+					"TIKTOK_CLIENT_KEY=" + opts.ClientKey,
+					"TIKTOK_CLIENT_SECRET=" + opts.ClientSecret,
+					"TIKBRIDGE_TIKTOK_AUTHORIZE_URL=" + url + "/v2/auth/authorize/",
+					"TIKBRIDGE_TIKTOK_API_URL=" + url,
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&address, "listen", "127.0.0.1:8081", "`address` to listen on")
+	cmd.Flags().StringVar(&opts.ClientKey, "client-key", tiktoksim.DefaultClientKey, "client `key` that is accepted")
+	cmd.Flags().StringVar(&opts.ClientSecret, "client-secret", tiktoksim.DefaultClientSecret, "client `secret` that is accepted")
+	return cmd
+}
+
+func simulateSupabaseCommand() *cobra.Command {
+	var address string
+	var opts gotruesim.Options
+	cmd := &cobra.Command{
+		Use:   "supabase",
+		Short: "Run the emulated Supabase Auth",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runSimulator(cmd.Context(), address, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(url string) (http.Handler, []string) {
+				opts.ExternalURL = url + "/auth/v1"
+				emulator := gotruesim.New(opts)
+				return emulator, []string{
+					"SUPABASE_URL=" + url,
+					"SUPABASE_PUBLISHABLE_KEY=" + gotruesim.PublishableKey,
+					"SUPABASE_SECRET_KEY=" + gotruesim.SecretKey,
+					"SUPABASE_ANON_KEY=" + emulator.AnonKey(),
+					"SUPABASE_SERVICE_ROLE_KEY=" + emulator.ServiceRoleKey(),
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&address, "listen", "127.0.0.1:8082", "`address` to listen on")
+	cmd.Flags().StringVar(&opts.JWTSecret, "jwt-secret", gotruesim.DefaultJWTSecret, "`secret` that signs keys and access tokens")
+	return cmd
+}
+
+// runSimulator listens, prints where and with which keys, as lines of an environment file, and
+// serves until ctx ends.
+func runSimulator(ctx context.Context, address string, out, logs io.Writer, build func(url string) (http.Handler, []string)) error {
+	log, err := telemetry.NewLogger(logs, "text", "info")
+	if err != nil {
+		return err
+	}
+	l, err := listen(ctx, address)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	handler, settings := build(webURL(l))
+	_, _ = fmt.Fprintln(out, "# listening on", webURL(l))
+	for _, s := range settings {
+		_, _ = fmt.Fprintln(out, s)
+	}
+	return server.Serve(ctx, l, handler, time.Second, log)
+}

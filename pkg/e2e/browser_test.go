@@ -1,0 +1,301 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+type step = chromedp.Action[chromedp.Void]
+
+// browser is a headless Chromium with an empty profile. It notes what pages complain about.
+type browser struct {
+	ctx context.Context
+	mu  sync.Mutex
+	// complaints are script errors, refused requests and violations of the content security policy.
+	complaints []string
+}
+
+// newBrowser starts Chromium, or skips the test where there is none.
+func newBrowser(t *testing.T, width, height int) *browser {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("chromium is not installed; make setup says how to get it")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.NoSandbox, // CI runs as root, where Chromium has no sandbox
+		chromedp.DisableGPU,
+		chromedp.WindowSize(width, height),
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+	)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+
+	b := &browser{ctx: ctx}
+	if err := chromedp.Listen(ctx, b.listen); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	return b
+}
+
+func (b *browser) listen(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.complaints = append(b.complaints, e.ExceptionDetails.Text)
+	case *log.EventEntryAdded:
+		// Headless Chromium itself reports that nothing handles the app's deeplink.
+		if e.Entry.Level == log.EntryLevelError && !strings.Contains(e.Entry.Text, "myapp:") {
+			b.complaints = append(b.complaints, e.Entry.Text)
+		}
+	}
+}
+
+// run does the steps; on a failure it says where the browser was.
+func (b *browser) run(t *testing.T, what string, steps ...step) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		at, _ := chromedp.Run(b.ctx, chromedp.Location())
+		text, _ := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("body")))
+		t.Fatalf("%s: %v\nat %s\n%s", what, err, withoutQuery(at), text)
+	}
+}
+
+// read returns what an action finds.
+func read[T any](t *testing.T, b *browser, what string, action chromedp.Action[T]) T {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, action)
+	if err != nil {
+		t.Fatalf("read %s: %v", what, err)
+	}
+	return v
+}
+
+func (b *browser) text(t *testing.T, selector string) string {
+	t.Helper()
+	return strings.TrimSpace(read(t, b, selector, chromedp.Text(chromedp.CSS(selector))))
+}
+
+func (b *browser) location(t *testing.T) string {
+	t.Helper()
+	return read(t, b, "the address bar", chromedp.Location())
+}
+
+// picture keeps a screenshot when E2E_PICTURES names a folder, to be looked at.
+func (b *browser) picture(t *testing.T, name string) {
+	t.Helper()
+	dir := os.Getenv("E2E_PICTURES")
+	if dir == "" {
+		return
+	}
+	png := read(t, b, "the screen", chromedp.CaptureScreenshot())
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *browser) wantNoComplaints(t *testing.T) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.complaints {
+		t.Errorf("the browser complains: %s", c)
+	}
+}
+
+func withoutQuery(s string) string {
+	path, _, _ := strings.Cut(s, "?")
+	return path
+}
+
+// visible waits for an element to be seen.
+func visible(selector string) step { return chromedp.WaitVisible(chromedp.CSS(selector)) }
+
+func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
+
+const (
+	continueButton = `button[name=decision][value=continue]`
+	cancelButton   = `button[name=decision][value=cancel]`
+)
+
+func account(slug string) string { return fmt.Sprintf(`input[name=account][value=%q]`, slug) }
+
+// TestDemo signs in by clicking through the demo app, refreshes, reloads, and signs out, on a phone
+// and on a desktop.
+func TestDemo(t *testing.T) {
+	s := startDev(t)
+	for name, size := range map[string][2]int{"phone": {390, 844}, "desktop": {1280, 800}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBrowser(t, size[0], size[1])
+			b.run(t, "open the demo", chromedp.Navigate(s.bridge), visible("#sign-in"))
+			b.picture(t, name+"-1-start")
+			b.run(t, "go to TikTok", click("#sign-in"), visible(continueButton))
+			b.picture(t, name+"-2-consent")
+			b.run(t, "agree", click(account("mira")), click(continueButton), visible("#signed-in"))
+
+			if got := b.text(t, "#name"); got == "" {
+				t.Error("the demo shows no name")
+			}
+			userID := b.text(t, "#user-id")
+			if len(userID) != 36 {
+				t.Errorf("user id is %q; want a UUID", userID)
+			}
+			if got := b.text(t, "#email"); !strings.HasSuffix(got, "@tiktok.oauth") {
+				t.Errorf("e-mail is %q; want one @tiktok.oauth", got)
+			}
+			if got := b.location(t); got != s.bridge+"/" {
+				t.Errorf("the address bar holds %q; want nothing but the start page", got)
+			}
+			b.picture(t, name+"-3-signed-in")
+
+			b.run(t, "refresh", click("#refresh"), visible("#notice"))
+			b.run(t, "reload", chromedp.Reload(), visible("#signed-in"))
+			if got := b.text(t, "#user-id"); got != userID {
+				t.Errorf("after a refresh the user id is %q; want %q", got, userID)
+			}
+			b.run(t, "sign out", click("#sign-out"), visible("#sign-in"))
+			b.run(t, "reload", chromedp.Reload(), visible("#sign-in"))
+
+			// TikTok remembers the consent, so the same person comes back at once.
+			b.run(t, "sign in again", click("#sign-in"), visible("#signed-in"))
+			if got := b.text(t, "#user-id"); got != userID {
+				t.Errorf("the second time the user id is %q; want %q", got, userID)
+			}
+			b.wantNoComplaints(t)
+		})
+	}
+}
+
+// TestDemoCancel declines at TikTok: the person is told, and has a way on.
+func TestDemoCancel(t *testing.T) {
+	s := startDev(t)
+	b := newBrowser(t, 390, 844)
+	b.run(t, "go to TikTok", chromedp.Navigate(s.bridge), visible("#sign-in"), click("#sign-in"), visible(cancelButton))
+	b.run(t, "cancel", click(cancelButton), visible(`#card[data-view=idle] #action`))
+	if got := b.text(t, "#title"); got != "Sign-in cancelled" {
+		t.Errorf("the page says %q; want that it was cancelled", got)
+	}
+	b.picture(t, "cancelled")
+	if got := b.location(t); got != s.bridge+"/auth" {
+		t.Errorf("the address bar holds %q; want no query", got)
+	}
+	b.run(t, "go on", click("#action"), visible("#sign-in"))
+	b.wantNoComplaints(t)
+}
+
+// TestDemoNames shows whatever people call themselves as text.
+func TestDemoNames(t *testing.T) {
+	s := startDev(t)
+	const name = `<img src=x onerror=alert(1)> שלום 🎈`
+	b := newBrowser(t, 390, 844)
+	b.run(t, "go to TikTok", chromedp.Navigate(s.bridge), visible("#sign-in"), click("#sign-in"), visible(continueButton))
+	b.run(t, "type a name", click(account("other")), chromedp.SendKeys(chromedp.CSS(`input[name=display_name]`), name),
+		click(continueButton), visible("#signed-in"))
+	if got := b.text(t, "#name"); got != name {
+		t.Errorf("the name is shown as %q; want %q", got, name)
+	}
+	b.picture(t, "names")
+	b.wantNoComplaints(t)
+}
+
+// TestNativeCallback walks the native flow as the secure browser session of a wrapped app does, up
+// to the deeplink that closes it.
+func TestNativeCallback(t *testing.T) {
+	s := startDev(t)
+	authorize := func(state string) string {
+		return s.tiktok + "/v2/auth/authorize/?" + url.Values{
+			"client_key":        {"sim_client_key"},
+			"response_type":     {"code"},
+			"scope":             {"user.info.basic"},
+			"redirect_uri":      {s.bridge + "/native-callback"},
+			"state":             {state},
+			"disable_auto_auth": {"1"},
+		}.Encode()
+	}
+	deeplink := func(t *testing.T, b *browser) *url.URL {
+		t.Helper()
+		b.run(t, "wait for the deeplink", visible("#action"))
+		href := read(t, b, "the deeplink", chromedp.AttributeValue(chromedp.CSS("#action"), "href"))
+		u, err := url.Parse(href.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	tests := []struct {
+		name, state, button string
+		wantTarget          string
+		wantError           string // "" for a session
+	}{
+		{"signed in", "0b5c|myapp", continueButton, "myapp://oauth/auth", ""},
+		{"no scheme in the state", "0b5c", continueButton, "myapp://oauth/auth", ""},
+		{"the state of Despia's helper", "0b5c|myapp|eyJsIjoxfQ", continueButton, "myapp://oauth/auth", ""},
+		{"cancelled", "0b5c|myapp", cancelButton, "myapp://oauth/auth", "access_denied"},
+		{"a scheme of somebody else", "0b5c|evil", continueButton, "myapp://oauth/auth", "scheme_not_allowed"},
+		{"script for a scheme", "0b5c|javascript", continueButton, "myapp://oauth/auth", "scheme_not_allowed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBrowser(t, 390, 844)
+			b.run(t, "consent", chromedp.Navigate(authorize(tt.state)), visible(tt.button), click(account("layla")), click(tt.button))
+			link := deeplink(t, b)
+			b.picture(t, "native-"+strings.ReplaceAll(tt.name, " ", "-"))
+			if got := withoutQuery(link.String()); got != tt.wantTarget {
+				t.Errorf("the deeplink opens %q; want %q", got, tt.wantTarget)
+			}
+			q := link.Query()
+			if got := q.Get("error"); got != tt.wantError {
+				t.Errorf("error is %q; want %q", got, tt.wantError)
+			}
+			if signedIn := q.Get("access_token") != "" && q.Get("refresh_token") != ""; signedIn != (tt.wantError == "") {
+				t.Errorf("the deeplink carries a session: %v; want %v", signedIn, !signedIn)
+			}
+			if got := b.location(t); got != s.bridge+"/native-callback" {
+				t.Errorf("the address bar holds %q; want no code in it", got)
+			}
+			b.wantNoComplaints(t)
+		})
+	}
+}
+
+// TestDeeplinkArrives is the other end of the native flow: the web view lands on /auth with tokens.
+func TestDeeplinkArrives(t *testing.T) {
+	s := startDev(t)
+	session := s.signIn(t)
+	b := newBrowser(t, 390, 844)
+	b.run(t, "follow the deeplink", chromedp.Navigate(s.bridge+"/auth?"+url.Values{
+		"access_token":  {session.AccessToken},
+		"refresh_token": {session.RefreshToken},
+	}.Encode()), visible("#signed-in"))
+	if got := b.text(t, "#user-id"); got != session.User.ID {
+		t.Errorf("signed in as %q; want %q", got, session.User.ID)
+	}
+	if got := b.location(t); strings.Contains(got, "token") {
+		t.Errorf("the address bar still holds %q", got)
+	}
+	b.wantNoComplaints(t)
+}

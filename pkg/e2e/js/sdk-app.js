@@ -1,0 +1,48 @@
+// The app of sdk_test.go. Its page names the bridge in data attributes, and the first part of its path
+// says how the SDK is used. What happens is left in window, for the test to read.
+
+const { bridge, supabaseUrl, supabaseKey } = document.documentElement.dataset;
+const kind = location.pathname.split('/')[1];
+const { createTikTokSignIn, getTikTokOAuthUrl } = window.tikbridge ?? (await import(`${bridge}/sdk/tikbridge.js`));
+
+const options = { bridgeUrl: `${bridge}/`, scheme: 'myapp' };
+const sessions = [];
+const results = [];
+if (kind === 'supabase') {
+  options.supabase = window.supabase.createClient(supabaseUrl, supabaseKey);
+} else {
+  options.setSession = async (session) => {
+    if (window.refuse) throw new Error('refused');
+    sessions.push(session);
+  };
+}
+if (kind === 'function') options.despia = window.despiaNative;
+if (kind === 'storage') {
+  const kept = (window.kept = new Map());
+  options.storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => void kept.set(key, value) };
+}
+
+const make = () => createTikTokSignIn(options);
+const tiktok = make();
+tiktok.onResult(() => {
+  throw new Error('a callback that throws');
+});
+tiktok.onResult((result) => results.push(result));
+const stop = tiktok.onResult(() => results.push('not stopped'));
+stop();
+addEventListener('unhandledrejection', (event) => event.preventDefault()); // of the callback above
+
+Object.assign(window, { tiktok, make, sessions, results, getTikTokOAuthUrl, client: options.supabase });
+const arrival = location.href;
+if (kind === 'strict') {
+  // React's strict mode mounts twice, and the first object is thrown away; the router that was there
+  // before puts back the address it knows.
+  const first = tiktok.handleRedirect();
+  const again = make().handleRedirect();
+  history.replaceState(history.state, '', arrival);
+  const routed = tiktok.handleRedirect();
+  window.mounts = await Promise.all([first, again, routed]);
+} else if (kind !== 'idle') {
+  window.first = await tiktok.handleRedirect();
+}
+window.ready = true;

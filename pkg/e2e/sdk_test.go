@@ -1,0 +1,921 @@
+package e2e_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
+)
+
+const (
+	sdkModule  = "../../static/sdk/tikbridge.js"
+	sdkClassic = "../../static/sdk/tikbridge.global.js"
+)
+
+var update = flag.Bool("update", false, "write tikbridge.global.js")
+
+// TestSDK_size holds the SDK to what its users have to load.
+func TestSDK_size(t *testing.T) {
+	const limit = 4000
+	source := readFile(t, sdkModule)
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(source); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b.Len() >= limit {
+		t.Errorf("tikbridge.js has %d bytes compressed; want less than %d", b.Len(), limit)
+	}
+	for _, word := range []string{"console", "innerHTML", "eval(", "import(", "Function("} {
+		if bytes.Contains(source, []byte(word)) {
+			t.Errorf("tikbridge.js has %q", word)
+		}
+	}
+}
+
+// TestSDK_classic checks that the classic script is the module, and with -update makes it so.
+func TestSDK_classic(t *testing.T) {
+	exports := regexp.MustCompile(`(?m)^export function (\w+)`)
+	source := string(readFile(t, sdkModule))
+	var names []string
+	for _, match := range exports.FindAllStringSubmatch(source, -1) {
+		names = append(names, match[1])
+	}
+	body := exports.ReplaceAllString(source, "function $1")
+	if len(names) == 0 || regexp.MustCompile(`(?m)^(im|ex)port\b`).MatchString(body) {
+		t.Fatal("tikbridge.js imports something, or exports something other than functions")
+	}
+	want := "// Made from tikbridge.js; do not edit: go test ./pkg/e2e -run TestSDK_classic -update\n" +
+		"(() => {\n'use strict';\n\n" + body + "\nwindow.tikbridge = { " + strings.Join(names, ", ") + " };\n})();\n"
+	if *update {
+		if err := os.WriteFile(sdkClassic, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, string(readFile(t, sdkClassic))); diff != "" {
+		t.Errorf("tikbridge.global.js is not made of tikbridge.js; run this test with -update (-want +got):\n%s", diff)
+	}
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// sdkStack is a running tikbridge dev, an app on another origin that uses the SDK, and a front between
+// the two that counts and breaks.
+type sdkStack struct {
+	stack
+	app   string // base URL
+	front *front
+}
+
+// front passes everything on to the bridge, unless it is told to answer by itself.
+type front struct {
+	url     string
+	proxy   *httputil.ReverseProxy
+	mu      sync.Mutex
+	redeems int
+	answers []http.HandlerFunc // to the next calls of redeem
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost || r.URL.Path != "/api/auth/tiktok/redeem" {
+		f.proxy.ServeHTTP(w, r)
+		return
+	}
+	f.mu.Lock()
+	f.redeems++
+	answer := f.proxy.ServeHTTP
+	if len(f.answers) > 0 {
+		answer, f.answers = f.answers[0], f.answers[1:]
+	}
+	f.mu.Unlock()
+	answer(w, r)
+}
+
+// next sets the answers to the next calls of redeem.
+func (f *front) next(answers ...http.HandlerFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers = answers
+}
+
+// wantRedeems checks how often a handoff was sent, and counts anew.
+func (f *front) wantRedeems(t *testing.T, want int) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.redeems != want {
+		t.Errorf("%d calls of redeem; want %d", f.redeems, want)
+	}
+	f.redeems = 0
+}
+
+// hangUp is a network that fails. It does so in mid-answer: Chromium sends a request again by itself when
+// a connection that it used before ends without one.
+func hangUp(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	_, _ = io.WriteString(w, `{"access_token":`)
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// startSDK starts everything. modules is a folder with npm's packages, or "".
+func startSDK(t *testing.T, modules string) sdkStack {
+	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Skip("chromium is not installed; make setup says how to get it")
+	}
+	var s sdkStack
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveApp(w, r, modules) }))
+	s.app = "http://" + app.Listener.Addr().String()
+
+	ports := freePorts(t, 3)
+	s.stack = stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], nil}
+	s.log = startProcess(t, []string{"TIKBRIDGE_APP_ORIGINS=" + s.app}, s.bridge+"/readyz", "dev",
+		"--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2])
+	for _, address := range []string{s.tiktok + "/sim/", s.supabase + "/auth/v1/health"} {
+		await(t, address, s.log)
+	}
+	target, err := url.Parse(s.bridge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.front = &front{proxy: httputil.NewSingleHostReverseProxy(target)}
+	gate := httptest.NewServer(s.front)
+	t.Cleanup(gate.Close)
+	s.front.url = gate.URL
+	app.Start()
+	t.Cleanup(app.Close)
+	return s
+}
+
+// serveApp answers every path with the one page of a single-page app, whose first part says of which
+// kind it is; see js/sdk-app.js. Its content security policy is as strict as one can be.
+func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request, modules string) {
+	if path.Ext(r.URL.Path) == ".js" {
+		root := "js"
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/node_modules/"); ok {
+			root, r.URL.Path = filepath.Join(modules, "node_modules"), "/"+rest
+		}
+		http.FileServer(http.Dir(root)).ServeHTTP(w, r)
+		return
+	}
+	kind, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	scripts := map[string][]string{
+		"classic":  {s.front.url + "/sdk/tikbridge.global.js", "/sdk-classic.js"},
+		"supabase": {"/node_modules/@supabase/supabase-js/dist/umd/supabase.js"},
+		"function": {"/node_modules/despia-native/index.js", "/sdk-despia.js"},
+	}[kind]
+	w.Header().Set("Content-Type", "text/html")
+	w.Header().Set("Content-Security-Policy", fmt.Sprintf(
+		"default-src 'none'; img-src data:; script-src 'self' %s; connect-src %s %s; require-trusted-types-for 'script'; trusted-types 'none'",
+		s.front.url, s.front.url, s.supabase))
+	_, _ = fmt.Fprintf(w, `<!doctype html><html data-bridge="%s" data-supabase-url="%s" data-supabase-key="%s"><link rel="icon" href="data:,">`,
+		s.front.url, s.supabase, gotruesim.PublishableKey)
+	for _, script := range scripts {
+		_, _ = fmt.Fprintf(w, `<script src="%s"></script>`, script)
+	}
+	_, _ = io.WriteString(w, `<script type="module" src="/sdk-app.js"></script><p>An app</p>`)
+}
+
+// device is a browser with the app in it.
+type device struct{ *browser }
+
+// another opens another tab of a browser, or with an option one that shares nothing with it.
+func (b device) another(t *testing.T, options ...chromedp.ContextOption) device {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, options...)
+	t.Cleanup(cancel)
+	other := &browser{ctx: ctx}
+	if err := chromedp.Listen(ctx, other.listen); err != nil {
+		t.Fatalf("open a tab: %v", err)
+	}
+	return device{other}
+}
+
+// newDevice starts a browser whose pages the test has in hand; see js/sdk-device.js. In a Despia app it
+// is the web view.
+func newDevice(t *testing.T, despia bool, more ...string) device {
+	t.Helper()
+	b := device{newBrowser(t, 390, 844)}
+	script := string(readFile(t, "js/sdk-device.js")) + strings.Join(more, "\n")
+	if _, err := chromedp.Call(b.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: "{" + script + "}"}); err != nil {
+		t.Fatal(err)
+	}
+	if despia {
+		agent := "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 DESPIA/1.0"
+		if _, err := chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// withoutNavigation makes a browser of before the Navigation API.
+const withoutNavigation = `Object.defineProperty(window, 'navigation', { value: undefined });`
+
+// eval returns what a script in the page comes to.
+func eval[T any](t *testing.T, b device, script string) T {
+	t.Helper()
+	return read(t, b.browser, script, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+}
+
+// until waits for a condition, also while pages come and go.
+func (b device) until(t *testing.T, condition string) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(40 * time.Second)
+	for {
+		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+condition+")"))
+		if ok {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			at, _ := chromedp.Run(b.ctx, chromedp.Location())
+			results, _ := chromedp.Run(b.ctx, chromedp.Evaluate[json.RawMessage]("window.results"))
+			t.Fatalf("wait until %s: %v\nat %s, with the results %s", condition, err, withoutQuery(at), results)
+		}
+	}
+}
+
+// open loads a page of the app.
+func (b device) open(t *testing.T, address string) {
+	t.Helper()
+	b.run(t, "open the app", chromedp.Navigate(address))
+	b.until(t, "window.ready")
+}
+
+// consent agrees at TikTok.
+func (b device) consent(t *testing.T) {
+	t.Helper()
+	b.run(t, "agree at TikTok", visible(continueButton), click(account("mira")), click(continueButton))
+}
+
+// sdkResult is what the SDK tells.
+type sdkResult struct {
+	Status      string  `json:"status"`
+	Session     session `json:"session"`
+	Error       string  `json:"error"`
+	Description string  `json:"error_description"`
+	RequestID   string  `json:"request_id"`
+}
+
+// results returns what onResult was told on this page.
+func (b device) results(t *testing.T) []sdkResult {
+	t.Helper()
+	return eval[[]sdkResult](t, b, "results")
+}
+
+// wantStatuses waits for as many results, and compares them.
+func (b device) wantStatuses(t *testing.T, want ...string) []sdkResult {
+	t.Helper()
+	b.until(t, fmt.Sprintf("window.ready && results.length >= %d", len(want)))
+	var got []string
+	results := b.results(t)
+	for _, r := range results {
+		got = append(got, strings.TrimSuffix(r.Status+" "+r.Error, " "))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+	return results
+}
+
+func (b device) wantLocation(t *testing.T, want string) {
+	t.Helper()
+	if got := b.location(t); got != want {
+		t.Errorf("the address bar holds %q; want %q", got, want)
+	}
+}
+
+// TestSDK_web signs in by redirects.
+func TestSDK_web(t *testing.T) {
+	s := startSDK(t, "")
+	for _, kind := range []string{"web", "classic"} {
+		t.Run(kind, func(t *testing.T) {
+			b := newDevice(t, false)
+			b.open(t, s.app+"/"+kind+"/in?tab=a%20b&c=1;d=2#part")
+			if kind == "classic" {
+				if got := eval[string](t, b, "definedAtOnce"); got != "createTikTokSignIn getTikTokOAuthUrl" {
+					t.Errorf("tikbridge.global.js defines %q", got)
+				}
+			}
+			if got := eval[bool](t, b, "first === null"); !got {
+				t.Error("handleRedirect found something in an address without anything")
+			}
+			eval[chromedp.Void](t, b, "void tiktok.signIn()")
+			b.consent(t)
+			results := b.wantStatuses(t, "signed_in")
+			sessions := eval[[]session](t, b, "sessions")
+			if len(sessions) != 1 || sessions[0] != results[0].Session || sessions[0].User.ID == "" {
+				t.Errorf("setSession was given %d sessions; want the one of the result", len(sessions))
+			}
+			if got := eval[string](t, b, "first.status"); got != "signed_in" {
+				t.Errorf("handleRedirect says %q", got)
+			}
+			// The page's own parameters stay as they are spelled.
+			b.wantLocation(t, s.app+"/"+kind+"/in?tab=a%20b&c=1;d=2")
+			s.front.wantRedeems(t, 1)
+
+			b.run(t, "reload", chromedp.Reload())
+			b.until(t, "window.ready")
+			b.wantStatuses(t)
+			s.front.wantRedeems(t, 0)
+			if got := eval[string](t, b, "[...Object.entries(localStorage), ...Object.entries(sessionStorage)].filter(([key]) => key.endsWith('flows')).map(([, value]) => value).join()"); got != "[],[]" {
+				t.Errorf("what is kept of sign-ins under way is %s; want nothing", got)
+			}
+
+			// To another page, with another account.
+			eval[chromedp.Void](t, b, "void tiktok.signIn({ redirectTo: '/"+kind+"/other?x=1#y', selectAccount: true })")
+			b.consent(t)
+			b.wantStatuses(t, "signed_in")
+			b.wantLocation(t, s.app+"/"+kind+"/other?x=1")
+			s.front.wantRedeems(t, 1)
+			b.wantNoComplaints(t)
+		})
+	}
+}
+
+// TestSDK_webCancel says no at TikTok, or goes back from there.
+func TestSDK_webCancel(t *testing.T) {
+	s := startSDK(t, "")
+	b := newDevice(t, false)
+	b.open(t, s.app+"/web/in?tab=1")
+	eval[chromedp.Void](t, b, "void tiktok.signIn()")
+	b.run(t, "cancel", visible(cancelButton), click(cancelButton))
+	b.wantStatuses(t, "cancelled")
+	b.wantLocation(t, s.app+"/web/in?tab=1")
+	s.front.wantRedeems(t, 0)
+	b.wantNoComplaints(t)
+
+	// A page that the browser kept as it was is told, so that its button works again.
+	eval[chromedp.Void](t, b, `{
+		results.length = 0;
+		addEventListener('pagehide', () => { window.wasAway = true; });
+		void tiktok.signIn();
+	}`)
+	b.run(t, "come to TikTok", visible(continueButton))
+	eval[chromedp.Void](t, b, "history.back()")
+	b.until(t, "window.ready")
+	if !eval[bool](t, b, "Boolean(window.wasAway)") {
+		t.Skip("this browser does not keep pages")
+	}
+	b.until(t, "endGrace()")
+	b.wantStatuses(t, "cancelled")
+}
+
+// TestSDK_once: however often a page is mounted, its handoff is redeemed once.
+func TestSDK_once(t *testing.T) {
+	s := startSDK(t, "")
+	b := newDevice(t, false)
+	var arrival string
+	if err := chromedp.Listen(b.ctx, func(event any) {
+		if e, ok := event.(*page.EventFrameNavigated); ok && strings.Contains(e.Frame.URL, "handoff=") {
+			arrival = e.Frame.URL
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.open(t, s.app+"/strict/in")
+	eval[chromedp.Void](t, b, "void tiktok.signIn()")
+	b.consent(t)
+	b.wantStatuses(t, "signed_in")
+	if !eval[bool](t, b, "mounts.every((result) => result === mounts[0] && result.status === 'signed_in')") {
+		t.Error("the mounts of one page got different results")
+	}
+	b.wantLocation(t, s.app+"/strict/in")
+	s.front.wantRedeems(t, 1)
+
+	// The router does it again later, and the whole page is loaded again.
+	eval[chromedp.Void](t, b, fmt.Sprintf("history.pushState(null, '', %q)", arrival))
+	b.until(t, "!location.search")
+	b.open(t, arrival)
+	b.wantLocation(t, s.app+"/strict/in")
+	b.wantStatuses(t)
+	if !eval[bool](t, b, "mounts.every((result) => result === null)") {
+		t.Error("a handoff that was redeemed gave a result again")
+	}
+	s.front.wantRedeems(t, 0)
+}
+
+// TestSDK_tabs signs in in two tabs at once, and finishes a third sign-in in another tab than the one
+// that began it, as TikTok's own app does.
+func TestSDK_tabs(t *testing.T) {
+	s := startSDK(t, "")
+	one := newDevice(t, false)
+	two := one.another(t)
+	for _, b := range []device{one, two} {
+		b.open(t, s.app+"/web/in")
+		eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
+		b.run(t, "wait for TikTok", visible(continueButton))
+	}
+	for _, b := range []device{one, two} {
+		b.consent(t)
+		b.wantStatuses(t, "signed_in")
+		s.front.wantRedeems(t, 1) // each has tried its own verifier
+	}
+
+	eval[chromedp.Void](t, one, "void tiktok.signIn({ selectAccount: true })")
+	one.run(t, "wait for TikTok", visible(continueButton))
+	three := one.another(t)
+	three.run(t, "go on in another tab", chromedp.Navigate(one.location(t)))
+	three.consent(t)
+	three.wantStatuses(t, "signed_in")
+	s.front.wantRedeems(t, 1)
+}
+
+// openSecureBrowser does what Despia does with a command: it opens the address in a browser that shares
+// nothing with the web view.
+func openSecureBrowser(t *testing.T, b device, s sdkStack) device {
+	t.Helper()
+	b.until(t, "commands.length > 0")
+	command := eval[string](t, b, "commands.shift()")
+	encoded, ok := strings.CutPrefix(command, "oauth://?url=")
+	address, err := url.QueryUnescape(encoded)
+	if !ok || err != nil {
+		t.Fatalf("the command is %q (%v); want oauth://?url= and an encoded address", command, err)
+	}
+	if want := s.front.url + "/api/auth/tiktok/start?platform=native&challenge="; !strings.HasPrefix(address, want) || !strings.Contains(address, "&scheme=myapp") {
+		t.Errorf("the address is %q; want one that begins with %q and has the scheme", address, want)
+	}
+	secure := b.another(t, chromedp.WithNewBrowserContext())
+	secure.run(t, "open the secure browser", chromedp.Navigate(address), visible(cancelButton))
+	return secure
+}
+
+// deeplink returns the path and query that Despia's deeplink navigates the web view to.
+func (b device) deeplink(t *testing.T) string {
+	t.Helper()
+	b.run(t, "wait for the deeplink", visible("#action"))
+	href := read(t, b.browser, "the deeplink", chromedp.AttributeValue(chromedp.CSS("#action"), "href"))
+	rest, ok := strings.CutPrefix(href.Value, "myapp://oauth/auth?")
+	if !ok {
+		t.Fatalf("the deeplink is %q", withoutQuery(href.Value))
+	}
+	return "/auth?" + rest
+}
+
+// push is a router that changes the address of a page that stays.
+func push(address string) string { return fmt.Sprintf("history.pushState(null, '', %q)", address) }
+
+// TestSDK_native signs in in a Despia app: the secure browser is another browser, and its deeplink
+// changes the address of the web view, whose page stays or is loaded again.
+func TestSDK_native(t *testing.T) {
+	s := startSDK(t, "")
+	tests := map[string]struct {
+		script string
+		arrive func(t *testing.T, b device, address string)
+	}{
+		"mounted page": {"", func(t *testing.T, b device, address string) {
+			eval[chromedp.Void](t, b, push(address))
+		}},
+		"mounted page, no Navigation API": {withoutNavigation, func(t *testing.T, b device, address string) {
+			eval[chromedp.Void](t, b, push(address))
+		}},
+		"loaded again": {"", func(t *testing.T, b device, address string) { b.open(t, s.app+address) }},
+		"popstate": {withoutNavigation, func(t *testing.T, b device, address string) {
+			eval[chromedp.Void](t, b, push(address)+"; dispatchEvent(new PopStateEvent('popstate'))")
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newDevice(t, true, tt.script)
+			b.open(t, s.app+"/app")
+			eval[chromedp.Void](t, b, "tiktok.signIn()")
+			secure := openSecureBrowser(t, b, s)
+			eval[chromedp.Void](t, b, "setVisible(false)")
+			secure.consent(t)
+			link := secure.deeplink(t)
+			eval[chromedp.Void](t, b, "setVisible(true)")
+			tt.arrive(t, b, link)
+			b.wantStatuses(t, "signed_in")
+			if eval[bool](t, b, "endGrace() && results.length > 1") {
+				t.Error("a sign-in that worked was reported as cancelled")
+			}
+			b.wantLocation(t, s.app+"/auth")
+			s.front.wantRedeems(t, 1)
+			b.wantNoComplaints(t)
+		})
+	}
+}
+
+// TestSDK_nativeCancel: the person says no, or closes the secure browser, of which nobody tells.
+func TestSDK_nativeCancel(t *testing.T) {
+	s := startSDK(t, "")
+	b := newDevice(t, true)
+	b.open(t, s.app+"/app")
+
+	eval[chromedp.Void](t, b, "tiktok.signIn()")
+	secure := openSecureBrowser(t, b, s)
+	eval[chromedp.Void](t, b, "setVisible(false)")
+	secure.run(t, "say no", click(cancelButton))
+	link := secure.deeplink(t)
+	eval[chromedp.Void](t, b, "setVisible(true);"+push(link))
+	b.wantStatuses(t, "cancelled")
+	b.wantLocation(t, s.app+"/auth")
+	if eval[bool](t, b, "endGrace() && results.length > 1") {
+		t.Error("it was reported twice")
+	}
+
+	// Back in the app, away again at once, and back: only then is it over.
+	eval[chromedp.Void](t, b, "results.length = 0; tiktok.signIn()")
+	secure = openSecureBrowser(t, b, s)
+	if eval[bool](t, b, "setVisible(false), setVisible(true), setVisible(false), endGrace()") {
+		t.Error("the app is hidden and still about to report that the person is back")
+	}
+	if !eval[bool](t, b, "setVisible(true), endGrace()") {
+		t.Error("nobody waits for the deeplink")
+	}
+	b.wantStatuses(t, "cancelled")
+	if eval[bool](t, b, "setVisible(false), setVisible(true), endGrace()") {
+		t.Error("it is reported twice")
+	}
+	// It was a mistake: the deeplink comes after all.
+	secure.consent(t)
+	eval[chromedp.Void](t, b, push(secure.deeplink(t)))
+	b.wantStatuses(t, "cancelled", "signed_in")
+	s.front.wantRedeems(t, 1)
+}
+
+// TestSDK_wrongVerifier finishes the first of two sign-ins: the verifier of the second is tried before,
+// and does not use the handoff up.
+func TestSDK_wrongVerifier(t *testing.T) {
+	s := startSDK(t, "")
+	b := newDevice(t, true)
+	b.open(t, s.app+"/app")
+	eval[chromedp.Void](t, b, "tiktok.signIn()")
+	first := openSecureBrowser(t, b, s)
+	eval[chromedp.Void](t, b, "tiktok.signIn()")
+	second := openSecureBrowser(t, b, s)
+	first.consent(t)
+	eval[chromedp.Void](t, b, push(first.deeplink(t)))
+	b.wantStatuses(t, "signed_in")
+	s.front.wantRedeems(t, 2)
+	second.consent(t)
+	eval[chromedp.Void](t, b, push(second.deeplink(t)))
+	b.wantStatuses(t, "signed_in", "signed_in")
+	s.front.wantRedeems(t, 1)
+}
+
+// TestSDK_stranger opens somebody else's handoff: it signs nobody in, and is not spoilt.
+func TestSDK_stranger(t *testing.T) {
+	s := startSDK(t, "")
+	b := newDevice(t, true)
+	b.open(t, s.app+"/app")
+	eval[chromedp.Void](t, b, "tiktok.signIn()")
+	secure := openSecureBrowser(t, b, s)
+	secure.consent(t)
+	link := secure.deeplink(t)
+
+	// Nothing is under way there.
+	stranger := b.another(t, chromedp.WithNewBrowserContext())
+	stranger.open(t, s.app+link)
+	stranger.wantStatuses(t, "failed handoff_invalid")
+	s.front.wantRedeems(t, 0)
+	// Something is.
+	stranger = b.another(t, chromedp.WithNewBrowserContext())
+	stranger.open(t, s.app+"/web")
+	eval[chromedp.Void](t, stranger, "void tiktok.signIn()")
+	stranger.run(t, "wait for TikTok", visible(continueButton))
+	stranger.open(t, s.app+link)
+	results := stranger.wantStatuses(t, "failed handoff_invalid")
+	if results[0].RequestID == "" || results[0].Description == "" {
+		t.Errorf("the result is %+v; want the bridge's words and its request", results[0])
+	}
+	s.front.wantRedeems(t, 1)
+
+	eval[chromedp.Void](t, b, push(link))
+	b.wantStatuses(t, "signed_in")
+	s.front.wantRedeems(t, 1)
+}
+
+// TestSDK_failures are answers of redeem, and what the app does about them.
+func TestSDK_failures(t *testing.T) {
+	s := startSDK(t, "")
+	answer := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	tests := map[string]struct {
+		answer http.HandlerFunc
+		want   sdkResult
+		again  string // the result of another handleRedirect
+	}{
+		"no network": {hangUp, sdkResult{Error: "network_error"}, "signed_in"},
+		"a proxy's error": {
+			answer(http.StatusBadGateway, "<h1>Bad gateway</h1>"), sdkResult{Error: "network_error"}, "signed_in",
+		},
+		"too many": {
+			answer(http.StatusTooManyRequests, `{"error":"rate_limited","error_description":"Wait.","request_id":"r1"}`),
+			sdkResult{Error: "rate_limited", Description: "Wait.", RequestID: "r1"},
+			"signed_in",
+		},
+		"banned": {
+			answer(http.StatusForbidden, `{"error":"user_banned","error_description":"No.","request_id":"r2"}`),
+			sdkResult{Error: "user_banned", Description: "No.", RequestID: "r2"},
+			"null",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newDevice(t, false)
+			b.open(t, s.app+"/web")
+			s.front.next(tt.answer)
+			eval[chromedp.Void](t, b, "void tiktok.signIn()")
+			b.consent(t)
+			got := b.wantStatuses(t, "failed "+tt.want.Error)[0]
+			tt.want.Status = "failed"
+			if tt.want.Description == "" {
+				got.Description = ""
+			}
+			if got != tt.want {
+				t.Errorf("the result is %+v; want %+v", got, tt.want)
+			}
+			b.wantLocation(t, s.app+"/web")
+			status := eval[string](t, b, "Promise.all([tiktok.handleRedirect(), tiktok.handleRedirect()]).then(([a, b]) => a !== b ? 'two results' : String(a && a.status))")
+			if status != tt.again {
+				t.Errorf("the second time it is %q; want %q", status, tt.again)
+			}
+			s.front.wantRedeems(t, map[string]int{"signed_in": 2, "null": 1}[tt.again])
+			if status := eval[string](t, b, "tiktok.handleRedirect().then(String)"); status != "null" {
+				t.Errorf("the third time it is %q; want nothing", status)
+			}
+		})
+	}
+
+	// The session was made but not taken.
+	b := newDevice(t, false)
+	b.open(t, s.app+"/idle")
+	eval[chromedp.Void](t, b, "void tiktok.signIn()")
+	b.consent(t)
+	b.until(t, "window.ready")
+	s.front.wantRedeems(t, 0) // nobody asked yet
+	eval[chromedp.Void](t, b, "window.refuse = true; void tiktok.handleRedirect()")
+	b.wantStatuses(t, "failed invalid_session")
+	if got := eval[string](t, b, "results[0].cause.message"); got != "refused" {
+		t.Errorf("the cause is %q", got)
+	}
+	eval[chromedp.Void](t, b, "window.refuse = false; void tiktok.handleRedirect()")
+	b.wantStatuses(t, "failed invalid_session", "signed_in")
+	s.front.wantRedeems(t, 1)
+}
+
+// TestSDK_errors reads addresses that anybody may have written.
+func TestSDK_errors(t *testing.T) {
+	s := startSDK(t, "")
+	b := newDevice(t, false)
+	tests := []struct {
+		name, query string
+		want        sdkResult // none without a status
+		left        string    // of the query
+	}{
+		{"of the bridge", "error=tiktok_unavailable&error_description=Later&request_id=r1&x=1", sdkResult{Status: "failed", Error: "tiktok_unavailable", RequestID: "r1"}, "?x=1"},
+		{"cancelled", "error=access_denied&error_description=No&request_id=r2", sdkResult{Status: "cancelled"}, ""},
+		{"no code", "error=%3Cb%3E+call+me&request_id=r3", sdkResult{Status: "failed", Error: "internal", RequestID: "r3"}, ""},
+		{"of somebody else", "error=access_denied&error_description=No", sdkResult{}, "?error=access_denied&error_description=No"},
+		{"nothing", "handoff=&request_id=5", sdkResult{}, "?handoff=&request_id=5"},
+		{"no handoff", "handoff=x", sdkResult{Status: "failed", Error: "handoff_invalid"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b.open(t, s.app+"/web/in?"+tt.query)
+			got := eval[*sdkResult](t, b, "first")
+			if got == nil {
+				got = &sdkResult{}
+			}
+			if tt.want.Error == "handoff_invalid" {
+				got.Description = ""
+			}
+			if *got != tt.want {
+				t.Errorf("the result is %+v; want %+v", *got, tt.want)
+			}
+			b.wantLocation(t, s.app+"/web/in"+tt.left)
+		})
+	}
+	s.front.wantRedeems(t, 0)
+
+	// The bridge's words count while somebody signs in.
+	b.open(t, s.app+"/web")
+	eval[chromedp.Void](t, b, "void tiktok.signIn()")
+	b.run(t, "come to TikTok", visible(continueButton))
+	b.open(t, s.app+"/web?error=invalid_grant&error_description=Again&request_id=r6")
+	if got := b.results(t)[0].Description; got != "Again" {
+		t.Errorf("the description is %q", got)
+	}
+}
+
+// TestSDK_storage signs in natively where the browser stores nothing, and in a storage of the app.
+func TestSDK_storage(t *testing.T) {
+	s := startSDK(t, "")
+	b := newDevice(t, true, `for (const name of ['localStorage', 'sessionStorage']) {
+		Object.defineProperty(window, name, { get() { throw new DOMException('no', 'SecurityError'); } });
+	}`)
+	b.open(t, s.app+"/app")
+	eval[chromedp.Void](t, b, "tiktok.signIn()")
+	secure := openSecureBrowser(t, b, s)
+	secure.consent(t)
+	eval[chromedp.Void](t, b, push(secure.deeplink(t)))
+	b.wantStatuses(t, "signed_in")
+	b.wantNoComplaints(t)
+
+	b = newDevice(t, true)
+	b.open(t, s.app+"/storage")
+	eval[chromedp.Void](t, b, "tiktok.signIn()")
+	if got := eval[string](t, b, "[...kept.keys()].join() + localStorage.length + sessionStorage.length"); got != "tikbridge.flows00" {
+		t.Errorf("the app's storage, and then the browser's, hold %s; want the first alone to hold something", got)
+	}
+	secure = openSecureBrowser(t, b, s)
+	secure.consent(t)
+	eval[chromedp.Void](t, b, push(secure.deeplink(t)))
+	b.wantStatuses(t, "signed_in")
+}
+
+// TestSDK_server makes the object where pages are rendered on a server: nothing is there to handle.
+func TestSDK_server(t *testing.T) {
+	needTools(t, "node")
+	script := exec.CommandContext(t.Context(), "node", "--input-type=module", "--eval", `
+		const { createTikTokSignIn } = await import('data:text/javascript,' + encodeURIComponent(process.env.SDK));
+		const tiktok = createTikTokSignIn({ bridgeUrl: 'https://bridge.example', setSession() {} });
+		tiktok.onResult(() => {})();
+		process.stdout.write(String(await tiktok.handleRedirect()));`)
+	script.Env = append(os.Environ(), "SDK="+string(readFile(t, sdkModule)))
+	if out, err := script.CombinedOutput(); err != nil || string(out) != "null" {
+		t.Errorf("node: %v, %q; want null", err, out)
+	}
+}
+
+// TestSDK_expiry: a verifier older than a sign-in may be is not tried.
+func TestSDK_expiry(t *testing.T) {
+	s := startSDK(t, "")
+	b := newDevice(t, false)
+	b.open(t, s.app+"/web")
+	eval[chromedp.Void](t, b, `
+		sessionStorage['tikbridge.flows'] = JSON.stringify([['old', Date.now() - 600001]]);
+		localStorage['tikbridge.flows'] = '{"not":"ours"}';`)
+	b.open(t, s.app+"/web?handoff=x")
+	b.wantStatuses(t, "failed handoff_invalid")
+	s.front.wantRedeems(t, 0)
+	// Six sign-ins that nobody finished: the last five are kept.
+	eval[chromedp.Void](t, b, `sessionStorage['tikbridge.flows'] = JSON.stringify([1, 2, 3, 4, 5].map((n) => ['v' + n, Date.now()]))`)
+	eval[chromedp.Void](t, b, "void tiktok.signIn()")
+	b.run(t, "come to TikTok", visible(continueButton))
+	b.open(t, s.app+"/idle")
+	if got := eval[string](t, b, `JSON.parse(sessionStorage['tikbridge.flows']).map(([v]) => v).slice(1).join()`); got != "v1,v2,v3,v4" {
+		t.Errorf("kept are %s", got)
+	}
+}
+
+// TestSDK_documented builds the address of the documented flow.
+func TestSDK_documented(t *testing.T) {
+	s := startSDK(t, "")
+	b := newDevice(t, false)
+	b.open(t, s.app+"/web")
+	build := func(more string) *url.URL {
+		u, err := url.Parse(eval[string](t, b, "getTikTokOAuthUrl({ clientKey: 'sim_client_key', appUrl: '"+s.bridge+"/', "+more+" })"))
+		if err != nil || !strings.HasPrefix(u.String(), "https://www.tiktok.com/v2/auth/authorize/?") {
+			t.Fatalf("the address is %q (%v)", u, err)
+		}
+		return u
+	}
+	uuid := regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\|myapp)?$`)
+	native := build("isNative: true, scheme: 'myapp', scopes: ['user.info.basic', 'user.info.stats']").Query()
+	if got := native.Get("state"); !uuid.MatchString(got) || !strings.HasSuffix(got, "|myapp") {
+		t.Errorf("natively the state is %q", got)
+	}
+	native.Del("state")
+	if diff := cmp.Diff(url.Values{
+		"client_key": {"sim_client_key"}, "response_type": {"code"}, "scope": {"user.info.basic,user.info.stats"},
+		"redirect_uri": {s.bridge + "/native-callback"},
+	}, native); diff != "" {
+		t.Errorf("natively the query is (-want +got):\n%s", diff)
+	}
+	if eval[bool](t, b, "'tikbridge.state' in sessionStorage") {
+		t.Error("the state of the native flow was kept, where no page compares it")
+	}
+	web := build("isNative: false, scheme: 'myapp'")
+	state := web.Query().Get("state")
+	if !uuid.MatchString(state) || strings.Contains(state, "|") || state != eval[string](t, b, "sessionStorage['tikbridge.state']") {
+		t.Errorf("on the web the state is %q; want a UUID that is kept", state)
+	}
+
+	// The bridge's own page takes what comes back.
+	simulated, err := url.Parse(s.tiktok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web.Scheme, web.Host = simulated.Scheme, simulated.Host
+	b.run(t, "go to TikTok", chromedp.Navigate(web.String()))
+	b.consent(t)
+	b.run(t, "arrive", visible("#signed-in"))
+}
+
+// npmInstall installs what the lock file says.
+func npmInstall(t *testing.T) string {
+	t.Helper()
+	needTools(t, "node", "npm")
+	dir := t.TempDir()
+	for _, name := range []string{"package.json", "package-lock.json"} {
+		if err := os.WriteFile(filepath.Join(dir, name), readFile(t, filepath.Join("js", name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	install.Dir = dir
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// TestSDK_packages uses the SDK with the real supabase-js and the real despia-native.
+func TestSDK_packages(t *testing.T) {
+	s := startSDK(t, npmInstall(t))
+	t.Run("supabase-js", func(t *testing.T) {
+		b := newDevice(t, false)
+		b.open(t, s.app+"/supabase")
+		eval[chromedp.Void](t, b, "void tiktok.signIn()")
+		b.consent(t)
+		id := b.wantStatuses(t, "signed_in")[0].Session.User.ID
+		getUser := "client.auth.getUser().then(({ data, error }) => data.user?.id ?? error.message)"
+		if got := eval[string](t, b, getUser); got != id || id == "" {
+			t.Errorf("getUser says %q; want %q", got, id)
+		}
+		b.open(t, s.app+"/supabase")
+		if got := eval[string](t, b, getUser); got != id {
+			t.Errorf("after a reload getUser says %q; want %q", got, id)
+		}
+		// Who is signed in and cancels another sign-in stays signed in, although supabase-js reads the
+		// error of the address too.
+		eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
+		b.run(t, "cancel", visible(cancelButton), click(cancelButton))
+		b.wantStatuses(t, "cancelled")
+		if got := eval[string](t, b, getUser); got != id {
+			t.Errorf("after a cancelled sign-in getUser says %q; want %q", got, id)
+		}
+		b.wantNoComplaints(t)
+	})
+	t.Run("supabase-js refuses", func(t *testing.T) {
+		b := newDevice(t, false)
+		b.open(t, s.app+"/supabase")
+		s.front.next(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+			_, _ = io.WriteString(w, `{"access_token":"a.b.c","refresh_token":"d"}`)
+		})
+		eval[chromedp.Void](t, b, "void tiktok.signIn()")
+		b.consent(t)
+		b.wantStatuses(t, "failed invalid_session")
+		if eval[string](t, b, "results[0].cause.message") == "" {
+			t.Error("the result has no cause")
+		}
+	})
+	t.Run("despia-native", func(t *testing.T) {
+		b := newDevice(t, true)
+		b.open(t, s.app+"/function")
+		eval[chromedp.Void](t, b, "tiktok.signIn()")
+		secure := openSecureBrowser(t, b, s)
+		secure.consent(t)
+		eval[chromedp.Void](t, b, push(secure.deeplink(t)))
+		b.wantStatuses(t, "signed_in")
+		b.wantNoComplaints(t)
+	})
+}
