@@ -146,7 +146,7 @@ func (c *Client) remark(ctx context.Context, p person, u types.User) error {
 func (c *Client) evict(ctx context.Context, u types.User) error {
 	_, err := c.gotrue(ctx).AdminUpdateUser(types.AdminUpdateUserRequest{
 		UserID: u.ID,
-		Email:  evictedPrefix + u.ID.String() + "@" + c.opts.EmailDomain,
+		Email:  evictedLocal(u.ID) + "@" + c.opts.EmailDomain,
 	})
 	if err != nil {
 		return failure(signin.StageAdopt, err)
@@ -157,14 +157,15 @@ func (c *Client) evict(ctx context.Context, u types.User) error {
 
 const evictedPrefix = "evicted-"
 
-// evictedID returns the id in the local part of an evicted account's address, the nil UUID if it is
-// no such address.
-func evictedID(local string) uuid.UUID {
-	id, err := uuid.Parse(strings.TrimPrefix(local, evictedPrefix))
-	if err != nil || !strings.HasPrefix(local, evictedPrefix) {
-		return uuid.Nil
-	}
-	return id
+// evictedLocal returns the local part of an evicted account's address. Its end is random: whoever made
+// the account knows its id, and could take the address first to keep the account where it is.
+func evictedLocal(id uuid.UUID) string {
+	return evictedPrefix + id.String() + "-" + strings.ToLower(rand.Text()[:13]) // 65 bits
+}
+
+// isEvicted tells whether local is what evictedLocal returned for this account.
+func isEvicted(id uuid.UUID, local string) bool {
+	return strings.HasPrefix(local, evictedPrefix+id.String())
 }
 
 // otherWayIn names what lets somebody into an account besides its password and sessions; "" if

@@ -177,6 +177,43 @@ func TestSquattedEverywhere(t *testing.T) {
 	})
 }
 
+// TestSquattedEviction: a squatter who also took the address that evicted accounts used to get is out of
+// the way all the same.
+func TestSquattedEviction(t *testing.T) {
+	for _, mode := range []supabase.Adopt{supabase.AdoptReset, supabase.AdoptEvict} {
+		t.Run(string(mode), func(t *testing.T) {
+			contract(t, func(t *testing.T, p project) {
+				b, victim := p.client(t, adopt(mode)), p.person()
+				a := p.squat(t, address(victim))
+				p.squat(t, "evicted-"+a.id+"@tiktok.oauth")
+				in := b.signIn(t, victim)
+				p.wantAlive(t, in.Session, in.Account.ID)
+				p.wantLockedOut(t, a, in.Account.ID)
+				if got := b.signIn(t, victim).Account.ID; got != in.Account.ID {
+					t.Errorf("the victim came back as %s; want %s", got, in.Account.ID)
+				}
+			})
+		})
+	}
+}
+
+// TestAddressOfIdentity: an address that only an identity of somebody else has, which no look-up by
+// address shows, keeps nobody out.
+func TestAddressOfIdentity(t *testing.T) {
+	contract(t, func(t *testing.T, p project) {
+		b, victim, other := p.client(t), p.person(), p.person()
+		p.addIdentity(t, b.signIn(t, other).Account.ID, address(victim))
+		in := b.signIn(t, victim)
+		if got, want := in.Account.ID, supabase.UserID(victim.OpenID).String(); got != want {
+			t.Errorf("the person is user %s; want %s", got, want)
+		}
+		p.wantAlive(t, in.Session, in.Account.ID)
+		if again := b.signIn(t, victim); again.Account.ID != in.Account.ID || again.Created {
+			t.Errorf("the person came back as %s, created %v; want %s", again.Account.ID, again.Created, in.Account.ID)
+		}
+	})
+}
+
 // TestMigrated: people whom the guide's Edge Function signed in keep their account and its data.
 func TestMigrated(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {
@@ -201,7 +238,7 @@ func TestMigrated(t *testing.T) {
 // under reset and evicted under evict.
 func TestOtherWayIn(t *testing.T) {
 	ways := map[string]func(*testing.T, project, string){
-		"identity": func(t *testing.T, p project, id string) { p.addIdentity(t, id) },
+		"identity": func(t *testing.T, p project, id string) { p.addIdentity(t, id, "") },
 		"factor":   func(t *testing.T, p project, id string) { p.addFactor(t, id) },
 		"passkey":  func(t *testing.T, p project, id string) { p.addPasskey(t, id) },
 		"phone": func(t *testing.T, p project, id string) {

@@ -93,7 +93,7 @@ func (c *Client) review(ctx context.Context, u types.User, dryRun bool) (Review,
 	openID, _ := u.UserMetadata["tiktok_open_id"].(string)
 	verdict := func(v Verdict, reason string) (Review, error) { return Review{u.ID.String(), v, reason}, nil }
 	switch {
-	case !isOurs, u.ID == evictedID(local):
+	case !isOurs, isEvicted(u.ID, local):
 		return verdict(VerdictOther, "")
 	case markOf(u) != nil:
 		return verdict(VerdictMarked, "")

@@ -62,7 +62,7 @@ func TestAdoptAll(t *testing.T) {
 		}
 		p.addFactor(t, ids["has a factor"])
 		p.addPasskey(t, ids["has a passkey"])
-		p.addIdentity(t, ids["has an identity"])
+		p.addIdentity(t, ids["has an identity"], "")
 		squatter := p.squat(t, address(p.person())) // claims an id, but not that of the address
 		ids["squatted"] = squatter.id
 

@@ -79,6 +79,8 @@ type search struct {
 	adopted bool // just now
 	// successors counts the soft-deleted accounts that were met.
 	successors int
+	// held is an address that could not be had although no account has it.
+	held string
 }
 
 // attempt is one go at the pair of calls that makes a session: a link to a vetted account, and its
@@ -168,32 +170,42 @@ func (s *search) own(ctx context.Context, address string) (string, error) {
 		s.client.audit(ctx, "account_created", types.User{ID: s.id})
 		return address, nil
 	case lookupErr == nil:
-		return s.addressOf(ctx, existing)
-	case hasCode(createErr, "email_exists"):
+		return s.addressOf(ctx, existing, address)
+	case hasCode(createErr, "email_exists") && s.held != address:
+		s.held = address
 		return address, nil // somebody was faster; the next step vets them
+	case hasCode(createErr, "email_exists"):
+		// Again, and no link leads there: an identity holds the address, and no account has it
+		// (GoTrue internal/models/user.go, IsDuplicatedEmail).
+		return s.freeAddress(address), nil
 	case isFault(createErr) && hasCode(lookupErr, "user_not_found"):
-		return s.afterLostRace(ctx, createErr)
+		return s.afterLostRace(ctx, address, createErr)
 	}
 	return "", createErr
 }
 
 // afterLostRace deals with the 500 that GoTrue answers when another sign-in of the same person
 // created the account between its check and its insert.
-func (s *search) afterLostRace(ctx context.Context, createErr error) (string, error) {
+func (s *search) afterLostRace(ctx context.Context, address string, createErr error) (string, error) {
 	existing, err := s.client.user(ctx, s.id)
 	if err != nil {
 		return "", createErr // perhaps no race but a fault, so that SignIn begins again
 	}
-	return s.addressOf(ctx, existing)
+	return s.addressOf(ctx, existing, address)
 }
 
-// addressOf returns the address under which an account that was found by its id can be signed in.
-func (s *search) addressOf(ctx context.Context, u types.User) (string, error) {
-	if isSoftDeleted(u) {
+// addressOf returns the address under which an account that was found by its id can be signed in. One
+// whose owner took the e-mail out (GoTrue lets people unlink it once they have another identity) gets
+// free, since there are links to addresses alone.
+func (s *search) addressOf(ctx context.Context, u types.User, free string) (string, error) {
+	switch {
+	case isSoftDeleted(u):
 		if err := s.succeed(); err != nil {
 			return "", err
 		}
 		return s.own(ctx, s.person.address)
+	case u.Email == "":
+		return free, s.client.setEmail(ctx, u, free)
 	}
 	return u.Email, nil
 }
@@ -209,7 +221,7 @@ func (s *search) succeed() error {
 
 // isSoftDeleted tells an account that an admin deleted but whose row was kept: GoTrue replaces its
 // address by a hash (internal/models/user.go).
-func isSoftDeleted(u types.User) bool { return !strings.Contains(u.Email, "@") }
+func isSoftDeleted(u types.User) bool { return u.Email != "" && !strings.Contains(u.Email, "@") }
 
 // unmarked deals with an account at the person's address that carries no mark. Before it is settled
 // by the operator's choice, the person's own account is looked for: they may have moved it away and
@@ -232,7 +244,7 @@ func (s *search) unmarked(ctx context.Context, u types.User) (string, error) {
 			// removed the mark.
 			return u.Email, s.client.remark(ctx, s.person, u)
 		default:
-			return existing.Email, nil
+			return s.addressOf(ctx, existing, s.freeAddress(u.Email))
 		}
 	}
 }

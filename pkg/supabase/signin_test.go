@@ -130,6 +130,38 @@ func TestChangedEmail(t *testing.T) {
 	})
 }
 
+// TestUnlinkedEmail: people who linked another provider may unlink their e-mail, and still reach their
+// account, also when somebody else has taken the address that became free.
+func TestUnlinkedEmail(t *testing.T) {
+	for _, squatted := range []bool{false, true} {
+		t.Run(map[bool]string{false: "address is free", true: "address is squatted"}[squatted], func(t *testing.T) {
+			contract(t, func(t *testing.T, p project) {
+				b, id := p.client(t), p.person()
+				before := b.signIn(t, id)
+				p.addIdentity(t, before.Account.ID, "")
+				p.unlinkEmail(t, before)
+				if got := p.user(t, before.Account.ID)["email"]; got != "" {
+					t.Fatalf("the account still has the e-mail %v", got)
+				}
+				var squatter attacker
+				if squatted {
+					squatter = p.squat(t, address(id))
+				}
+				for range 2 {
+					after := b.signIn(t, id)
+					if after.Account.ID != before.Account.ID || after.Created {
+						t.Errorf("the person is user %s, created %v; want %s", after.Account.ID, after.Created, before.Account.ID)
+					}
+					p.wantAlive(t, after.Session, before.Account.ID)
+				}
+				if squatted {
+					p.wantLockedOut(t, squatter, before.Account.ID)
+				}
+			})
+		})
+	}
+}
+
 // TestMarkRemoved: an admin who wipes the mark does not lock the person out, since no public route
 // can choose a user id.
 func TestMarkRemoved(t *testing.T) {

@@ -155,7 +155,7 @@ func TestFactors(t *testing.T) {
 
 func TestHandlesOfUnknownUser(t *testing.T) {
 	p := newProject(t, gotruesim.Options{})
-	if err := p.AddIdentity(userID, "google", "x"); err == nil {
+	if err := p.AddIdentity(userID, "google", "x", ""); err == nil {
 		t.Error("AddIdentity: got no error")
 	}
 	if err := p.AddVerifiedFactor(userID); err == nil {

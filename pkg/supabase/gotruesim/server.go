@@ -123,10 +123,25 @@ func (s *Server) Sessions(userID string) int {
 // Links counts the outstanding one-time tokens.
 func (s *Server) Links() int { return get(s.db, func(tx *tx) int { return len(tx.tokens.byHash) }) }
 
-// AddIdentity gives a user another identity, as linking an external provider does.
-func (s *Server) AddIdentity(userID, provider, providerID string) error {
+// AddIdentity gives a user another identity, as linking an external provider does. email is what the
+// provider says of the user's address, "" if it says nothing.
+func (s *Server) AddIdentity(userID, provider, providerID, email string) error {
+	claims := map[string]any{"sub": providerID}
+	if email != "" {
+		claims["email"] = email
+	}
+	return s.change(userID, func(u *user) { u.addIdentity(provider, claims, nil, s.now().UTC()) })
+}
+
+// UnlinkEmail takes the e-mail identity from a user, as DELETE /user/identities/{id} does where manual
+// linking is on and the user has another identity, one without an address (models/user.go,
+// UpdateUserEmailFromIdentities).
+func (s *Server) UnlinkEmail(userID string) error {
 	return s.change(userID, func(u *user) {
-		u.addIdentity(provider, map[string]any{"sub": providerID}, nil, s.now().UTC())
+		u.Identities = slices.DeleteFunc(u.Identities, func(i identity) bool { return i.Provider == emailProvider })
+		u.Email, u.EmailConfirmedAt = "", nil
+		u.UserMetadata = merged(u.UserMetadata, map[string]any{"email_verified": false})
+		u.recomputeProviders()
 	})
 }
 

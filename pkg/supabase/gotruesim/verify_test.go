@@ -99,7 +99,7 @@ func TestVerifyConfirmsAndClearsEverything(t *testing.T) {
 func TestVerifyRecomputesProviders(t *testing.T) {
 	p := newProject(t, gotruesim.Options{})
 	id := p.user(victim, fields{"app_metadata": fields{"provider": "tiktok", "tiktok": "kept"}})
-	if err := p.AddIdentity(id, "google", "g-1"); err != nil {
+	if err := p.AddIdentity(id, "google", "g-1", ""); err != nil {
 		t.Fatal(err)
 	}
 	app := p.signIn(victim).body["user"].(map[string]any)["app_metadata"].(map[string]any)
