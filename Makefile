@@ -4,6 +4,7 @@ GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 LINT      := $(GO) -C .ci/tools tool -n golangci-lint
+REPEAT    ?= 3
 
 .DEFAULT_GOAL := help
 
@@ -33,6 +34,11 @@ fuzz: ## Run every fuzz target for FUZZTIME each (30s unless told), until one fa
 contract: ## Run the contract suite against a real GoTrue (see pkg/supabase/contract_test.go)
 	@test -n "$$TIKBRIDGE_CONTRACT_URL" || { echo "Set TIKBRIDGE_CONTRACT_URL, TIKBRIDGE_CONTRACT_SERVICE_KEY and TIKBRIDGE_CONTRACT_ANON_KEY."; exit 1; }
 	$(GO) test -race -count=1 -v ./pkg/supabase
+
+.PHONY: bench
+bench: build ## Measure time, CPU and memory per sign-in, REPEAT times (3 unless told); see docs/performance.md
+	TIKBRIDGE_BENCH_BINARY='$(CURDIR)/bin/tikbridge' $(GO) test -count=1 -run '^$$' -bench . ./pkg/bench
+	TIKBRIDGE_BENCH_BINARY='$(CURDIR)/bin/tikbridge' TIKBRIDGE_BENCH='$(REPEAT)' $(GO) test -count=1 -v -timeout 60m -run TestReport ./pkg/bench
 
 .PHONY: setup
 setup: ## Install what the tests use: Chromium and Node.js, where this machine allows it
