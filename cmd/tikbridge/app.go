@@ -55,15 +55,7 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 	}
 	startPage := cfg.StartPage()
 	a.service = signin.New(signin.Options{
-		Authenticator: tiktok.New(tiktok.Options{
-			ClientKey:    cfg.TikTok.ClientKey,
-			ClientSecret: cfg.TikTok.ClientSecret,
-			Scopes:       cfg.TikTok.Scopes,
-			PKCE:         tiktok.PKCE(cfg.TikTok.PKCE),
-			AuthorizeURL: cfg.TikTok.AuthorizeURL,
-			APIURL:       cfg.TikTok.APIURL,
-			Timeout:      cfg.TikTok.Timeout,
-		}),
+		Authenticator:   newTikTok(cfg),
 		Accounts:        a.accounts,
 		Policy:          lists,
 		Sealer:          ring,
@@ -150,6 +142,19 @@ func first(list []string) string {
 	return list[0]
 }
 
+// newTikTok builds the client of the TikTok app.
+func newTikTok(cfg config.Config) *tiktok.Client {
+	return tiktok.New(tiktok.Options{
+		ClientKey:    cfg.TikTok.ClientKey,
+		ClientSecret: cfg.TikTok.ClientSecret,
+		Scopes:       cfg.TikTok.Scopes,
+		PKCE:         tiktok.PKCE(cfg.TikTok.PKCE),
+		AuthorizeURL: cfg.TikTok.AuthorizeURL,
+		APIURL:       cfg.TikTok.APIURL,
+		Timeout:      cfg.TikTok.Timeout,
+	})
+}
+
 // newAccounts builds the client of the Supabase project.
 func newAccounts(cfg config.Config, log *slog.Logger) *supabase.Client {
 	return supabase.New(supabase.Options{
@@ -175,7 +180,7 @@ func (a *app) checkProject(ctx context.Context) {
 	}
 	for _, w := range warnings {
 		a.log.LogAttrs(ctx, slog.LevelWarn, "a setting of the Supabase project weakens it",
-			slog.String("setting", w.Setting), slog.String("advice", w.Text))
+			slog.String("setting", w.Setting), slog.String("advice", w.Text+" "+w.Fix))
 	}
 }
 

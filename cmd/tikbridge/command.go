@@ -35,7 +35,7 @@ func newCommand() *cobra.Command {
 			HiddenDefaultCmd: true,
 		},
 	}
-	root.AddCommand(serveCommand(), devCommand(), configCommand(), usersCommand(), simulateCommand(), versionCommand())
+	root.AddCommand(serveCommand(), devCommand(), configCommand(), doctorCommand(), usersCommand(), simulateCommand(), versionCommand())
 	return root
 }
 
@@ -81,13 +81,14 @@ func configCommand() *cobra.Command {
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and say everything that is wrong with it",
+		Long:  "Checks the configuration and says everything that is wrong with it, each with its fix.\nIt contacts nobody; tikbridge doctor does.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := config.Load(file); err != nil {
+			cfg, err := config.Load(file)
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "The configuration is complete.")
-			return err
+			return checkOffline(cfg, cmd.OutOrStdout())
 		},
 	}
 	check.Flags().StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")

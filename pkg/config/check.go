@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -156,23 +158,30 @@ var (
 func (s Supabase) check(k *checker) {
 	if k.required(s.URL != "" || s.AuthURL != "", "supabase.url", "your project's address, like https://abcdefghijkl.supabase.co.") {
 		k.add(s.URL == "" || isWebURL(s.URL) && !isPartOfProject(s.URL), "supabase.url", "is not the address of a project", "It looks like https://abcdefghijkl.supabase.co, with nothing behind it.")
-		k.add(!strings.HasPrefix(s.URL, "http://") || !strings.HasSuffix(s.URL, ".supabase.co"), "supabase.url", "begins with http://, so the secret key would travel readable", "Write https:// instead.")
+		k.add(!strings.HasPrefix(s.URL, "http://") || !strings.HasSuffix(s.URL, hostedDomain), "supabase.url", "begins with http://, so the secret key would travel readable", "Write https:// instead.")
 		k.add(s.AuthURL == "" || isWebURL(s.AuthURL), "supabase.auth_url", "is not a web address", "Leave it out; it is <url>/auth/v1 then.")
 	}
 	k.whole(s.PublishableKey, "supabase.publishable_key")
 	k.whole(s.SecretKey.Reveal(), "supabase.secret_key")
 	if k.required(s.PublishableKey != "", "supabase.publishable_key", "the publishable key (sb_publishable_...) or the legacy anon key, from Project Settings > API Keys.") {
 		k.add(!isSecretKey(s.PublishableKey), "supabase.publishable_key", "holds a secret key", "Put the publishable key (sb_publishable_... or anon) here and rotate the secret one: it may have been shown to browsers.")
+		k.add(s.ofProject(s.PublishableKey), "supabase.publishable_key", otherProject, copyBoth)
 	}
 	if k.required(s.SecretKey != "", "supabase.secret_key", "a secret key (sb_secret_...) or the legacy service_role key, from Project Settings > API Keys.") {
 		k.add(!isPublicKey(s.SecretKey.Reveal()), "supabase.secret_key", "holds a publishable key, which may not manage users", "Put a secret key (sb_secret_... or service_role) here.")
+		k.add(s.ofProject(s.SecretKey.Reveal()), "supabase.secret_key", otherProject, copyBoth)
 	}
 	k.add(len(s.EmailDomain) <= 128 && domainPattern.MatchString(s.EmailDomain), "supabase.email_domain", fmt.Sprintf("is %q", s.EmailDomain), "It must be a domain in lower case, like tiktok.oauth.")
 	k.oneOf(s.Adopt, "supabase.adopt", "reset", "evict", "never")
 	k.add(headerPattern.MatchString(s.ForwardClientIP) && !isReservedHeader(s.ForwardHeader()), "supabase.forward_client_ip", fmt.Sprintf("is %q", s.ForwardClientIP), "It must be off, sb-forwarded-for, or the name of a header such as X-Forwarded-For.")
-	k.add(http.CanonicalHeaderKey(s.ForwardHeader()) != sbForwardedFor || s.SecretKey == "" || strings.HasPrefix(s.SecretKey.Reveal(), "sb_secret_"), "supabase.forward_client_ip", "is sb-forwarded-for, which Supabase believes only with a new secret key", "Set SUPABASE_SECRET_KEY to an sb_secret_... key.")
+	k.add(http.CanonicalHeaderKey(s.ForwardHeader()) != sbForwardedFor || s.SecretKey == "" || isPublicKey(s.SecretKey.Reveal()) || strings.HasPrefix(s.SecretKey.Reveal(), "sb_secret_"), "supabase.forward_client_ip", "is sb-forwarded-for, which Supabase believes only with a new secret key", "Set SUPABASE_SECRET_KEY to an sb_secret_... key.")
 	k.positive(s.Timeout, "supabase.timeout")
 }
+
+const (
+	otherProject = "is of another project than supabase.url"
+	copyBoth     = "Copy the address and both keys from the same project."
+)
 
 // isPartOfProject tells whether a Supabase address is one that the dashboard shows beside the
 // project's own: the API's, or the dashboard's.
@@ -231,30 +240,62 @@ func (r RateLimit) check(k *checker) {
 // isSecretKey tells whether a key may never be shown: a new secret key, or a JWT with the role
 // service_role.
 func isSecretKey(key string) bool {
-	return strings.HasPrefix(key, "sb_secret_") || jwtRole(key) == "service_role"
+	return strings.HasPrefix(key, "sb_secret_") || ReadLegacyKey(key).Role == "service_role"
 }
 
 // isPublicKey tells whether a key is one that browsers have.
 func isPublicKey(key string) bool {
-	return strings.HasPrefix(key, "sb_publishable_") || jwtRole(key) == "anon"
+	return strings.HasPrefix(key, "sb_publishable_") || ReadLegacyKey(key).Role == "anon"
 }
 
-// jwtRole returns the role claim of a legacy key, "" if it is no JWT. The signature is not checked:
-// this tells keys apart, it does not trust them.
-func jwtRole(key string) string {
+// LegacyKey is what a legacy Supabase key, a JWT, says of itself.
+type LegacyKey struct {
+	// Role is anon or service_role; "" for what is no legacy key.
+	Role string `json:"role"`
+	// Ref is the project, the first label of its address; "" on self-hosted projects.
+	Ref string `json:"ref"`
+	// Expires is in seconds since 1970; 0 is never.
+	Expires int64 `json:"exp"`
+}
+
+// ReadLegacyKey reads a key without checking its signature: this tells keys apart, it does not trust
+// them.
+func ReadLegacyKey(key string) LegacyKey {
 	parts := strings.Split(key, ".")
 	if len(parts) != 3 {
-		return ""
+		return LegacyKey{}
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
+		return LegacyKey{}
+	}
+	var claims LegacyKey
+	var odd *json.UnmarshalTypeError // of one claim; the others are read all the same
+	if err := json.Unmarshal(payload, &claims); err != nil && !errors.As(err, &odd) {
+		return LegacyKey{}
+	}
+	return claims
+}
+
+// hostedDomain ends the addresses of projects that Supabase hosts, unless they have a domain of their
+// own.
+const hostedDomain = ".supabase.co"
+
+// Project returns the ref of a project that Supabase hosts, "" if the address does not tell.
+func (s Supabase) Project() string {
+	u, err := url.Parse(cmp.Or(s.URL, s.AuthURL))
+	if err != nil {
 		return ""
 	}
-	var claims struct {
-		Role string `json:"role"`
-	}
-	if json.Unmarshal(payload, &claims) != nil {
+	ref, hosted := strings.CutSuffix(u.Hostname(), hostedDomain)
+	if !hosted {
 		return ""
 	}
-	return claims.Role
+	return ref
+}
+
+// ofProject tells whether a key may belong to the project. A new key does not say which one it is of.
+func (s Supabase) ofProject(key string) bool {
+	ref := ReadLegacyKey(key).Ref
+	return ref == "" || s.Project() == "" || ref == s.Project()
 }

@@ -43,13 +43,23 @@ func envName(key string) string {
 // Load reads the configuration: defaults, then the file (none if the name is empty), then the
 // environment, then the adjustments of the caller. The error is of type Problems.
 func Load(file string, adjust ...func(*Config)) (Config, error) {
+	c, problems := Inspect(file, adjust...)
+	if len(problems) > 0 {
+		return Config{}, problems
+	}
+	return c, nil
+}
+
+// Inspect is Load for those who look further in spite of problems. What a problem is about may have
+// any value, or its default.
+func Inspect(file string, adjust ...func(*Config)) (Config, Problems) {
 	v := viper.New()
 	keys := setDefaults(v)
 	var problems Problems
 	if file != "" {
 		content, err := readFile(file)
 		if err != nil {
-			return Config{}, Problems{fileProblem(file, err)}
+			return Default(), Problems{fileProblem(file, err)}
 		}
 		problems = append(problems, setFile(v, content, keys)...)
 	}
@@ -70,10 +80,7 @@ func Load(file string, adjust ...func(*Config)) (Config, error) {
 		f(&c)
 	}
 	c.complete()
-	if problems = problems.join(c.check()); len(problems) > 0 {
-		return Config{}, problems
-	}
-	return c, nil
+	return c, problems.join(c.check())
 }
 
 // join adds those of more whose key, or its section, p says nothing about: a value that was not read
@@ -81,8 +88,7 @@ func Load(file string, adjust ...func(*Config)) (Config, error) {
 func (p Problems) join(more Problems) Problems {
 	known := slices.Clone(p)
 	for _, problem := range more {
-		section, _, _ := strings.Cut(problem.Key, ".")
-		if !known.has(problem.Key) && !known.has(section) {
+		if !known.Concern(problem.Key) {
 			p = append(p, problem)
 		}
 	}
@@ -91,6 +97,17 @@ func (p Problems) join(more Problems) Problems {
 
 func (p Problems) has(key string) bool {
 	return slices.ContainsFunc(p, func(problem Problem) bool { return problem.Key == key })
+}
+
+// Unreadable tells whether there was a file that could not be read, so that nothing of it is known.
+func (p Problems) Unreadable() bool { return p.has(fileFlag) }
+
+// Concern tells whether p says anything about one of the keys, or about its whole section.
+func (p Problems) Concern(keys ...string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool {
+		section, _, _ := strings.Cut(key, ".")
+		return p.has(key) || p.has(section)
+	})
 }
 
 // setFile lets the values of the file take the place of the defaults, and returns what is in the
@@ -257,6 +274,9 @@ func readFile(file string) (*viper.Viper, error) {
 	return f, f.ReadInConfig()
 }
 
+// fileFlag is the flag that names the file.
+const fileFlag = "--config"
+
 // fileProblem tells where a file is broken, not what is there: parsers quote what they stumble over,
 // which may be a secret.
 func fileProblem(file string, err error) Problem {
@@ -265,13 +285,13 @@ func fileProblem(file string, err error) Problem {
 	var parse viper.ConfigParseError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Problem{"--config", fmt.Sprintf("names %s, which does not exist", file), "Check the path."}
+		return Problem{fileFlag, fmt.Sprintf("names %s, which does not exist", file), "Check the path."}
 	case errors.As(err, &path):
-		return Problem{"--config", fmt.Sprintf("names %s, which cannot be read: %v", file, path.Err), "Check the path and who may read it."}
+		return Problem{fileFlag, fmt.Sprintf("names %s, which cannot be read: %v", file, path.Err), "Check the path and who may read it."}
 	case errors.As(err, &parse):
-		return Problem{"--config", fmt.Sprintf("names %s, which cannot be read%s", file, place(parse.Unwrap())), form}
+		return Problem{fileFlag, fmt.Sprintf("names %s, which cannot be read%s", file, place(parse.Unwrap())), form}
 	}
-	return Problem{"--config", fmt.Sprintf("names %s, which has no known ending", file), form}
+	return Problem{fileFlag, fmt.Sprintf("names %s, which has no known ending", file), form}
 }
 
 var linePattern = regexp.MustCompile(`^yaml: line ([0-9]+):`)

@@ -22,11 +22,16 @@ const (
 
 // CallbackURL returns the redirect URI of a bridge at publicURL, as it is registered with TikTok; ""
 // if publicURL is.
-func CallbackURL(publicURL string) string {
+func CallbackURL(publicURL string) string { return below(publicURL, pathCallback) }
+
+// StartURL returns where a bridge at publicURL begins a sign-in; "" if publicURL is.
+func StartURL(publicURL string) string { return below(publicURL, pathStart) }
+
+func below(publicURL, path string) string {
 	if publicURL == "" {
 		return ""
 	}
-	return publicURL + pathCallback
+	return publicURL + path
 }
 
 // start sends the person to TikTok, or tells a script where to send them.

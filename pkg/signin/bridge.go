@@ -53,6 +53,12 @@ const (
 	purposeHandoff = "handoff"
 )
 
+// IsState tells whether token is a state that a bridge with these keys made, however old.
+func IsState(s Sealer, token string) bool {
+	_, err := s.Open(purposeState, token)
+	return err == nil
+}
+
 // BeginRequest is what an app asks for when it starts a sign-in.
 type BeginRequest struct {
 	Platform Platform

@@ -130,7 +130,7 @@ func cause(err error) error {
 	if errors.As(err, &call) {
 		return err
 	}
-	for _, own := range []error{context.Canceled, context.DeadlineExceeded, upstream.ErrTooLarge, errNoSession, errNoWay, errOtherAccount} {
+	for _, own := range []error{context.Canceled, context.DeadlineExceeded, upstream.ErrTooLarge, errNoSession, errNoWay, errOtherAccount, errNoGoTrue} {
 		if errors.Is(err, own) {
 			return err
 		}
@@ -144,4 +144,5 @@ var (
 	errNoWay     = errors.New("no way to the account within the allowed steps")
 
 	errOtherAccount = errors.New("answer is another account than was asked for")
+	errNoGoTrue     = errors.New("answer is not of GoTrue")
 )

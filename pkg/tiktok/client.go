@@ -161,24 +161,9 @@ func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity,
 	if g.CodeVerifier != "" {
 		form.Set("code_verifier", g.CodeVerifier)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.APIURL+"/v2/oauth/token/", strings.NewReader(form.Encode()))
-	if err != nil {
-		return signin.Identity{}, signin.AsError(err)
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-
-	var token tokenResponse
-	ans, err := c.call(req, signin.StageExchange, &token)
+	token, ans, err := c.token(ctx, form)
 	if err != nil {
 		return signin.Identity{}, err
-	}
-	if token.Error.failed() || ans.status >= http.StatusBadRequest {
-		ans.code = token.Error.Code
-		ans.description = token.ErrorDescription + token.Error.Message
-		ans.logID = token.LogID + token.Error.LogID
-		return signin.Identity{}, ans.oauthError()
 	}
 	if token.AccessToken == "" || token.OpenID == "" {
 		return signin.Identity{}, ans.unavailable(fmt.Errorf("answer lacks access_token or open_id"))
@@ -189,6 +174,47 @@ func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity,
 		AccessToken:  token.AccessToken,
 		RefreshToken: token.RefreshToken,
 	}, nil
+}
+
+// CheckCredentials asks TikTok for a token of the app itself, which needs no person (TikTok docs: Client
+// Access Token Management), and throws it away. Nil says that key and secret belong together. Of errors
+// only one whose Upstream.Code is invalid_client says that they do not: TikTok does not promise such
+// tokens to apps that have nothing but Login Kit.
+func (c *Client) CheckCredentials(ctx context.Context) error {
+	token, ans, err := c.token(ctx, url.Values{
+		"client_key":    {c.opts.ClientKey},
+		"client_secret": {c.opts.ClientSecret.Reveal()},
+		"grant_type":    {"client_credentials"},
+	})
+	if err == nil && token.AccessToken == "" {
+		return ans.unavailable(fmt.Errorf("answer lacks access_token"))
+	}
+	return err
+}
+
+// token sends form to the token endpoint. An answer without an error may still lack what was asked
+// for.
+func (c *Client) token(ctx context.Context, form url.Values) (tokenResponse, answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.APIURL+"/v2/oauth/token/", strings.NewReader(form.Encode()))
+	if err != nil {
+		return tokenResponse{}, answer{}, signin.AsError(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+
+	var token tokenResponse
+	ans, err := c.call(req, signin.StageExchange, &token)
+	if err != nil {
+		return tokenResponse{}, ans, err
+	}
+	if token.Error.failed() || ans.status >= http.StatusBadRequest {
+		ans.code = token.Error.Code
+		ans.description = token.ErrorDescription + token.Error.Message
+		ans.logID = token.LogID + token.Error.LogID
+		return tokenResponse{}, ans, ans.oauthError()
+	}
+	return token, ans, nil
 }
 
 // userResponse is the answer of the user info endpoint (TikTok docs: Get User Info).

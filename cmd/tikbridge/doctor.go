@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tikbridge/tikbridge/pkg/config"
+	"github.com/tikbridge/tikbridge/pkg/doctor"
+	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/server"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+// doctorOptions are the flags of tikbridge doctor.
+type doctorOptions struct {
+	file           string
+	asJSON, strict bool
+	skip           []string
+}
+
+// exitUsage is the exit code of a doctor that could not begin.
+const exitUsage = 2
+
+func doctorCommand() *cobra.Command {
+	var opts doctorOptions
+	usage := func(err error) error {
+		if err == nil {
+			return nil
+		}
+		return exitError{err, exitUsage}
+	}
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look for what keeps people from signing in, and say how to mend it",
+		Long: `Checks the configuration, the TikTok app, the Supabase project, Redis, the clock
+and the public address. Each finding says what was seen and what to do. Nothing
+is changed anywhere, and no secret is printed.
+
+Run it where the bridge runs, with the bridge's configuration.
+
+Exit codes: 0 if all is well or there are only warnings, 1 if there is a problem
+(with --strict also for a warning), 2 if it could not begin.
+
+Checks: ` + strings.Join(doctor.Checks(), ", ") + ".",
+		Args: func(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range opts.skip {
+				if !slices.Contains(doctor.Checks(), name) {
+					return usage(fmt.Errorf("--skip %s: there is no such check; there are %s", name, strings.Join(doctor.Checks(), ", ")))
+				}
+			}
+			return runDoctor(cmd.Context(), opts, cmd.OutOrStdout())
+		},
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	cmd.Flags().StringVar(&opts.file, "config", "", "configuration `file` (YAML, TOML or JSON)")
+	cmd.Flags().BoolVar(&opts.asJSON, "json", false, "write the report as JSON")
+	cmd.Flags().BoolVar(&opts.strict, "strict", false, "let a warning fail as a problem does")
+	cmd.Flags().StringSliceVar(&opts.skip, "skip", nil, "leave out these `checks`, such as public_url before the first start")
+	return cmd
+}
+
+// runDoctor examines everything and prints what was found.
+func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
+	cfg, problems := config.Inspect(opts.file)
+	if problems.Unreadable() {
+		return exitError{problems, exitUsage}
+	}
+	examined := newExamination(cfg, problems)
+	examined.Skip = opts.skip
+	examined.TikTok, examined.Supabase = newTikTok(cfg), newAccounts(cfg, nil)
+	if cfg.Store.RedisURL != "" && !problems.Concern("store.redis_url") {
+		redis, err := once.NewRedis(cfg.Store.RedisURL)
+		if err != nil {
+			return exitError{fmt.Errorf("store.redis_url: %w", err), exitUsage}
+		}
+		defer func() { _ = redis.Close() }() //nolint:contextcheck // waits for nothing
+		examined.Marks = redis
+	}
+	report := doctor.Examine(ctx, examined)
+	if err := ctx.Err(); err != nil {
+		return exitError{errors.New("stopped"), exitUsage}
+	}
+	if err := write(report, opts.asJSON, out); err != nil {
+		return err
+	}
+	return verdict(report, opts.strict)
+}
+
+// checkOffline prints what the doctor sees in a configuration that can be loaded.
+func checkOffline(cfg config.Config, out io.Writer) error {
+	report := doctor.Offline(newExamination(cfg, nil))
+	report.Findings = slices.DeleteFunc(report.Findings, func(f doctor.Finding) bool {
+		return f.Status == doctor.OK || f.Status == doctor.Skipped
+	})
+	report.ByHand = nil
+	if len(report.Findings) > 0 {
+		if err := report.Print(out); err != nil {
+			return err
+		}
+	}
+	if err := verdict(report, false); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, "The configuration is complete.")
+	return err
+}
+
+// newExamination is what a configuration alone gives the doctor.
+func newExamination(cfg config.Config, problems config.Problems) doctor.Options {
+	opts := doctor.Options{
+		Config:      cfg,
+		Problems:    problems,
+		StartURL:    server.StartURL(cfg.Server.PublicURL),
+		CallbackURL: server.CallbackURL(cfg.Server.PublicURL),
+		Transport:   upstream.NewTransport(),
+		Now:         time.Now,
+	}
+	if ring, err := newRing(cfg); err == nil {
+		opts.Sealer = ring
+	}
+	return opts
+}
+
+func write(report doctor.Report, asJSON bool, out io.Writer) error {
+	if !asJSON {
+		return report.Print(out)
+	}
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(report)
+}
+
+// verdict is an error if something is to be mended.
+func verdict(report doctor.Report, strict bool) error {
+	n := report.Count(doctor.Problem)
+	if strict {
+		n += report.Count(doctor.Warning)
+	}
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("1 thing is to be mended; see above")
+	}
+	return fmt.Errorf("%d things are to be mended; see above", n)
+}

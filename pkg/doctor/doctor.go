@@ -1,0 +1,210 @@
+// Package doctor looks for what keeps people from signing in: in the configuration, at TikTok, in the
+// Supabase project, in Redis, and at the public address. Each finding says what was seen and, unless
+// all is well, what to do. It changes nothing anywhere.
+//
+// The checks of [Offline] look at the configuration alone. Those that [Examine] adds ask others, side by
+// side, each within the timeout of the call it makes.
+package doctor
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tikbridge/tikbridge/pkg/config"
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/supabase"
+)
+
+// Status is the outcome of a check.
+type Status string
+
+// The outcomes.
+const (
+	// OK is well.
+	OK Status = "ok"
+	// Warning works, but not as it should, or not for long.
+	Warning Status = "warning"
+	// Problem keeps people from signing in.
+	Problem Status = "problem"
+	// Skipped could not be looked at, or has nothing to look at.
+	Skipped Status = "skipped"
+)
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	// Check is the name of the check, as in [Checks], or the key of the configuration that has a problem.
+	Check  string `json:"check"`
+	Status Status `json:"status"`
+	// Seen is what was seen. It never holds a secret, or what an upstream wrote.
+	Seen string `json:"seen"`
+	// Fix is what to do; empty if there is nothing.
+	Fix string `json:"fix,omitempty"`
+}
+
+// Report is what was found.
+type Report struct {
+	Findings []Finding `json:"findings"`
+	// ByHand is what no program can see and a person should look at.
+	ByHand []string `json:"by_hand"`
+}
+
+// Count returns how many findings have a status.
+func (r Report) Count(s Status) int {
+	n := 0
+	for _, f := range r.Findings {
+		if f.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// TikTok is what is asked of TikTok. *tiktok.Client implements it.
+type TikTok interface {
+	// CheckCredentials returns nil if key and secret belong together; only an error with the upstream code
+	// invalid_client says that they do not.
+	CheckCredentials(ctx context.Context) error
+}
+
+// Supabase is what is asked of the project. *supabase.Client implements it.
+type Supabase interface {
+	// Version returns the version of GoTrue, "" if it does not say; it shows the publishable key.
+	Version(ctx context.Context) (string, error)
+	// CheckSettings returns what in the project's settings helps squatters.
+	CheckSettings(ctx context.Context) ([]supabase.Warning, error)
+	// CheckSecretKey returns nil if the secret key may manage users.
+	CheckSecretKey(ctx context.Context) error
+}
+
+// Marks is the shared store of used states and handoffs. *once.Redis implements it.
+type Marks interface {
+	Ping(ctx context.Context) error
+	First(ctx context.Context, key string, ttl time.Duration) (bool, error)
+}
+
+// Options are what is examined, and the means.
+type Options struct {
+	Config config.Config
+	// Problems are those of the configuration. A check that needs one of their keys is skipped.
+	Problems config.Problems
+	TikTok   TikTok
+	Supabase Supabase
+	// Marks is nil without Redis.
+	Marks Marks
+	// Sealer has the keys of the configuration; nil if there are none.
+	Sealer signin.Sealer
+	// StartURL and CallbackURL are where the bridge begins a sign-in and where TikTok returns to; empty
+	// without a public address.
+	StartURL, CallbackURL string
+	// Transport is for requests to the public address and for reading clocks.
+	Transport http.RoundTripper
+	// Now is the clock that is compared with those of others.
+	Now func() time.Time
+	// Skip names checks to leave out.
+	Skip []string
+}
+
+// check is one entry of the doctor's list.
+type check struct {
+	name string
+	// needs are the keys of the configuration without which there is nothing to look at.
+	needs []string
+	run   func(context.Context, Options) []Finding
+}
+
+// offline are the checks of the configuration alone, beyond what config.Load refuses.
+var offline = []check{
+	{"tiktok_app", []string{"tiktok.client_key", "tiktok.authorize_url", "tiktok.api_url"}, tiktokApp},
+	{"redirect_uris", []string{"app.origins", "app.redirect_uris", "server.public_url"}, redirectURIs},
+	{"deeplinks", []string{"app.deeplink_schemes"}, deeplinks},
+	{"supabase_keys", []string{"supabase.publishable_key", "supabase.secret_key"}, supabaseKeys},
+	{"client_ip", []string{"supabase.forward_client_ip", "supabase.url", "supabase.secret_key"}, clientIP},
+	{"proxies", []string{"server.public_url", "server.trusted_proxies"}, proxies},
+}
+
+// online are the checks that ask others.
+var online = []check{
+	{"tiktok", []string{"tiktok.client_key", "tiktok.client_secret", "tiktok.api_url", "tiktok.timeout"}, tiktokCredentials},
+	{"supabase", []string{"supabase.url", "supabase.auth_url", "supabase.publishable_key", "supabase.secret_key", "supabase.timeout"}, supabaseProject},
+	{"clock", []string{"supabase.url", "supabase.auth_url", "tiktok.api_url"}, clock},
+	{"redis", []string{"store.redis_url"}, redis},
+	{"public_url", []string{"server.public_url", "app.origins", "app.redirect_uris"}, publicURL},
+}
+
+// Checks returns the names of all checks.
+func Checks() []string {
+	var names []string
+	for _, c := range slices.Concat(offline, online) {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// Offline examines the configuration alone and asks nobody.
+func Offline(o Options) Report {
+	return examine(context.Background(), o, offline)
+}
+
+// Examine makes all checks. It returns when the last one is done or ctx is over.
+func Examine(ctx context.Context, o Options) Report {
+	return examine(ctx, o, slices.Concat(offline, online))
+}
+
+func examine(ctx context.Context, o Options, checks []check) Report {
+	r := Report{Findings: configuration(o.Problems), ByHand: byHand(o)}
+	found := make([][]Finding, len(checks))
+	var running sync.WaitGroup
+	for i, c := range checks {
+		running.Go(func() { found[i] = c.apply(ctx, o) })
+	}
+	running.Wait()
+	r.Findings = append(r.Findings, slices.Concat(found...)...)
+	return r
+}
+
+// apply runs a check, or tells why it cannot.
+func (c check) apply(ctx context.Context, o Options) []Finding {
+	var findings []Finding
+	switch {
+	case slices.Contains(o.Skip, c.name):
+		findings = []Finding{skipped("Left out, as you wished.")}
+	case o.Problems.Concern(c.needs...):
+		findings = []Finding{skipped("Depends on a setting that has a problem; see above.")}
+	default:
+		findings = c.run(ctx, o)
+	}
+	for i := range findings {
+		findings[i].Check = c.name
+	}
+	return findings
+}
+
+// configuration turns what config.Load refuses into findings.
+func configuration(problems config.Problems) []Finding {
+	if len(problems) == 0 {
+		return []Finding{{"config", OK, "The configuration is complete.", ""}}
+	}
+	var findings []Finding
+	for _, p := range problems {
+		findings = append(findings, Finding{p.Key, Problem, strings.ToUpper(p.What[:1]) + p.What[1:] + ".", p.Fix})
+	}
+	return findings
+}
+
+// These make findings without the name of their check, which apply adds.
+func well(seen string) Finding         { return Finding{Status: OK, Seen: seen} }
+func skipped(seen string) Finding      { return Finding{Status: Skipped, Seen: seen} }
+func warning(seen, fix string) Finding { return Finding{Status: Warning, Seen: seen, Fix: fix} }
+func problem(seen, fix string) Finding { return Finding{Status: Problem, Seen: seen, Fix: fix} }
+
+// orWell returns findings, or that all is well.
+func orWell(findings []Finding, seen string) []Finding {
+	if len(findings) == 0 {
+		return []Finding{well(seen)}
+	}
+	return findings
+}
