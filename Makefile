@@ -2,7 +2,10 @@
 
 GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+IMAGE     ?= tikbridge
 LDFLAGS   := -s -w -X main.version=$(VERSION)
+COMPOSE   := VERSION=$(VERSION) REVISION=$(REVISION) docker compose
 LINT      := $(GO) -C .ci/tools tool -n golangci-lint
 REPEAT    ?= 3
 
@@ -55,3 +58,22 @@ fmt: ## Format the code
 .PHONY: build
 build: ## Build bin/tikbridge, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tikbridge ./cmd/tikbridge
+
+##@ In containers
+
+.PHONY: image
+image: engine ## Build the image IMAGE:VERSION (tikbridge:<git describe> unless told)
+	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE):$(VERSION) .
+
+.PHONY: up
+up: engine ## Start Supabase, a simulated TikTok and the bridge (SCALE=1: three bridges and Redis)
+	$(if $(SCALE),COMPOSE_PROFILES=scale TIKBRIDGE_STORE_REDIS_URL=redis://redis:6379/0) $(COMPOSE) up --build --wait
+
+.PHONY: down
+down: engine ## Stop what `make up` started, and delete its data
+	$(COMPOSE) --profile scale down --volumes --remove-orphans
+
+.PHONY: engine
+engine:
+	@docker compose version >/dev/null 2>&1 || { echo "Docker with its Compose plugin is needed: https://docs.docker.com/engine/install/"; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "Docker does not run, or you may not use it. Try: docker info"; exit 1; }

@@ -35,7 +35,8 @@ func newCommand() *cobra.Command {
 			HiddenDefaultCmd: true,
 		},
 	}
-	root.AddCommand(serveCommand(), devCommand(), configCommand(), doctorCommand(), usersCommand(), simulateCommand(), versionCommand())
+	root.AddCommand(serveCommand(), devCommand(), configCommand(), doctorCommand(), usersCommand(),
+		simulateCommand(), healthcheckCommand(), versionCommand())
 	return root
 }
 

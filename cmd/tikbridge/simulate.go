@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,16 +31,18 @@ func simulateTikTokCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runSimulator(cmd.Context(), address, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(url string) (http.Handler, []string) {
+				opts.PublicURL = strings.TrimRight(cmp.Or(opts.PublicURL, url), "/")
 				return tiktoksim.New(opts), []string{
 					"TIKTOK_CLIENT_KEY=" + opts.ClientKey,
 					"TIKTOK_CLIENT_SECRET=" + opts.ClientSecret,
-					"TIKBRIDGE_TIKTOK_AUTHORIZE_URL=" + url + "/v2/auth/authorize/",
+					"TIKBRIDGE_TIKTOK_AUTHORIZE_URL=" + opts.PublicURL + "/v2/auth/authorize/",
 					"TIKBRIDGE_TIKTOK_API_URL=" + url,
 				}
 			})
 		},
 	}
 	cmd.Flags().StringVar(&address, "listen", "127.0.0.1:8081", "`address` to listen on")
+	cmd.Flags().StringVar(&opts.PublicURL, "public-url", "", "`address` at which browsers reach it (default where it listens)")
 	cmd.Flags().StringVar(&opts.ClientKey, "client-key", tiktoksim.DefaultClientKey, "client `key` that is accepted")
 	cmd.Flags().StringVar(&opts.ClientSecret, "client-secret", tiktoksim.DefaultClientSecret, "client `secret` that is accepted")
 	return cmd

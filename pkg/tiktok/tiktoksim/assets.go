@@ -84,16 +84,23 @@ func (s *Server) avatarURL(r *http.Request, p Person) string {
 	if p.Avatar == "" || strings.Contains(p.Avatar, "://") {
 		return p.Avatar
 	}
-	scheme := "http://"
-	if r.TLS != nil {
-		scheme = "https://"
-	}
 	path := avatarPath + p.Avatar
 	expires := strconv.FormatInt(s.opts.Now().Add(avatarTTL).Unix(), 10)
 	nonce := make([]byte, nonceSize)
 	_, _ = rand.Read(nonce) // never fails: see crypto/rand
-	return scheme + r.Host + path + "?x-expires=" + expires +
+	return s.publicURL(r) + path + "?x-expires=" + expires +
 		"&x-signature=" + url.QueryEscape(s.sign(path, expires, nonce))
+}
+
+// publicURL returns where a browser reaches the simulator.
+func (s *Server) publicURL(r *http.Request) string {
+	switch {
+	case s.opts.PublicURL != "":
+		return s.opts.PublicURL
+	case r.TLS != nil:
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 // sign derives its key from the client secret, so that URLs survive a restart of the simulator.

@@ -38,6 +38,11 @@ type Options struct {
 	// means DefaultClientKey and DefaultClientSecret.
 	ClientKey, ClientSecret string
 
+	// PublicURL is where browsers reach the simulator, such as http://127.0.0.1:8081, and the beginning
+	// of every avatar URL. When empty, it is the host that was asked; set it where a program asks under
+	// a name that browsers do not know.
+	PublicURL string
+
 	// RedirectURIs are the registered redirect URIs, compared byte by byte. An entry with ":*" as
 	// its port accepts any port (TikTok docs: Login Kit for Desktop). When empty, any absolute
 	// http or https URI without query and fragment and shorter than 512 characters is accepted.

@@ -44,6 +44,24 @@ func TestUserInfoOfEverybody(t *testing.T) {
 	}
 }
 
+// TestAvatarsForBrowsers: a program may ask under a name that no browser knows.
+func TestAvatarsForBrowsers(t *testing.T) {
+	const public = "https://tiktok.example"
+	for name, opts := range map[string]tiktoksim.Options{"asked host": {}, "public URL": {PublicURL: public}} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, opts)
+			want := s.url
+			if opts.PublicURL != "" {
+				want = public
+			}
+			access, _ := s.tokens(tiktoksim.OpenIDMira)
+			if got := user(t, s.userInfo(access, basicFields))["avatar_url"].(string); !strings.HasPrefix(got, want+"/sim/avatars/") {
+				t.Errorf("avatar_url = %q; want one of %s", got, want)
+			}
+		})
+	}
+}
+
 func TestUserInfoScopes(t *testing.T) {
 	s := start(t, tiktoksim.Options{})
 	basic, _ := s.tokens(tiktoksim.OpenIDMira)
