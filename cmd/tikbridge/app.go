@@ -217,10 +217,14 @@ func (a *app) run(ctx context.Context) error {
 		slog.Any("deeplink_schemes", a.cfg.App.DeeplinkSchemes),
 		slog.String("adopt", a.cfg.Supabase.Adopt),
 	)
-	stopDraining := context.AfterFunc(ctx, a.server.Drain)
-	defer stopDraining()
-
 	g, gctx := errgroup.WithContext(ctx)
+	// One shutdown timeout for everything, from the moment the end begins.
+	closing, cutOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutOff()
+	context.AfterFunc(gctx, func() {
+		a.server.Drain()
+		time.AfterFunc(a.cfg.Server.ShutdownTimeout, cutOff)
+	})
 	// The admin listener goes last: its /readyz tells that the bridge is stopping while it does.
 	drained, last := context.WithCancel(context.WithoutCancel(ctx))
 	defer last()
@@ -234,8 +238,6 @@ func (a *app) run(ctx context.Context) error {
 		})
 	}
 	err := g.Wait()
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Server.ShutdownTimeout)
-	defer cancel()
 	if cerr := a.service.Close(closing); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("profiles still on their way were dropped: %w", cerr))
 	}
