@@ -21,6 +21,10 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tikbridge/tikbridge/pkg/seal"
+	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
+	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
 )
 
 // binDir holds the binary that a user would run, built once for all scripts.
@@ -59,7 +63,10 @@ func buildAndRun(m *testing.M) int {
 //	json PATH VALUE             the last body has VALUE at PATH (dots between names)
 //	set NAME PATH               sets a variable to what the last body has at PATH
 //	grab NAME HEADER REGEXP     sets a variable to what the group in REGEXP finds in the last HEADER
+//	find NAME REGEXP            the same in the last body
 //	challenge NAME VERIFIER     sets a variable to base64url(SHA-256(VERIFIER))
+//	tampered NAME TOKEN         sets a variable to TOKEN with one character changed
+//	aged NAME PURPOSE AGE       makes the sealed token in a variable older, with the keys of tikbridge dev
 //	bytes FILE N                writes a file of N bytes
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -80,7 +87,10 @@ func TestScripts(t *testing.T) {
 			"set":       cmdSet,
 			"bytes":     cmdBytes,
 			"grab":      cmdGrab,
+			"find":      cmdFind,
 			"challenge": cmdChallenge,
+			"tampered":  cmdTampered,
+			"aged":      cmdAged,
 		},
 	})
 }
@@ -239,9 +249,44 @@ func cmdGrab(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
+func cmdFind(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[1]).FindSubmatch(last(ts).body)
+	if len(found) != 2 {
+		ts.Fatalf("no %s in the body: %s", args[1], last(ts).body)
+	}
+	ts.Setenv(args[0], string(found[1]))
+}
+
 func cmdChallenge(ts *testscript.TestScript, _ bool, args []string) {
 	sum := sha256.Sum256([]byte(args[1]))
 	ts.Setenv(args[0], base64.RawURLEncoding.EncodeToString(sum[:]))
+}
+
+func cmdTampered(ts *testscript.TestScript, _ bool, args []string) {
+	token := []byte(args[1])
+	other := byte('A')
+	if token[len(token)/2] == other {
+		other = 'B'
+	}
+	token[len(token)/2] = other
+	ts.Setenv(args[0], string(token))
+}
+
+func cmdAged(ts *testscript.TestScript, _ bool, args []string) {
+	ring, err := seal.New(seal.Derive(gotruesim.SecretKey, tiktoksim.DefaultClientSecret))
+	ts.Check(err)
+	age, err := time.ParseDuration(args[2])
+	ts.Check(err)
+	payload, err := ring.Open(args[1], ts.Getenv(args[0]))
+	ts.Check(err)
+	issued := regexp.MustCompile(`"t":([0-9]+)`).FindSubmatch(payload)
+	if issued == nil {
+		ts.Fatalf("the %s does not say when it was made", args[1])
+	}
+	seconds, err := strconv.ParseInt(string(issued[1]), 10, 64)
+	ts.Check(err)
+	older := fmt.Appendf(nil, `"t":%d`, seconds-int64(age.Seconds()))
+	ts.Setenv(args[0], ring.Seal(args[1], bytes.Replace(payload, issued[0], older, 1)))
 }
 
 func cmdBytes(ts *testscript.TestScript, _ bool, args []string) {
