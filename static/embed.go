@@ -1,6 +1,7 @@
 // Package static holds the files that tikbridge gives to browsers: the two pages of the documented
 // flow (native-callback.html and auth.html), the scripts and the stylesheet under sdk/ that they and
-// the apps load, and the demo app of `tikbridge dev` under demo/.
+// the apps load, and, for `tikbridge dev`, the demo app under demo/ and the API reference under
+// reference/.
 //
 // The pages hold their configuration in data attributes on the html element, written exactly once
 // each, so that the server can render them by plain string replacement:
@@ -16,5 +17,5 @@ import "embed"
 // Files is the tree below this folder, by the names the pages use: "auth.html", "sdk/pages.js",
 // "demo/index.html" and so on.
 //
-//go:embed *.html sdk demo
+//go:embed *.html sdk demo reference
 var Files embed.FS

@@ -77,7 +77,7 @@ func render(name string, opts Options) ([]byte, error) {
 
 // register adds the routes of the pages, each by name: a static handler would serve whatever is in
 // the folder one day.
-func (p *pages) register(e *echo.Echo) {
+func (p *pages) register(e *echo.Echo) error {
 	get := func(path string, h echo.HandlerFunc) {
 		e.GET(path, h)
 		e.HEAD(path, h)
@@ -95,11 +95,12 @@ func (p *pages) register(e *echo.Echo) {
 	})
 	if p.opts.Demo == nil {
 		get("/", p.about)
-		return
+		return nil
 	}
 	get("/", p.demo)
 	get("/demo/config.json", func(c echo.Context) error { return c.JSON(http.StatusOK, p.opts.Demo.Config) })
 	p.files(get, "demo", func(echo.Context) {})
+	return registerReference(get)
 }
 
 // files registers the files of a folder of static/.

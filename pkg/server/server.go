@@ -107,9 +107,8 @@ func (s *Server) routes() error {
 	s.api(http.MethodPost, pathRedeem, s.redeem, s.cors(http.MethodPost, true), s.rateLimit(s.opts.RedeemPerMinute))
 	s.api(http.MethodGet, pathStart, s.start, s.cors(http.MethodGet, false), s.rateLimit(s.opts.StartPerMinute))
 	e.GET(pathCallback, s.callback, deadline)
-	pages.register(e)
 	s.probes(e)
-	return nil
+	return pages.register(e)
 }
 
 // probes registers the probes; many monitors ask with HEAD.
