@@ -47,6 +47,9 @@ type Account struct {
 	Profile Profile
 }
 
+// differs tells whether a profile is there to be stored.
+func (a Account) differs(p Profile) bool { return !p.IsZero() && p != a.Profile }
+
 // SignedIn is what Accounts.SignIn returns.
 type SignedIn struct {
 	Session Session
@@ -267,6 +270,16 @@ func (p *pendingProfile) wait() Profile {
 	return p.profile
 }
 
+// isReady tells whether wait would not wait.
+func (p *pendingProfile) isReady() bool {
+	select {
+	case <-p.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // readProfile starts the profile call. It outlives the request that started it, because what it
 // brings is stored after the answer was given, but never the service, nor its own deadline.
 func (s *Service) readProfile(ctx context.Context, id Identity) *pendingProfile {
@@ -291,11 +304,14 @@ func (s *Service) readProfile(ctx context.Context, id Identity) *pendingProfile 
 // refreshProfile stores what TikTok says today, if it differs from what the account held. Nobody
 // waits for it: the sign-in is over.
 func (s *Service) refreshProfile(ctx context.Context, account Account, pending *pendingProfile) {
+	if pending.isReady() && !account.differs(pending.profile) {
+		return // as most often: the profile came before the session
+	}
 	ctx, cancel := s.detach(ctx, 2*s.opts.ProfileTimeout)
 	s.work(ctx, func() {
 		defer cancel()
 		profile := pending.wait()
-		if profile.IsZero() || profile == account.Profile {
+		if !account.differs(profile) {
 			return
 		}
 		if err := s.opts.Accounts.UpdateProfile(ctx, account, profile); err != nil {

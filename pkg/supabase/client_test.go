@@ -326,3 +326,25 @@ func TestCancelled(t *testing.T) {
 		}
 	})
 }
+
+// People may write what they like into user_metadata; it must not keep them out.
+func TestStrangeMetadata(t *testing.T) {
+	t.Parallel()
+	for _, metadata := range []any{
+		nil,
+		map[string]any{"display_name": 7, "avatar_url": []any{"x"}},
+		map[string]any{"display_name": map[string]any{"display_name": "x"}, "avatar_url": nil},
+	} {
+		m := newMocked(t, supabase.Options{})
+		m.answer(http.MethodPost, "/admin/generate_link", http.StatusOK, userJSON(map[string]any{
+			"hashed_token": "canary-hash", "verification_type": "recovery", "user_metadata": metadata,
+		}))
+		in, err := m.signIn(t)
+		if err != nil {
+			t.Errorf("%v: %v", metadata, err)
+		}
+		if got := in.Account.Profile; got.DisplayName != "" || got.AvatarURL != "" {
+			t.Errorf("%v: got profile %+v; want none", metadata, got)
+		}
+	}
+}

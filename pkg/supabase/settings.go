@@ -25,7 +25,7 @@ type Warning struct {
 // a person's address before the person does.
 func (c *Client) CheckSettings(ctx context.Context) ([]Warning, error) {
 	k := c.call(ctx, netip.Addr{})
-	k.key = c.opts.PublishableKey
+	k.headers = c.public
 	var settings struct {
 		DisableSignup     bool            `json:"disable_signup"`
 		MailerAutoconfirm bool            `json:"mailer_autoconfirm"`
@@ -52,7 +52,7 @@ func (c *Client) CheckSettings(ctx context.Context) ([]Warning, error) {
 // Version asks which version of GoTrue answers, such as "v2.196.0"; "" is one that does not say.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	k := c.call(ctx, netip.Addr{})
-	k.key = c.opts.PublishableKey
+	k.headers = c.public
 	var health struct {
 		Name    string `json:"name"`
 		Version string `json:"version"`

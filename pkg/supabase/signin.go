@@ -134,7 +134,7 @@ func (s *search) find(ctx context.Context) (link, error) {
 			case foreign:
 				address, err = s.own(ctx, s.freeAddress(address))
 			case unmarked:
-				address, err = s.unmarked(ctx, l.user)
+				address, err = s.unmarked(ctx, l)
 			}
 		}
 		if err != nil {
@@ -226,7 +226,11 @@ func isSoftDeleted(u types.User) bool { return u.Email != "" && !strings.Contain
 // unmarked deals with an account at the person's address that carries no mark. Before it is settled
 // by the operator's choice, the person's own account is looked for: they may have moved it away and
 // somebody else taken the address.
-func (s *search) unmarked(ctx context.Context, u types.User) (string, error) {
+func (s *search) unmarked(ctx context.Context, l link) (string, error) {
+	u, err := l.account()
+	if err != nil {
+		return "", err
+	}
 	for {
 		existing, err := s.client.user(ctx, s.id)
 		switch {

@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -46,14 +47,20 @@ func NewClient(t http.RoundTripper) *http.Client {
 // ReadBody reads the whole body, which frees the connection for the next call, if it has no more than
 // limit bytes. Closing it is the caller's.
 func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
+	// What the header announces is believed only so far: it costs memory before a byte arrived.
+	const expected, most = 4 << 10, 64 << 10
+	size := int64(expected)
+	if resp.ContentLength >= 0 {
+		size = min(resp.ContentLength, most)
+	}
+	body := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	if _, err := body.ReadFrom(io.LimitReader(resp.Body, limit+1)); err != nil {
 		return nil, fmt.Errorf("read answer: %w", err)
 	}
-	if int64(len(body)) > limit {
+	if int64(body.Len()) > limit {
 		return nil, ErrTooLarge
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 // NoAnswer shortens the error of a call that brought no answer to what helps in a log: net/http
