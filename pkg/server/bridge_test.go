@@ -792,7 +792,8 @@ func TestRedeem_tokens(t *testing.T) {
 	}
 }
 
-// TestLed_CORS: credentials are granted where a cookie is looked at, and nowhere else.
+// TestLed_CORS: credentials are granted where a cookie is looked at and where Despia's component asks with
+// them, and nowhere else.
 func TestLed_CORS(t *testing.T) {
 	t.Parallel()
 	b := newLed(t)
@@ -802,8 +803,8 @@ func TestLed_CORS(t *testing.T) {
 	}{
 		{http.MethodPost, redeemPath, true},
 		{http.MethodGet, startPath, false},
-		{http.MethodPost, exchangePath, false},
-		{http.MethodPost, functionPath, false},
+		{http.MethodPost, exchangePath, true},
+		{http.MethodPost, functionPath, true},
 	}
 	for _, tt := range tests {
 		for _, origin := range []string{appOrigin, publicURL, "https://evil.example", "null", ""} {

@@ -179,8 +179,8 @@ func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// cors lets pages of the allowed origins call with method and read the answer, with cookies only where
-// a route looks at them. Other origins get no grant.
+// cors lets pages of the allowed origins call with method and read the answer, with credentials only
+// where a caller sends them. Other origins get no grant.
 func (s *Server) cors(method string, credentials bool) echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOriginFunc:  func(origin string) (bool, error) { return s.opts.Allow.Origin(origin), nil },

@@ -97,9 +97,10 @@ func (s *Server) routes() error {
 		return err
 	}
 	// Despia apps call either path: the guide's own backend, or its Edge Function. They share one
-	// limit.
+	// limit. No cookie is looked at here, but Despia's callback component asks with credentials, and a
+	// browser hides an answer that does not grant them.
 	limit := s.rateLimit(s.opts.ExchangePerMinute)
-	exchange := s.cors(http.MethodPost, false)
+	exchange := s.cors(http.MethodPost, true)
 	for _, path := range []string{"/api/auth/tiktok-callback", "/functions/v1/auth-tiktok-callback"} {
 		s.api(http.MethodPost, path, s.exchange, exchange, limit)
 	}
