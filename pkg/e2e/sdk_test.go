@@ -832,6 +832,9 @@ func TestSDK_documented(t *testing.T) {
 	if eval[bool](t, b, "'tikbridge.state' in sessionStorage") {
 		t.Error("the state of the native flow was kept, where no page compares it")
 	}
+	if got := build("isNative: true, redirectUri: 'https://app.example/native-callback.html'").Query().Get("redirect_uri"); got != "https://app.example/native-callback.html" {
+		t.Errorf("with a page of its own redirect_uri is %q", got)
+	}
 	web := build("isNative: false, scheme: 'myapp'")
 	state := web.Query().Get("state")
 	if !uuid.MatchString(state) || strings.Contains(state, "|") || state != eval[string](t, b, "sessionStorage['tikbridge.state']") {

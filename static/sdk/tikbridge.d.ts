@@ -133,8 +133,10 @@ export function createTikTokSignIn(options: TikTokSignInOptions): TikTokSignIn;
 
 export interface OAuthUrlOptions {
   clientKey: string;
-  /** Base URL of the app, where `/auth` and `/native-callback` are. */
-  appUrl: string;
+  /** Base URL of the app, where `/auth` and `/native-callback` are; or instead: */
+  appUrl?: string;
+  /** The page that TikTok returns to, such as `https://app.example/auth.html`. */
+  redirectUri?: string;
   /** Is this the wrapped app? Then open the address with `oauth://?url=`. */
   isNative: boolean;
   /** Deeplink scheme of the wrapped app. */

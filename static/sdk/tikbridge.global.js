@@ -180,7 +180,7 @@ function createTikTokSignIn({ bridgeUrl, supabase, setSession, scheme, despia, s
 }
 
 /** @param {OAuthUrlOptions} options */
-function getTikTokOAuthUrl({ clientKey, appUrl, isNative, scheme, scopes = 'user.info.basic' }) {
+function getTikTokOAuthUrl({ clientKey, appUrl, isNative, scheme, scopes = 'user.info.basic', redirectUri }) {
   const state = crypto.randomUUID?.() ?? random();
   // auth.html compares it; the native callback has a storage of its own.
   if (!isNative) browserStores()[0]?.setItem('tikbridge.state', state);
@@ -188,7 +188,7 @@ function getTikTokOAuthUrl({ clientKey, appUrl, isNative, scheme, scopes = 'user
     client_key: clientKey,
     response_type: 'code',
     scope: String(scopes),
-    redirect_uri: appUrl.replace(/\/+$/, '') + (isNative ? '/native-callback' : '/auth'),
+    redirect_uri: redirectUri ?? appUrl.replace(/\/+$/, '') + (isNative ? '/native-callback' : '/auth'),
     state: isNative && scheme ? `${state}|${scheme}` : state,
   });
 }

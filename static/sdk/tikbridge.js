@@ -176,7 +176,7 @@ export function createTikTokSignIn({ bridgeUrl, supabase, setSession, scheme, de
 }
 
 /** @param {OAuthUrlOptions} options */
-export function getTikTokOAuthUrl({ clientKey, appUrl, isNative, scheme, scopes = 'user.info.basic' }) {
+export function getTikTokOAuthUrl({ clientKey, appUrl, isNative, scheme, scopes = 'user.info.basic', redirectUri }) {
   const state = crypto.randomUUID?.() ?? random();
   // auth.html compares it; the native callback has a storage of its own.
   if (!isNative) browserStores()[0]?.setItem('tikbridge.state', state);
@@ -184,7 +184,7 @@ export function getTikTokOAuthUrl({ clientKey, appUrl, isNative, scheme, scopes 
     client_key: clientKey,
     response_type: 'code',
     scope: String(scopes),
-    redirect_uri: appUrl.replace(/\/+$/, '') + (isNative ? '/native-callback' : '/auth'),
+    redirect_uri: redirectUri ?? appUrl.replace(/\/+$/, '') + (isNative ? '/native-callback' : '/auth'),
     state: isNative && scheme ? `${state}|${scheme}` : state,
   });
 }
