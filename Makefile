@@ -48,8 +48,9 @@ setup: ## Install what the tests use: Chromium and Node.js, where this machine a
 	@sh .ci/setup
 
 .PHONY: lint
-lint: ## Check style, mistakes, and the direction of imports
+lint: ## Check style, mistakes, the direction of imports, and the files that deploy the bridge
 	@$$($(LINT)) run ./...
+	@$(GO) -C .ci/deploy test -count=1 .
 
 .PHONY: fmt
 fmt: ## Format the code
