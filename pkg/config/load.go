@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -194,7 +195,7 @@ func unknownKeys(file *viper.Viper, keys []string) Problems {
 				problems = append(problems, wrongType(keys[within]))
 			}
 		default:
-			problems = append(problems, Problem{key, "is not a key of the configuration", suggestion(key, keys, asWritten)})
+			problems = append(problems, Problem{cmp.Or(key, `""`), "is not a key of the configuration", suggestion(key, keys, asWritten)})
 		}
 	}
 	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })

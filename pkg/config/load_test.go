@@ -342,6 +342,11 @@ func TestLoadRefusesUnknownNames(t *testing.T) {
 			},
 		},
 		{
+			name: "key without a name",
+			file: `{"": 1}`,
+			want: config.Problems{{`""`, "is not a key of the configuration", noIdea}},
+		},
+		{
 			name: "misspelt key without a value",
 			file: "app:\n  orgins:\n",
 			want: config.Problems{{"app.orgins", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"}},
