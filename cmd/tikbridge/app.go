@@ -17,13 +17,16 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/supabase"
+	"github.com/tikbridge/tikbridge/pkg/telemetry"
 	"github.com/tikbridge/tikbridge/pkg/tiktok"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
 // app is the bridge, wired up: configuration in, listeners and handlers out.
 type app struct {
 	cfg      config.Config
 	log      *slog.Logger
+	metrics  *telemetry.Metrics
 	accounts *supabase.Client
 	service  *signin.Service
 	server   *server.Server
@@ -45,7 +48,9 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 	if err != nil {
 		return nil, err
 	}
-	a := &app{cfg: cfg, log: log, accounts: newAccounts(cfg, log)}
+	metrics := telemetry.NewMetrics(buildVersion())
+	calls := telemetry.Calls(metrics)
+	a := &app{cfg: cfg, log: log, metrics: metrics, accounts: newAccounts(cfg, log, calls)}
 	ring, err := newRing(cfg)
 	if err != nil {
 		return nil, err
@@ -55,7 +60,7 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 	}
 	startPage := cfg.StartPage()
 	a.service = signin.New(signin.Options{
-		Authenticator:   newTikTok(cfg),
+		Authenticator:   newTikTok(cfg, calls),
 		Accounts:        a.accounts,
 		Policy:          lists,
 		Sealer:          ring,
@@ -85,6 +90,7 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 		Notes:             a.notes,
 		Demo:              demo,
 		Version:           buildVersion(),
+		Metrics:           metrics,
 		Logger:            log,
 	})
 	if err != nil {
@@ -109,8 +115,10 @@ const maxMarks = 1 << 17
 // openStore opens where used states and handoffs are remembered.
 func (a *app) openStore() error {
 	memory := once.NewMemory(maxMarks)
-	a.once = memory
+	stats := telemetry.Store{Lost: memory.Lost, Marks: memory.Len}
 	if a.cfg.Store.RedisURL == "" {
+		a.once = memory
+		a.metrics.WatchStore(stats)
 		return nil
 	}
 	redis, err := once.NewRedis(a.cfg.Store.RedisURL)
@@ -120,6 +128,9 @@ func (a *app) openStore() error {
 	a.redis = redis
 	a.degrading = once.NewDegrading(redis, memory, a.log)
 	a.once = a.degrading
+	stats.Errors = a.degrading.Failures
+	stats.Degraded = func() bool { _, ok := a.degrading.Degraded(); return ok }
+	a.metrics.WatchStore(stats)
 	return nil
 }
 
@@ -143,7 +154,7 @@ func first(list []string) string {
 }
 
 // newTikTok builds the client of the TikTok app.
-func newTikTok(cfg config.Config) *tiktok.Client {
+func newTikTok(cfg config.Config, calls upstream.Observer) *tiktok.Client {
 	return tiktok.New(tiktok.Options{
 		ClientKey:    cfg.TikTok.ClientKey,
 		ClientSecret: cfg.TikTok.ClientSecret,
@@ -152,11 +163,12 @@ func newTikTok(cfg config.Config) *tiktok.Client {
 		AuthorizeURL: cfg.TikTok.AuthorizeURL,
 		APIURL:       cfg.TikTok.APIURL,
 		Timeout:      cfg.TikTok.Timeout,
+		Observer:     calls,
 	})
 }
 
 // newAccounts builds the client of the Supabase project.
-func newAccounts(cfg config.Config, log *slog.Logger) *supabase.Client {
+func newAccounts(cfg config.Config, log *slog.Logger, calls upstream.Observer) *supabase.Client {
 	return supabase.New(supabase.Options{
 		AuthURL:         cfg.Supabase.AuthURL,
 		PublishableKey:  cfg.Supabase.PublishableKey,
@@ -165,6 +177,7 @@ func newAccounts(cfg config.Config, log *slog.Logger) *supabase.Client {
 		Adopt:           supabase.Adopt(cfg.Supabase.Adopt),
 		ForwardClientIP: cfg.Supabase.ForwardHeader(),
 		Timeout:         cfg.Supabase.Timeout,
+		Observer:        calls,
 		Logger:          log,
 	})
 }

@@ -97,44 +97,74 @@ func (s *Server) inboundRequestID(c echo.Context) string {
 	return ""
 }
 
-// observe writes the one line a request leaves in the log. The path is the pattern of the route, so
-// that nothing a client wrote gets in.
+// isStep tells the report which step of a sign-in the requests of a route are.
+func isStep(step signin.Step) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			signin.ReportFrom(c.Request().Context()).SetStep(step)
+			return next(c)
+		}
+	}
+}
+
+// observe counts the request and writes its one line into the log. The path is the pattern of the
+// route, so that nothing a client wrote gets in.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
+		// The context from before the handlers is done only if the client hung up.
+		ctx := c.Request().Context()
+		done := s.opts.Metrics.RequestBegins()
+		defer done()
 		err := next(c)
 		if err != nil {
 			c.Error(err)
 		} else {
 			err, _ = c.Get(notedKey).(error)
 		}
-		ctx := c.Request().Context()
-		status := c.Response().Status
-		route := c.Path()
+		took := time.Since(start)
+		method, route, status := knownMethod(c.Request().Method), c.Path(), c.Response().Status
 		if route == "" || status == http.StatusNotFound {
 			route = "(none)"
 		}
+		s.opts.Metrics.Answered(route, method, status, took)
+
+		report := signin.ReportFrom(ctx)
 		attrs := []slog.Attr{
-			slog.String("method", knownMethod(c.Request().Method)),
+			slog.String("method", method),
 			slog.String("route", route),
 			slog.Int("status", status),
-			slog.Float64("duration_ms", math.Round(float64(time.Since(start).Microseconds())/10)/100),
+			slog.Float64("duration_ms", math.Round(float64(took.Microseconds())/10)/100),
 		}
-		attrs = append(attrs, signin.ReportFrom(ctx).LogAttrs()...)
+		attrs = append(attrs, report.LogAttrs()...)
 		level := slog.LevelInfo
-		if err != nil {
-			e := toError(err)
-			attrs = append(attrs, e.err.LogAttrs()...)
-			if status >= http.StatusInternalServerError {
+		outcome, failed := string(report.Outcome()), signin.Stage("")
+		switch {
+		case err != nil:
+			e := toError(err).err
+			attrs = append(attrs, e.LogAttrs()...)
+			outcome, failed = string(e.Code), e.Stage
+			switch {
+			case ctx.Err() != nil:
+				// Whatever failed did so because nobody waited for it any more.
+				outcome = clientGone
+				attrs = append(attrs, slog.Bool(clientGone, true))
+			case status >= http.StatusInternalServerError:
 				level = slog.LevelError
 			}
-		} else if route == "/healthz" || route == "/readyz" { // probes come every few seconds
+		case route == "/healthz" || route == "/readyz": // probes come every few seconds
 			level = slog.LevelDebug
+		}
+		if step := report.Step(); step != "" {
+			s.opts.Metrics.StepEnded(step, outcome, failed)
 		}
 		s.opts.Logger.LogAttrs(ctx, level, "request", attrs...)
 		return nil
 	}
 }
+
+// clientGone is the outcome of a step whose client hung up.
+const clientGone = "client_gone"
 
 // recovered turns a panic into an error with a stack, which goes on to observe and its log line. The
 // panic value is not wrapped: whatever it was, it is a fault of the bridge.
@@ -219,6 +249,7 @@ func (s *Server) rateLimit(perMinute int) echo.MiddlewareFunc {
 			RetryAfter: time.Minute / time.Duration(perMinute),
 		}
 		note(c, err) // echo answers with it and passes nothing on
+		s.opts.Metrics.RateLimited(c.Path())
 		return err
 	}
 	return middleware.RateLimiterWithConfig(middleware.RateLimiterConfig{

@@ -438,23 +438,23 @@ func TestRequestLog(t *testing.T) {
 	}{
 		{
 			"session", "POST", exchangePath, goodBody,
-			map[string]any{"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 200.0, "flow": "documented", "outcome": "signed_in", "user_id": userID},
-			with("flow", "outcome", "user_id", "stages_ms"),
+			map[string]any{"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 200.0, "flow": "documented", "step": "exchange", "outcome": "signed_in", "user_id": userID},
+			with("flow", "step", "outcome", "user_id", "stages_ms"),
 		},
 		{
 			"other path", "POST", functionPath, goodBody,
 			map[string]any{"level": "INFO", "route": functionPath, "status": 200.0},
-			with("flow", "outcome", "user_id", "stages_ms"),
+			with("flow", "step", "outcome", "user_id", "stages_ms"),
 		},
 		{
 			"refused", "POST", exchangePath, "{}",
 			map[string]any{"level": "INFO", "status": 400.0, "flow": "documented", "error": "invalid_request"},
-			with("flow", "error"),
+			with("flow", "step", "error"),
 		},
 		{
 			"no JSON", "POST", exchangePath, "{",
-			map[string]any{"level": "INFO", "status": 400.0, "error": "invalid_request"},
-			with("error"),
+			map[string]any{"level": "INFO", "status": 400.0, "flow": "documented", "error": "invalid_request"},
+			with("flow", "step", "error"),
 		},
 		{"page", "GET", "/auth?code=x", "", map[string]any{"level": "INFO", "method": "GET", "route": "/auth", "status": 200.0}, plain},
 		{"preflight", "OPTIONS", exchangePath, "", map[string]any{"level": "INFO", "method": "OPTIONS", "route": exchangePath, "status": 204.0}, plain},

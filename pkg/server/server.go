@@ -18,6 +18,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/allow"
 	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
 
 // Limits of one request.
@@ -55,6 +56,8 @@ type Options struct {
 	Demo *Demo
 	// Version is shown at /.
 	Version string
+	// Metrics counts requests and steps of sign-ins, and is shown on the admin side. Default: its own.
+	Metrics *telemetry.Metrics
 	// Logger takes a line a request. Default: discarded.
 	Logger *slog.Logger
 }
@@ -72,6 +75,9 @@ type Server struct {
 func New(opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Metrics == nil {
+		opts.Metrics = telemetry.NewMetrics(opts.Version)
 	}
 	s := &Server{opts: opts, echo: echo.New()}
 	s.ready.Store(true)
@@ -102,12 +108,12 @@ func (s *Server) routes() error {
 	limit := s.rateLimit(s.opts.ExchangePerMinute)
 	exchange := s.cors(http.MethodPost, true)
 	for _, path := range []string{"/api/auth/tiktok-callback", "/functions/v1/auth-tiktok-callback"} {
-		s.api(http.MethodPost, path, s.exchange, exchange, limit)
+		s.api(signin.StepExchange, http.MethodPost, path, s.exchange, exchange, limit)
 	}
 	// A web app on the same site as the bridge may redeem by its flow cookie.
-	s.api(http.MethodPost, pathRedeem, s.redeem, s.cors(http.MethodPost, true), s.rateLimit(s.opts.RedeemPerMinute))
-	s.api(http.MethodGet, pathStart, s.start, s.cors(http.MethodGet, false), s.rateLimit(s.opts.StartPerMinute))
-	e.GET(pathCallback, s.callback, deadline)
+	s.api(signin.StepRedeem, http.MethodPost, pathRedeem, s.redeem, s.cors(http.MethodPost, true), s.rateLimit(s.opts.RedeemPerMinute))
+	s.api(signin.StepStart, http.MethodGet, pathStart, s.start, s.cors(http.MethodGet, false), s.rateLimit(s.opts.StartPerMinute))
+	e.GET(pathCallback, s.callback, isStep(signin.StepCallback), deadline)
 	s.probes(e)
 	return pages.register(e)
 }
@@ -121,8 +127,8 @@ func (s *Server) probes(e *echo.Echo) {
 
 // api registers a route that pages of the allowed origins may call. What another origin asks for is
 // refused already in its preflight, with an error that the log shows: the page learns nothing.
-func (s *Server) api(method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc) {
-	s.echo.Add(method, path, handler, cors, limitBody, s.requireOrigin, limit, deadline)
+func (s *Server) api(step signin.Step, method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc) {
+	s.echo.Add(method, path, handler, isStep(step), cors, limitBody, s.requireOrigin, limit, deadline)
 	s.echo.OPTIONS(path, noContent, s.requireOrigin, cors)
 }
 
@@ -131,12 +137,14 @@ func noContent(c echo.Context) error { return c.NoContent(http.StatusNoContent) 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
-// Admin returns the handler of the admin listener: probes and profiles, nothing a person may see.
+// Admin returns the handler of the admin listener: probes, metrics and profiles, nothing a person may
+// see.
 func (s *Server) Admin() http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.writeError
 	s.probes(e)
+	e.GET("/metrics", echo.WrapHandler(s.opts.Metrics.Handler()))
 	e.GET("/debug/pprof/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
 	e.GET("/debug/pprof/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))
 	e.GET("/debug/pprof/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))

@@ -117,7 +117,6 @@ type handoff struct {
 
 // Begin starts the bridge-led flow.
 func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
-	ReportFrom(ctx).SetFlow(flowBridge)
 	if err := s.checkBegin(&r); err != nil {
 		return Begun{}, err
 	}
@@ -130,6 +129,7 @@ func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
 	if err != nil {
 		return Begun{}, AsError(err)
 	}
+	ReportFrom(ctx).SetOutcome(OutcomeStarted)
 	return Begun{
 		AuthorizeURL: s.opts.Authenticator.AuthorizeURL(AuthorizeRequest{
 			RedirectURI:   s.opts.CallbackURL,
@@ -223,7 +223,6 @@ func (Return) LogValue() slog.Value { return slog.StringValue(redacted) }
 // this browser, or whose app holds a verifier, and goes back to the app. An error without one belongs
 // to nobody that can be trusted, and ends here.
 func (s *Service) Callback(ctx context.Context, r CallbackRequest) (*Return, error) {
-	ReportFrom(ctx).SetFlow(flowBridge)
 	st, err := s.openState(r)
 	if err != nil {
 		return nil, err
@@ -241,10 +240,12 @@ func (s *Service) Callback(ctx context.Context, r CallbackRequest) (*Return, err
 	if err != nil {
 		return back, err
 	}
-	back.Handoff, err = s.sealHandoff(st, id)
+	if back.Handoff, err = s.sealHandoff(st, id); err != nil {
+		return back, err
+	}
 	back.KeepCookie = st.Challenge == ""
-	ReportFrom(ctx).SetOutcome(OutcomeHandedOff, "")
-	return back, err
+	ReportFrom(ctx).SetOutcome(OutcomeHandedOff)
+	return back, nil
 }
 
 // openState reads the state and checks that it belongs to this browser (RFC 9700, section 2.1.2:
@@ -366,7 +367,6 @@ const maxHandoff = 8192
 // Redeem turns a handoff into a session. Until now nothing was made at Supabase, so a handoff that
 // is never redeemed leaves nothing behind.
 func (s *Service) Redeem(ctx context.Context, r RedeemRequest) (Session, error) {
-	ReportFrom(ctx).SetFlow(flowBridge)
 	switch {
 	case r.Handoff == "":
 		return Session{}, &Error{Code: InvalidRequest, Message: "The field handoff is missing: send the one from the address of your page."}

@@ -32,19 +32,36 @@ const (
 	OutcomeCreated  Outcome = "created"   // a first sign-in
 	// OutcomeHandedOff is a callback that ended well: the app has a handoff to redeem.
 	OutcomeHandedOff Outcome = "handed_off"
+	OutcomeStarted   Outcome = "started" // the person was sent to TikTok
 )
 
-// The flows.
+// Step is one request of a sign-in.
+type Step string
+
+// The steps. The documented flow has one, the bridge-led flow the others in this order.
 const (
-	flowDocumented = "documented"
-	flowBridge     = "bridge"
+	StepExchange Step = "exchange"
+	StepStart    Step = "start"
+	StepCallback Step = "callback"
+	StepRedeem   Step = "redeem"
 )
+
+// Flow names the flow that the step belongs to: "documented" or "bridge"; "" for no step.
+func (s Step) Flow() string {
+	switch s {
+	case "":
+		return ""
+	case StepExchange:
+		return "documented"
+	}
+	return "bridge"
+}
 
 // Report gathers what happened during one request, for its log line. The zero value is ready; a nil
 // *Report takes everything and keeps nothing. Safe for concurrent use.
 type Report struct {
 	mu      sync.Mutex
-	flow    string
+	step    Step
 	outcome Outcome
 	userID  string
 	stages  []stageTime
@@ -88,28 +105,59 @@ func (r *Report) Time(stage Stage) (done func()) {
 	}
 }
 
-// SetFlow names the flow: "documented" or "bridge".
-func (r *Report) SetFlow(flow string) {
+// SetStep tells which step of a sign-in the request is.
+func (r *Report) SetStep(s Step) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.flow = flow
+	r.step = s
 }
 
-// SetOutcome tells how the sign-in ended and for which Supabase user.
-func (r *Report) SetOutcome(o Outcome, userID string) {
+// Step returns the step; "" if the request is none of a sign-in.
+func (r *Report) Step() Step {
+	if r == nil {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.step
+}
+
+// SetUser tells the id of the Supabase user, as soon as it is known: a sign-in that fails later has it
+// too.
+func (r *Report) SetUser(id string) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.outcome, r.userID = o, userID
+	r.userID = id
 }
 
-// LogAttrs returns the report as log attributes: flow, outcome, the user's id, and milliseconds by
-// stage. No name, no address, no token.
+// SetOutcome tells how the step ended well.
+func (r *Report) SetOutcome(o Outcome) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outcome = o
+}
+
+// Outcome returns how the step ended well; "" if it did not, or has not yet.
+func (r *Report) Outcome() Outcome {
+	if r == nil {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outcome
+}
+
+// LogAttrs returns the report as log attributes: flow, step, outcome, the user's id, and milliseconds
+// by stage. No name, no address, no token.
 func (r *Report) LogAttrs() []slog.Attr {
 	if r == nil {
 		return nil
@@ -117,8 +165,8 @@ func (r *Report) LogAttrs() []slog.Attr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var attrs []slog.Attr
-	if r.flow != "" {
-		attrs = append(attrs, slog.String("flow", r.flow))
+	if r.step != "" {
+		attrs = append(attrs, slog.String("flow", r.step.Flow()), slog.String("step", string(r.step)))
 	}
 	if r.outcome != "" {
 		attrs = append(attrs, slog.String("outcome", string(r.outcome)))

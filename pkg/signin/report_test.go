@@ -21,11 +21,19 @@ func TestReport_LogAttrs(t *testing.T) {
 		want []slog.Attr
 	}{
 		{"empty", func(*signin.Report) {}, nil},
-		{"flow", func(r *signin.Report) { r.SetFlow("documented") }, []slog.Attr{slog.String("flow", "documented")}},
 		{
-			"outcome", func(r *signin.Report) { r.SetOutcome(signin.OutcomeCreated, "uuid-1") },
+			"documented flow", func(r *signin.Report) { r.SetStep(signin.StepExchange) },
+			[]slog.Attr{slog.String("flow", "documented"), slog.String("step", "exchange")},
+		},
+		{
+			"bridge-led flow", func(r *signin.Report) { r.SetStep(signin.StepRedeem) },
+			[]slog.Attr{slog.String("flow", "bridge"), slog.String("step", "redeem")},
+		},
+		{
+			"outcome", func(r *signin.Report) { r.SetUser("uuid-1"); r.SetOutcome(signin.OutcomeCreated) },
 			[]slog.Attr{slog.String("outcome", "created"), slog.String("user_id", "uuid-1")},
 		},
+		{"user of a sign-in that failed", func(r *signin.Report) { r.SetUser("uuid-1") }, []slog.Attr{slog.String("user_id", "uuid-1")}},
 		{
 			"stages in the order of their end, repeated ones added up",
 			func(r *signin.Report) {
@@ -68,11 +76,15 @@ func TestReport_nil(t *testing.T) {
 	if r != nil {
 		t.Fatalf("got a report from an empty context; want none")
 	}
-	r.SetFlow("documented")
-	r.SetOutcome(signin.OutcomeCreated, "uuid-1")
+	r.SetStep(signin.StepExchange)
+	r.SetUser("uuid-1")
+	r.SetOutcome(signin.OutcomeCreated)
 	r.Time(signin.StageFind)()
 	if got := r.LogAttrs(); got != nil {
 		t.Errorf("got %v; want nothing", got)
+	}
+	if got := string(r.Step()) + r.Step().Flow() + string(r.Outcome()); got != "" {
+		t.Errorf("got %q; want nothing", got)
 	}
 }
 
@@ -91,13 +103,14 @@ func TestReport_concurrent(t *testing.T) {
 	for range 50 {
 		wg.Go(func() {
 			r.Time(signin.StageFind)()
-			r.SetFlow("documented")
-			r.SetOutcome(signin.OutcomeSignedIn, "uuid-1")
+			r.SetStep(signin.StepExchange)
+			r.SetUser("uuid-1")
+			r.SetOutcome(signin.OutcomeSignedIn)
 			_ = r.LogAttrs()
 		})
 	}
 	wg.Wait()
-	if got := len(r.LogAttrs()); got != 4 {
-		t.Errorf("got %d attributes; want flow, outcome, user_id, stages_ms", got)
+	if got := len(r.LogAttrs()); got != 5 {
+		t.Errorf("got %d attributes; want flow, step, outcome, user_id, stages_ms", got)
 	}
 }

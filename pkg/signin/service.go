@@ -189,7 +189,6 @@ const (
 // Exchange is the documented flow: the app built TikTok's authorize URL itself, with a state of
 // "uuid" or "uuid|scheme", and the page TikTok redirected to brings the code.
 func (s *Service) Exchange(ctx context.Context, r ExchangeRequest) (Session, error) {
-	ReportFrom(ctx).SetFlow(flowDocumented)
 	if err := s.check(r); err != nil {
 		return Session{}, err
 	}
@@ -248,7 +247,8 @@ func (s *Service) mint(ctx context.Context, id Identity, client netip.Addr) (Ses
 	if in.Created {
 		outcome = OutcomeCreated
 	}
-	ReportFrom(ctx).SetOutcome(outcome, in.Account.ID)
+	ReportFrom(ctx).SetUser(in.Account.ID)
+	ReportFrom(ctx).SetOutcome(outcome)
 	s.refreshProfile(ctx, in.Account, profile)
 	if s.opts.ReturnTokens {
 		in.Session.ProviderToken = id.AccessToken

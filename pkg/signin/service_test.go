@@ -663,9 +663,9 @@ func TestService_report(t *testing.T) {
 		want    map[string]string
 		stages  bool
 	}{
-		{"known person", request, false, map[string]string{"flow": "documented", "outcome": "signed_in", "user_id": userID}, true},
-		{"new person", request, true, map[string]string{"flow": "documented", "outcome": "created", "user_id": userID}, true},
-		{"refused", signin.ExchangeRequest{}, false, map[string]string{"flow": "documented"}, false},
+		{"known person", request, false, map[string]string{"outcome": "signed_in", "user_id": userID}, true},
+		{"new person", request, true, map[string]string{"outcome": "created", "user_id": userID}, true},
+		{"refused", signin.ExchangeRequest{}, false, map[string]string{}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -98,9 +98,9 @@ func (c *Client) reset(ctx context.Context, p person, u types.User) error {
 	if err != nil || p.vet(before) != unmarked {
 		return err // another replica was faster: a second password would end the session it gave
 	}
-	_, err = c.gotrue(ctx).AdminUpdateUser(types.AdminUpdateUserRequest{UserID: u.ID, Password: unknownPassword()})
+	err = c.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{UserID: u.ID, Password: unknownPassword()})
 	if err != nil {
-		return failure(signin.StageAdopt, err)
+		return err
 	}
 	after, err := c.user(ctx, u.ID)
 	if err != nil {
@@ -118,9 +118,9 @@ func (c *Client) reset(ctx context.Context, p person, u types.User) error {
 	if reason != "" {
 		return c.conflict(ctx, after, reason)
 	}
-	_, err = c.gotrue(ctx).AdminUpdateUser(types.AdminUpdateUserRequest{UserID: u.ID, AppMetadata: mark(p.openID, "")})
+	err = c.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{UserID: u.ID, AppMetadata: mark(p.openID, "")})
 	if err != nil {
-		return failure(signin.StageAdopt, err)
+		return err
 	}
 	c.audit(ctx, "account_adopted", u, slog.String("adopt", string(AdoptReset)))
 	return nil
@@ -132,11 +132,9 @@ func unknownPassword() string { return rand.Text() + rand.Text() + "aA0!_" }
 
 // remark puts the mark back on an account that has the person's id.
 func (c *Client) remark(ctx context.Context, p person, u types.User) error {
-	_, err := c.gotrue(ctx).AdminUpdateUser(types.AdminUpdateUserRequest{
-		UserID: u.ID, AppMetadata: mark(p.openID, ""),
-	})
+	err := c.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{UserID: u.ID, AppMetadata: mark(p.openID, "")})
 	if err != nil {
-		return failure(signin.StageAdopt, err)
+		return err
 	}
 	c.audit(ctx, "account_marked_again", u)
 	return nil
@@ -144,12 +142,12 @@ func (c *Client) remark(ctx context.Context, p person, u types.User) error {
 
 // evict gives the account an address that says what it was, and leaves it otherwise alone.
 func (c *Client) evict(ctx context.Context, u types.User) error {
-	_, err := c.gotrue(ctx).AdminUpdateUser(types.AdminUpdateUserRequest{
+	err := c.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{
 		UserID: u.ID,
 		Email:  evictedLocal(u.ID) + "@" + c.opts.EmailDomain,
 	})
 	if err != nil {
-		return failure(signin.StageAdopt, err)
+		return err
 	}
 	c.audit(ctx, "account_evicted", u, slog.String("adopt", string(AdoptEvict)))
 	return nil
@@ -194,7 +192,7 @@ func (c *Client) otherWayIn(ctx context.Context, u types.User) (string, error) {
 func (c *Client) hasPasskey(ctx context.Context, u types.User) (bool, error) {
 	defer signin.ReportFrom(ctx).Time(signin.StageAdopt)()
 	var passkeys []json.RawMessage
-	err := c.call(ctx, netip.Addr{}).do(http.MethodGet, "/admin/users/"+u.ID.String()+"/passkeys", nil, &passkeys)
+	err := c.call(ctx, "list_passkeys", netip.Addr{}).do(http.MethodGet, "/admin/users/"+u.ID.String()+"/passkeys", nil, &passkeys)
 	var e *apiError
 	if errors.As(err, &e) && e.status == http.StatusNotFound {
 		return false, nil
@@ -208,7 +206,7 @@ func (c *Client) conflict(ctx context.Context, u types.User, reason string) erro
 		Code:     signin.AccountConflict,
 		Message:  "An account with this address exists, and it cannot be proven to be yours. Please contact the app's support.",
 		Stage:    signin.StageAdopt,
-		Upstream: signin.Upstream{Service: "supabase"},
+		Upstream: signin.Upstream{Service: service},
 		Err:      fmt.Errorf("account %s %s", u.ID, reason),
 	}
 }

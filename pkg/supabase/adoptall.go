@@ -83,7 +83,7 @@ func (c *Client) listUsers(ctx context.Context, page, size int) ([]types.User, e
 	var list struct {
 		Users []types.User `json:"users"`
 	}
-	err := c.call(ctx, netip.Addr{}).do(http.MethodGet, "/admin/users?"+q.Encode(), nil, &list)
+	err := c.call(ctx, "list_users", netip.Addr{}).do(http.MethodGet, "/admin/users?"+q.Encode(), nil, &list)
 	return list.Users, failure(signin.StageAdopt, err)
 }
 

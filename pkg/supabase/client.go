@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,6 +27,9 @@ import (
 // (Supabase docs: Auth rate limits).
 const SBForwardedFor = "Sb-Forwarded-For"
 
+// service is the name of Supabase in logs, metrics and traces.
+const service = "supabase"
+
 // Options configure a Client.
 type Options struct {
 	// AuthURL is where GoTrue answers: <project>/auth/v1, or GoTrue itself.
@@ -45,6 +49,8 @@ type Options struct {
 	Timeout time.Duration
 	// Transport defaults to one of upstream.NewTransport.
 	Transport http.RoundTripper
+	// Observer is told of every call. Default: nobody is.
+	Observer upstream.Observer
 	// Logger takes audit events: accounts created, adopted, evicted, refused. Default: discarded.
 	Logger *slog.Logger
 }
@@ -78,6 +84,9 @@ func New(opts Options) *Client {
 	if opts.Transport == nil {
 		opts.Transport = upstream.NewTransport()
 	}
+	if opts.Observer == nil {
+		opts.Observer = upstream.Unobserved{}
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -96,6 +105,8 @@ func New(opts Options) *Client {
 type call struct {
 	ctx    context.Context
 	client *Client
+	// name is what metrics and traces call it, such as "verify".
+	name string
 	// headers are those of the key; never changed, since calls share them.
 	headers http.Header
 	// token is a user's access token, for the few calls made as a user.
@@ -121,12 +132,19 @@ func (k call) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // send makes the call and returns the body of a good answer. Of the headers of req none is used.
 func (k call) send(req *http.Request) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(k.ctx, k.client.opts.Timeout)
+	ctx, done := k.client.opts.Observer.Begin(k.ctx, service, k.name)
+	ctx, cancel := context.WithTimeout(ctx, k.client.opts.Timeout)
 	defer cancel()
 	req = req.WithContext(ctx)
 	req.Header = k.authorized()
+	body, err := k.client.exchange(req)
+	done(resultOf(err))
+	return body, err
+}
 
-	resp, err := k.client.opts.Transport.RoundTrip(req)
+// exchange sends req and reads the whole answer.
+func (c *Client) exchange(req *http.Request) ([]byte, error) {
+	resp, err := c.opts.Transport.RoundTrip(req)
 	if err != nil {
 		return nil, &url.Error{Op: req.Method, Err: err}
 	}
@@ -169,13 +187,26 @@ func (k call) authorized() http.Header {
 	return h
 }
 
-func (c *Client) call(ctx context.Context, device netip.Addr) call {
-	return call{ctx: ctx, client: c, headers: c.secret, device: device}
+// resultOf is what an observer is told of the end of a call.
+func resultOf(err error) upstream.Result {
+	var answer *apiError
+	switch {
+	case err == nil:
+		return upstream.Result{Status: http.StatusOK}
+	case errors.As(err, &answer):
+		return upstream.Result{Status: answer.status, Code: answer.code}
+	}
+	return upstream.Result{Err: err}
+}
+
+// call returns a call with the secret key. The name says what is asked of GoTrue.
+func (c *Client) call(ctx context.Context, name string, device netip.Addr) call {
+	return call{ctx: ctx, client: c, name: name, headers: c.secret, device: device}
 }
 
 // gotrue returns gotrue-go bound to one call.
-func (c *Client) gotrue(ctx context.Context) gotrue.Client {
-	return c.admin.WithClient(http.Client{Transport: c.call(ctx, netip.Addr{})})
+func (c *Client) gotrue(ctx context.Context, name string) gotrue.Client {
+	return c.admin.WithClient(http.Client{Transport: c.call(ctx, name, netip.Addr{})})
 }
 
 // do makes a call that gotrue-go cannot make well: it has no id and no password_hash for a new user,
@@ -230,7 +261,7 @@ func (l link) account() (u types.User, err error) {
 // the metadata is its owner's to fill, takes a quarter of the allocations of a sign-in.
 func (c *Client) generateLink(ctx context.Context, address string) (link, error) {
 	defer signin.ReportFrom(ctx).Time(signin.StageFind)()
-	answer, err := c.call(ctx, netip.Addr{}).ask(http.MethodPost, "/admin/generate_link", types.AdminGenerateLinkRequest{
+	answer, err := c.call(ctx, "generate_link", netip.Addr{}).ask(http.MethodPost, "/admin/generate_link", types.AdminGenerateLinkRequest{
 		Type: types.LinkTypeRecovery, Email: address,
 	})
 	var found struct {
@@ -260,7 +291,7 @@ func (c *Client) generateLink(ctx context.Context, address string) (link, error)
 // user looks an account up by its id; soft-deleted ones are found too.
 func (c *Client) user(ctx context.Context, id uuid.UUID) (types.User, error) {
 	defer signin.ReportFrom(ctx).Time(signin.StageLookup)()
-	resp, err := c.gotrue(ctx).AdminGetUser(types.AdminGetUserRequest{UserID: id})
+	resp, err := c.gotrue(ctx, "get_user").AdminGetUser(types.AdminGetUserRequest{UserID: id})
 	if err != nil {
 		return types.User{}, failure(signin.StageLookup, err)
 	}
@@ -275,7 +306,7 @@ func (c *Client) user(ctx context.Context, id uuid.UUID) (types.User, error) {
 func (c *Client) createUser(ctx context.Context, id uuid.UUID, openID, address string, profile signin.Profile) error {
 	defer signin.ReportFrom(ctx).Time(signin.StageCreate)()
 	var created types.User
-	err := c.call(ctx, netip.Addr{}).do(http.MethodPost, "/admin/users", map[string]any{
+	err := c.call(ctx, "create_user", netip.Addr{}).do(http.MethodPost, "/admin/users", map[string]any{
 		"id":            id,
 		"email":         address,
 		"email_confirm": true,
@@ -288,16 +319,14 @@ func (c *Client) createUser(ctx context.Context, id uuid.UUID, openID, address s
 
 // setEmail gives an account an address, which counts as confirmed.
 func (c *Client) setEmail(ctx context.Context, u types.User, address string) error {
-	defer signin.ReportFrom(ctx).Time(signin.StageCreate)()
-	_, err := c.gotrue(ctx).AdminUpdateUser(types.AdminUpdateUserRequest{UserID: u.ID, Email: address, EmailConfirm: true})
-	return failure(signin.StageCreate, err)
+	return c.updateUser(ctx, signin.StageCreate, types.AdminUpdateUserRequest{UserID: u.ID, Email: address, EmailConfirm: true})
 }
 
 // verify turns a link into a session. The type is the one that came with the link: with another one
 // GoTrue may fail on a link that was superseded meanwhile (internal/api/verify.go).
 func (c *Client) verify(ctx context.Context, l link, device netip.Addr) (signin.Session, error) {
 	defer signin.ReportFrom(ctx).Time(signin.StageVerify)()
-	k := c.call(ctx, device)
+	k := c.call(ctx, "verify", device)
 	if c.opts.ForwardClientIP == "" {
 		k.headers = c.public // verify is public; only a forwarded address needs the secret key
 	}
@@ -322,7 +351,7 @@ func (c *Client) verify(ctx context.Context, l link, device netip.Addr) (signin.
 // alive asks whether a session still is one; session_not_found says no.
 func (c *Client) alive(ctx context.Context, session signin.Session) error {
 	defer signin.ReportFrom(ctx).Time(signin.StageAdopt)()
-	k := c.call(ctx, netip.Addr{})
+	k := c.call(ctx, "get_own_user", netip.Addr{})
 	k.headers, k.token = c.public, signin.Secret(session.AccessToken)
 	var user json.RawMessage
 	return failure(signin.StageAdopt, k.do(http.MethodGet, "/user", nil, &user))
@@ -339,6 +368,12 @@ func (c *Client) UpdateProfile(ctx context.Context, account signin.Account, p si
 	if p.UnionID != "" && p.UnionID != account.Profile.UnionID {
 		update.AppMetadata = mark(account.OpenID, p.UnionID)
 	}
-	_, err = c.gotrue(ctx).AdminUpdateUser(update)
-	return failure(signin.StageRefresh, err)
+	return c.updateUser(ctx, signin.StageRefresh, update)
+}
+
+// updateUser changes an account as an admin, in one of several stages.
+func (c *Client) updateUser(ctx context.Context, stage signin.Stage, update types.AdminUpdateUserRequest) error {
+	defer signin.ReportFrom(ctx).Time(stage)()
+	_, err := c.gotrue(ctx, "update_user").AdminUpdateUser(update)
+	return failure(stage, err)
 }

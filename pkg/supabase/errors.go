@@ -96,12 +96,12 @@ func failure(stage signin.Stage, err error) error {
 	if !errors.As(err, &e) {
 		return &signin.Error{
 			Code: signin.SupabaseUnavailable, Message: unavailableMessage, Stage: stage,
-			Upstream: signin.Upstream{Service: "supabase"}, Err: upstream.NoAnswer(cause(err)),
+			Upstream: signin.Upstream{Service: service}, Err: upstream.NoAnswer(cause(err)),
 		}
 	}
 	out := &signin.Error{
 		Stage:    stage,
-		Upstream: signin.Upstream{Service: "supabase", Status: e.status, Code: e.code},
+		Upstream: signin.Upstream{Service: service, Status: e.status, Code: e.code},
 		Err:      e,
 	}
 	switch {

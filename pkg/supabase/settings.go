@@ -24,7 +24,7 @@ type Warning struct {
 // CheckSettings reads the project's public settings and warns of those that let anybody sign up with
 // a person's address before the person does.
 func (c *Client) CheckSettings(ctx context.Context) ([]Warning, error) {
-	k := c.call(ctx, netip.Addr{})
+	k := c.call(ctx, "settings", netip.Addr{})
 	k.headers = c.public
 	var settings struct {
 		DisableSignup     bool            `json:"disable_signup"`
@@ -51,7 +51,7 @@ func (c *Client) CheckSettings(ctx context.Context) ([]Warning, error) {
 
 // Version asks which version of GoTrue answers, such as "v2.196.0"; "" is one that does not say.
 func (c *Client) Version(ctx context.Context) (string, error) {
-	k := c.call(ctx, netip.Addr{})
+	k := c.call(ctx, "health", netip.Addr{})
 	k.headers = c.public
 	var health struct {
 		Name    string `json:"name"`

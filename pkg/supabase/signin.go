@@ -29,6 +29,7 @@ const (
 // SignIn implements signin.Accounts.
 func (c *Client) SignIn(ctx context.Context, id signin.Identity, device netip.Addr, profile func() signin.Profile) (signin.SignedIn, error) {
 	p := newPerson(id.OpenID, c.opts.EmailDomain)
+	signin.ReportFrom(ctx).SetUser(p.id.String())
 	release, err := c.people.acquire(ctx, p.address)
 	if err != nil {
 		return signin.SignedIn{}, failure(signin.StageFind, err)
@@ -38,12 +39,18 @@ func (c *Client) SignIn(ctx context.Context, id signin.Identity, device netip.Ad
 	s := &search{client: c, person: p, id: p.id, profile: profile}
 	for superseded, faults := 0, 0; ; {
 		in, err := s.attempt(ctx, device)
+		var reason string
 		switch {
 		case err == nil:
 			return in, nil
-		case hasCode(err, "otp_expired", "session_not_found"):
+		case hasCode(err, "otp_expired"):
+			reason = "superseded_link"
+			superseded++
+		case hasCode(err, "session_not_found"):
+			reason = "session_ended"
 			superseded++
 		case isPassing(err):
+			reason = "fault"
 			faults++
 		default:
 			return signin.SignedIn{}, err
@@ -51,6 +58,7 @@ func (c *Client) SignIn(ctx context.Context, id signin.Identity, device netip.Ad
 		if superseded == maxSuperseded || faults == maxFaults || !pause(ctx, superseded+faults) {
 			return signin.SignedIn{}, err
 		}
+		c.opts.Observer.Retried(ctx, service, reason)
 	}
 }
 
@@ -90,9 +98,13 @@ func (s *search) attempt(ctx context.Context, device netip.Addr) (signin.SignedI
 	if err != nil {
 		return signin.SignedIn{}, err
 	}
+	signin.ReportFrom(ctx).SetUser(l.user.ID.String())
 	session, err := s.client.verify(ctx, l, device)
 	if err == nil && s.adopted {
 		err = s.outlast(ctx, session)
+	}
+	if hasCode(err, "user_banned") {
+		s.client.audit(ctx, "account_banned", l.user)
 	}
 	if err != nil {
 		return signin.SignedIn{}, err

@@ -41,7 +41,12 @@ type Options struct {
 	Timeout time.Duration
 	// Transport defaults to one of upstream.NewTransport.
 	Transport http.RoundTripper
+	// Observer is told of every call. Default: nobody is.
+	Observer upstream.Observer
 }
+
+// service is the name of TikTok in logs, metrics and traces.
+const service = "tiktok"
 
 // Client talks to TikTok. Safe for concurrent use.
 type Client struct {
@@ -68,6 +73,9 @@ func New(opts Options) *Client {
 	}
 	if opts.Transport == nil {
 		opts.Transport = upstream.NewTransport()
+	}
+	if opts.Observer == nil {
+		opts.Observer = upstream.Unobserved{}
 	}
 	return &Client{opts: opts, http: upstream.NewClient(opts.Transport)}
 }
@@ -119,6 +127,13 @@ type tokenResponse struct {
 	Error            errorCode `json:"error"`
 	ErrorDescription string    `json:"error_description"`
 	LogID            string    `json:"log_id"`
+}
+
+func (t *tokenResponse) failure() errorCode {
+	e := t.Error
+	e.Message = t.ErrorDescription + e.Message
+	e.LogID = t.LogID + e.LogID
+	return e
 }
 
 // errorCode is the member "error": a string from the token endpoint, an object from all others.
@@ -204,17 +219,8 @@ func (c *Client) token(ctx context.Context, form url.Values) (tokenResponse, ans
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 
 	var token tokenResponse
-	ans, err := c.call(req, signin.StageExchange, &token)
-	if err != nil {
-		return tokenResponse{}, ans, err
-	}
-	if token.Error.failed() || ans.status >= http.StatusBadRequest {
-		ans.code = token.Error.Code
-		ans.description = token.ErrorDescription + token.Error.Message
-		ans.logID = token.LogID + token.Error.LogID
-		return tokenResponse{}, ans, ans.oauthError()
-	}
-	return token, ans, nil
+	ans, err := c.call(req, "token", signin.StageExchange, &token)
+	return token, ans, err
 }
 
 // userResponse is the answer of the user info endpoint (TikTok docs: Get User Info).
@@ -229,6 +235,8 @@ type userResponse struct {
 	} `json:"data"`
 	Error errorCode `json:"error"`
 }
+
+func (u *userResponse) failure() errorCode { return u.Error }
 
 // Profile reads the profile. It asks for the fields of the granted scopes and no others: one field
 // too many and TikTok refuses them all (scope_not_authorized).
@@ -246,13 +254,9 @@ func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profil
 	req.Header.Set("Authorization", "Bearer "+id.AccessToken)
 
 	var info userResponse
-	ans, err := c.call(req, signin.StageProfile, &info)
+	ans, err := c.call(req, "user_info", signin.StageProfile, &info)
 	if err != nil {
 		return signin.Profile{}, err
-	}
-	if info.Error.failed() || ans.status >= http.StatusBadRequest {
-		ans.code, ans.description, ans.logID = info.Error.Code, info.Error.Message, info.Error.LogID
-		return signin.Profile{}, ans.oauthError()
 	}
 	user := info.Data.User
 	if user.OpenID != id.OpenID { // also an answer that is not an answer: it names nobody
@@ -268,29 +272,45 @@ func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profil
 // maxBody is far more than any answer of TikTok has, in bytes.
 const maxBody = 1 << 20
 
-// call sends req and decodes the JSON of the answer into v.
-func (c *Client) call(req *http.Request, stage signin.Stage, v any) (answer, error) {
+// call sends req and decodes the JSON of the answer into v. An answer that is an error is returned as
+// one. The name is what metrics and traces call it.
+func (c *Client) call(req *http.Request, name string, stage signin.Stage, v interface{ failure() errorCode }) (answer, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Cache-Control", "no-cache") // as in every sample of TikTok's documentation
 
 	ans := answer{stage: stage}
+	ctx, done := c.opts.Observer.Begin(req.Context(), service, name)
+	body, err := c.send(req.WithContext(ctx), &ans)
+	if err != nil {
+		done(upstream.Result{Status: ans.status, Err: err})
+		return ans, ans.unavailable(upstream.NoAnswer(err))
+	}
+	if err = json.Unmarshal(body, v); err == nil {
+		failure := v.failure()
+		ans.description, ans.logID = failure.Message, failure.LogID
+		if failure.failed() {
+			ans.code = failure.Code
+		}
+	}
+	done(upstream.Result{Status: ans.status, Code: upstream.Code(ans.code)})
+	switch {
+	case err != nil && ans.status != http.StatusTooManyRequests:
+		return ans, ans.unavailable(fmt.Errorf("answer is not the JSON of TikTok (%d bytes)", len(bytes.TrimSpace(body))))
+	case ans.code != "" || ans.status >= http.StatusBadRequest:
+		return ans, ans.oauthError()
+	}
+	return ans, nil
+}
+
+// send returns the body of the answer.
+func (c *Client) send(req *http.Request, ans *answer) ([]byte, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return ans, ans.unavailable(upstream.NoAnswer(err))
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	ans.status, ans.header = resp.StatusCode, resp.Header
-	body, err := upstream.ReadBody(resp, maxBody)
-	if err != nil {
-		return ans, ans.unavailable(upstream.NoAnswer(err))
-	}
-	if err := json.Unmarshal(body, v); err != nil {
-		if ans.status == http.StatusTooManyRequests {
-			return ans, ans.oauthError()
-		}
-		return ans, ans.unavailable(fmt.Errorf("answer is not the JSON of TikTok (%d bytes)", len(bytes.TrimSpace(body))))
-	}
-	return ans, nil
+	return upstream.ReadBody(resp, maxBody)
 }
 
 // splitScopes reads TikTok's comma-separated list.

@@ -81,7 +81,7 @@ func (a answer) error(code signin.Code, message string) *signin.Error {
 		Message: message,
 		Stage:   a.stage,
 		Upstream: signin.Upstream{
-			Service: "tiktok",
+			Service: service,
 			Status:  a.status,
 			Code:    upstream.Code(a.code),
 			LogID:   upstream.Code(a.logID),

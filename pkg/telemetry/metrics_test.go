@@ -1,0 +1,170 @@
+package telemetry_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/telemetry"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+// scrape returns what Prometheus would read.
+func scrape(t *testing.T, m *telemetry.Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	if w.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// fill gives every metric of the bridge at least one series.
+func fill(m *telemetry.Metrics) {
+	done := m.RequestBegins()
+	defer done()
+	m.Answered("/readyz", http.MethodGet, http.StatusOK, time.Millisecond)
+	m.StepEnded(signin.StepRedeem, string(signin.SupabaseUnavailable), signin.StageVerify)
+	m.RateLimited("/api/auth/tiktok/start")
+	m.Refused("busy")
+	m.BreakerChanged("tiktok", "open")
+	m.BreakerChanged("supabase", "half-open")
+	m.CallEnded("tiktok", "token", upstream.Result{Status: http.StatusOK}, time.Millisecond)
+	m.Retried("supabase", "superseded_link")
+	m.WatchStore(telemetry.Store{
+		Errors: func() int64 { return 3 }, Lost: func() int64 { return 4 },
+		Degraded: func() bool { return true }, Marks: func() int { return 5 },
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("v1.2.3")
+	fill(m)
+	text := scrape(t, m)
+	for _, want := range []string{
+		`tikbridge_build_info{go_version="go1.`,
+		`version="v1.2.3"} 1`,
+		`tikbridge_http_requests_total{method="GET",route="/readyz",status="200"} 1`,
+		`tikbridge_http_request_duration_seconds_bucket{route="/readyz",le="0.0025"} 1`,
+		`tikbridge_http_requests_in_flight 0`,
+		`tikbridge_signin_steps_total{flow="bridge",outcome="supabase_unavailable",stage="verify",step="redeem"} 1`,
+		`tikbridge_rate_limited_total{route="/api/auth/tiktok/start"} 1`,
+		`tikbridge_refused_total{reason="busy"} 1`,
+		`tikbridge_upstream_breaker_state{service="tiktok"} 2`,
+		`tikbridge_upstream_breaker_state{service="supabase"} 1`,
+		`tikbridge_upstream_call_duration_seconds_count{call="token",outcome="ok",service="tiktok"} 1`,
+		`tikbridge_upstream_retries_total{reason="superseded_link",service="supabase"} 1`,
+		`tikbridge_once_errors_total 3`,
+		`tikbridge_once_lost_marks_total 4`,
+		`tikbridge_once_degraded 1`,
+		`tikbridge_once_marks 5`,
+		"\ngo_goroutines ",
+		"\nprocess_start_time_seconds ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
+// The same rules as promtool check metrics.
+func TestMetrics_lint(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("v1.2.3")
+	fill(m)
+	problems, err := promlint.New(strings.NewReader(scrape(t, m))).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// A counter that begins at one hides its first event from rate and increase.
+func TestMetrics_startAtZero(t *testing.T) {
+	t.Parallel()
+	text := scrape(t, telemetry.NewMetrics(""))
+	for _, want := range []string{
+		`tikbridge_signin_steps_total{flow="documented",outcome="created",stage="",step="exchange"} 0`,
+		`tikbridge_signin_steps_total{flow="bridge",outcome="started",stage="",step="start"} 0`,
+		`tikbridge_signin_steps_total{flow="bridge",outcome="handed_off",stage="",step="callback"} 0`,
+		`tikbridge_signin_steps_total{flow="bridge",outcome="signed_in",stage="",step="redeem"} 0`,
+		`tikbridge_upstream_breaker_state{service="tiktok"} 0`,
+		`tikbridge_upstream_retries_total{reason="fault",service="supabase"} 0`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
+func TestMetrics_breakerCloses(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("")
+	m.BreakerChanged("tiktok", "open")
+	m.BreakerChanged("tiktok", "closed")
+	if want := `tikbridge_upstream_breaker_state{service="tiktok"} 0`; !strings.Contains(scrape(t, m), want) {
+		t.Errorf("no %s", want)
+	}
+}
+
+// Two bridges in one process count apart.
+func TestMetrics_apart(t *testing.T) {
+	t.Parallel()
+	a, b := telemetry.NewMetrics("a"), telemetry.NewMetrics("b")
+	a.RateLimited("/x")
+	if strings.Contains(scrape(t, b), "tikbridge_rate_limited_total") {
+		t.Error("the count of one is that of the other")
+	}
+}
+
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := telemetry.NewMetrics("")
+		o := telemetry.Calls(m)
+		_, done := o.Begin(t.Context(), "supabase", "verify")
+		time.Sleep(30 * time.Millisecond) // takes no time here
+		done(upstream.Result{Err: fmt.Errorf("read: %w", context.DeadlineExceeded)})
+		o.Retried(t.Context(), "supabase", "fault")
+		text := scrape(t, m)
+		for _, want := range []string{
+			`tikbridge_upstream_call_duration_seconds_sum{call="verify",outcome="timeout",service="supabase"} 0.03`,
+			`tikbridge_upstream_retries_total{reason="fault",service="supabase"} 1`,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %s in\n%s", want, text)
+			}
+		}
+	})
+}
+
+func BenchmarkMetrics(b *testing.B) {
+	m := telemetry.NewMetrics("")
+	o := telemetry.Calls(m)
+	ctx := b.Context()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() { // what one sign-in costs: a request and three calls
+			done := m.RequestBegins()
+			for range 3 {
+				_, end := o.Begin(ctx, "supabase", "generate_link")
+				end(upstream.Result{Status: http.StatusOK})
+			}
+			m.Answered("/api/auth/tiktok/redeem", http.MethodPost, http.StatusOK, time.Millisecond)
+			m.StepEnded(signin.StepRedeem, "signed_in", "")
+			done()
+		}
+	})
+}
