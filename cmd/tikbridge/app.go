@@ -27,6 +27,7 @@ type app struct {
 	cfg      config.Config
 	log      *slog.Logger
 	metrics  *telemetry.Metrics
+	tracing  *telemetry.Tracing // nil if off
 	accounts *supabase.Client
 	service  *signin.Service
 	server   *server.Server
@@ -48,9 +49,13 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 	if err != nil {
 		return nil, err
 	}
+	tracing, err := telemetry.NewTracing(buildVersion(), log)
+	if err != nil {
+		return nil, err
+	}
 	metrics := telemetry.NewMetrics(buildVersion())
-	calls := telemetry.Calls(metrics)
-	a := &app{cfg: cfg, log: log, metrics: metrics, accounts: newAccounts(cfg, log, calls)}
+	calls := telemetry.Calls(metrics, tracing)
+	a := &app{cfg: cfg, log: log, metrics: metrics, tracing: tracing, accounts: newAccounts(cfg, log, calls)}
 	ring, err := newRing(cfg)
 	if err != nil {
 		return nil, err
@@ -91,6 +96,7 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 		Demo:              demo,
 		Version:           buildVersion(),
 		Metrics:           metrics,
+		Tracing:           tracing,
 		Logger:            log,
 	})
 	if err != nil {
@@ -253,6 +259,9 @@ func (a *app) run(ctx context.Context) error {
 	err := g.Wait()
 	if cerr := a.service.Close(closing); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("profiles still on their way were dropped: %w", cerr))
+	}
+	if cerr := a.tracing.Close(closing); cerr != nil {
+		a.log.LogAttrs(ctx, slog.LevelWarn, "the last traces were lost")
 	}
 	if a.redis != nil {
 		_ = a.redis.Close() //nolint:contextcheck // waits for nothing

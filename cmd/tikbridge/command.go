@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -86,7 +87,7 @@ func configCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
-			if err != nil {
+			if err = errors.Join(err, telemetry.CheckTracing()); err != nil {
 				return err
 			}
 			return checkOffline(cfg, cmd.OutOrStdout())

@@ -85,37 +85,47 @@ func (s *Server) inboundRequestID(c echo.Context) string {
 	if id == "" || !requestIDPattern.MatchString(id) {
 		return ""
 	}
+	if !s.isFromProxy(c) {
+		return ""
+	}
+	return id
+}
+
+// isFromProxy tells whether the peer is a proxy that the operator trusts.
+func (s *Server) isFromProxy(c echo.Context) bool {
 	peer, err := netip.ParseAddrPort(c.Request().RemoteAddr)
 	if err != nil {
-		return ""
+		return false
 	}
 	for _, p := range s.opts.TrustedProxies {
 		if p.Contains(peer.Addr().Unmap()) {
-			return id
+			return true
 		}
 	}
-	return ""
+	return false
 }
 
-// isStep tells the report which step of a sign-in the requests of a route are.
+// stepKey holds which step of a sign-in a request is.
+const stepKey = "step"
+
+// isStep says which step of a sign-in the requests of a route are.
 func isStep(step signin.Step) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			signin.ReportFrom(c.Request().Context()).SetStep(step)
+			c.Set(stepKey, step)
 			return next(c)
 		}
 	}
 }
 
-// observe counts the request and writes its one line into the log. The path is the pattern of the
-// route, so that nothing a client wrote gets in.
+// observe counts and traces the request, and writes its one line into the log. The path is the pattern
+// of the route, so that nothing a client wrote gets in.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
+		defer s.opts.Metrics.RequestBegins()()
 		// The context from before the handlers is done only if the client hung up.
-		ctx := c.Request().Context()
-		done := s.opts.Metrics.RequestBegins()
-		defer done()
+		ctx, end := s.trace(c)
 		err := next(c)
 		if err != nil {
 			c.Error(err)
@@ -123,13 +133,12 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			err, _ = c.Get(notedKey).(error)
 		}
 		took := time.Since(start)
-		method, route, status := knownMethod(c.Request().Method), c.Path(), c.Response().Status
-		if route == "" || status == http.StatusNotFound {
-			route = "(none)"
-		}
-		s.opts.Metrics.Answered(route, method, status, took)
-
+		method, route, status := knownMethod(c.Request().Method), routeOf(c), c.Response().Status
 		report := signin.ReportFrom(ctx)
+		if step, ok := c.Get(stepKey).(signin.Step); ok {
+			report.SetStep(step)
+		}
+		outcome, failed := string(report.Outcome()), signin.Stage("")
 		attrs := []slog.Attr{
 			slog.String("method", method),
 			slog.String("route", route),
@@ -138,33 +147,60 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		attrs = append(attrs, report.LogAttrs()...)
 		level := slog.LevelInfo
-		outcome, failed := string(report.Outcome()), signin.Stage("")
 		switch {
 		case err != nil:
 			e := toError(err).err
-			attrs = append(attrs, e.LogAttrs()...)
 			outcome, failed = string(e.Code), e.Stage
+			attrs = append(attrs, e.LogAttrs()...)
 			switch {
-			case ctx.Err() != nil:
-				// Whatever failed did so because nobody waited for it any more.
+			case ctx.Err() != nil: // whatever failed did so because nobody waited for it any more
 				outcome = clientGone
 				attrs = append(attrs, slog.Bool(clientGone, true))
 			case status >= http.StatusInternalServerError:
 				level = slog.LevelError
 			}
-		case route == "/healthz" || route == "/readyz": // probes come every few seconds
+		case isProbe(route): // probes come every few seconds
 			level = slog.LevelDebug
 		}
-		if step := report.Step(); step != "" {
-			s.opts.Metrics.StepEnded(step, outcome, failed)
+		s.opts.Metrics.Answered(route, method, status, took)
+		if report.Step() != "" {
+			s.opts.Metrics.StepEnded(report.Step(), outcome, failed)
 		}
+		end(telemetry.Answer{Status: status, Step: report.Step(), Outcome: outcome, Failed: level == slog.LevelError})
 		s.opts.Logger.LogAttrs(ctx, level, "request", attrs...)
 		return nil
 	}
 }
 
+// trace begins the span of a request. Only a proxy that the operator trusts may say which trace it
+// belongs to: anybody else could give their requests the ids of others. Probes are not traced.
+func (s *Server) trace(c echo.Context) (context.Context, func(telemetry.Answer)) {
+	ctx := c.Request().Context()
+	route := routeOf(c)
+	if s.opts.Tracing == nil || isProbe(route) {
+		return ctx, func(telemetry.Answer) {}
+	}
+	var header http.Header
+	if s.isFromProxy(c) {
+		header = c.Request().Header
+	}
+	ctx, end := s.opts.Tracing.BeginRequest(ctx, knownMethod(c.Request().Method), route, header)
+	c.SetRequest(c.Request().WithContext(ctx))
+	return ctx, end
+}
+
 // clientGone is the outcome of a step whose client hung up.
 const clientGone = "client_gone"
+
+// routeOf returns the pattern of the route.
+func routeOf(c echo.Context) string {
+	if c.Path() == "" || c.Response().Status == http.StatusNotFound {
+		return "(none)"
+	}
+	return c.Path()
+}
+
+func isProbe(route string) bool { return route == "/healthz" || route == "/readyz" }
 
 // recovered turns a panic into an error with a stack, which goes on to observe and its log line. The
 // panic value is not wrapped: whatever it was, it is a fault of the bridge.

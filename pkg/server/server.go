@@ -58,6 +58,8 @@ type Options struct {
 	Version string
 	// Metrics counts requests and steps of sign-ins, and is shown on the admin side. Default: its own.
 	Metrics *telemetry.Metrics
+	// Tracing makes traces; nil makes none.
+	Tracing *telemetry.Tracing
 	// Logger takes a line a request. Default: discarded.
 	Logger *slog.Logger
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // NewLogger returns a logger for format "json" or "text" and a level by name. Records carry the
-// request id of their context.
+// request id of their context, and the id of its trace.
 func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
@@ -18,9 +18,9 @@ func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	opts := &slog.HandlerOptions{Level: l}
 	switch format {
 	case "json":
-		return slog.New(requestIDs{slog.NewJSONHandler(w, opts)}), nil
+		return slog.New(contextIDs{slog.NewJSONHandler(w, opts)}), nil
 	case "text":
-		return slog.New(requestIDs{slog.NewTextHandler(w, opts)}), nil
+		return slog.New(contextIDs{slog.NewTextHandler(w, opts)}), nil
 	}
 	return nil, fmt.Errorf("log format %q is neither json nor text", format)
 }
@@ -38,23 +38,26 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// requestIDs adds the request id to every record.
-type requestIDs struct{ slog.Handler }
+// contextIDs adds the ids in the context to every record.
+type contextIDs struct{ slog.Handler }
 
 // Handle implements slog.Handler.
-func (h requestIDs) Handle(ctx context.Context, r slog.Record) error {
+func (h contextIDs) Handle(ctx context.Context, r slog.Record) error {
 	if id := RequestID(ctx); id != "" {
 		r.AddAttrs(slog.String("request_id", id))
+	}
+	if id := traceID(ctx); id != "" {
+		r.AddAttrs(slog.String("trace_id", id))
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
 // WithAttrs implements slog.Handler.
-func (h requestIDs) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return requestIDs{h.Handler.WithAttrs(attrs)}
+func (h contextIDs) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return contextIDs{h.Handler.WithAttrs(attrs)}
 }
 
 // WithGroup implements slog.Handler.
-func (h requestIDs) WithGroup(name string) slog.Handler {
-	return requestIDs{h.Handler.WithGroup(name)}
+func (h contextIDs) WithGroup(name string) slog.Handler {
+	return contextIDs{h.Handler.WithGroup(name)}
 }

@@ -133,7 +133,7 @@ func TestCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := telemetry.NewMetrics("")
-		o := telemetry.Calls(m)
+		o := telemetry.Calls(m, nil)
 		_, done := o.Begin(t.Context(), "supabase", "verify")
 		time.Sleep(30 * time.Millisecond) // takes no time here
 		done(upstream.Result{Err: fmt.Errorf("read: %w", context.DeadlineExceeded)})
@@ -152,7 +152,7 @@ func TestCalls(t *testing.T) {
 
 func BenchmarkMetrics(b *testing.B) {
 	m := telemetry.NewMetrics("")
-	o := telemetry.Calls(m)
+	o := telemetry.Calls(m, nil)
 	ctx := b.Context()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

@@ -1,0 +1,233 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+// Tracing makes one trace of a request and its calls to TikTok and Supabase. A nil *Tracing makes none.
+//
+// Spans are named by route and by call. They hold no address, no header and nothing else that a client
+// or an upstream wrote, which is why the ready-made instrumentation of net/http is not used: it records
+// paths and addresses, and would send trace headers to TikTok and Supabase.
+type Tracing struct {
+	provider *sdktrace.TracerProvider
+	tracer   trace.Tracer
+}
+
+// NewTracing returns tracing as the standard OTEL_* variables have it (OpenTelemetry docs: Environment
+// Variable Specification; OTLP Exporter Configuration); nil if they name no endpoint. Close it when
+// done. If the endpoint does not answer, log is told when that begins and when it ends.
+func NewTracing(version string, log *slog.Logger) (*Tracing, error) {
+	if on, err := tracingWanted(); !on || err != nil {
+		return nil, err
+	}
+	// The library's own logger prints headers it cannot read, and with them the key of the endpoint.
+	// What it has to say was checked above.
+	otel.SetLogger(logr.Discard())
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
+
+	ctx := context.Background() // nothing is sent yet
+	about, err := resource.New(ctx,
+		resource.WithAttributes(attribute.String("service.name", "tikbridge"), attribute.String("service.version", version)),
+		resource.WithTelemetrySDK(),
+		resource.WithFromEnv(), // last, so that it wins
+	)
+	if err != nil {
+		return nil, errors.New("OTEL_RESOURCE_ATTRIBUTES cannot be read; write it like key=value,key=value")
+	}
+	exporter, err := otlptracehttp.New(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("set up tracing: %w", err)
+	}
+	provider := sdktrace.NewTracerProvider(
+		sdktrace.WithResource(about),
+		sdktrace.WithBatcher(&reporting{SpanExporter: exporter, log: log}),
+	)
+	return &Tracing{provider: provider, tracer: provider.Tracer("github.com/tikbridge/tikbridge")}, nil
+}
+
+// CheckTracing tells what is wrong with the OTEL_* variables.
+func CheckTracing() error {
+	_, err := tracingWanted()
+	return err
+}
+
+// tracingWanted reads the variables that the library either ignores or reads without a word when they
+// are wrong.
+func tracingWanted() (bool, error) {
+	setting := func(name string) (key, value string) {
+		for _, key = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
+			if value = strings.TrimSpace(os.Getenv(key)); value != "" {
+				break
+			}
+		}
+		return key, value
+	}
+	key, endpoint := setting("ENDPOINT")
+	exporter := os.Getenv("OTEL_TRACES_EXPORTER")
+	if endpoint == "" || exporter == "none" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+		return false, nil
+	}
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if u, err := url.Parse(endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		problem("%s is no http or https address; write it like http://collector:4318", key)
+	}
+	if exporter != "" && exporter != "otlp" {
+		problem("OTEL_TRACES_EXPORTER is %q; the bridge knows otlp and none", exporter)
+	}
+	if key, protocol := setting("PROTOCOL"); !slices.Contains([]string{"", "http/protobuf", "http/json"}, protocol) {
+		problem("%s is %q; the bridge speaks http/protobuf, which collectors take at port 4318", key, protocol)
+	}
+	if key, headers := setting("HEADERS"); headers != "" {
+		for pair := range strings.SplitSeq(headers, ",") {
+			if name, _, ok := strings.Cut(pair, "="); !ok || strings.TrimSpace(name) == "" {
+				problem("%s cannot be read; write it like name=value,name=value, with %%2C for a comma in a value", key)
+				break
+			}
+		}
+	}
+	sampler := strings.TrimPrefix(os.Getenv("OTEL_TRACES_SAMPLER"), "parentbased_")
+	if !slices.Contains([]string{"", "always_on", "always_off", "traceidratio"}, sampler) {
+		problem("OTEL_TRACES_SAMPLER is none of always_on, always_off, traceidratio, or one of these with parentbased_ before it")
+	}
+	if arg := os.Getenv("OTEL_TRACES_SAMPLER_ARG"); sampler == "traceidratio" && arg != "" {
+		if ratio, err := strconv.ParseFloat(arg, 64); err != nil || ratio < 0 || ratio > 1 {
+			problem("OTEL_TRACES_SAMPLER_ARG is %q; write the share of requests to trace, from 0 to 1", arg)
+		}
+	}
+	return true, errors.Join(problems...)
+}
+
+// Close sends what is still to be sent, until ctx is done.
+func (t *Tracing) Close(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	return t.provider.Shutdown(ctx)
+}
+
+// Answer is how a request ended.
+type Answer struct {
+	Status  int
+	Step    signin.Step // of a sign-in; empty for other requests
+	Outcome string      // of the step: an outcome or an error code
+	Failed  bool        // by a fault of the bridge or of an upstream
+}
+
+// BeginRequest starts the span of a request by route pattern and known method, which goes on with the
+// context that is returned. header is that of the request if it comes from a trusted proxy, whose trace
+// it then is a part of; nil for one from anybody else.
+func (t *Tracing) BeginRequest(ctx context.Context, method, route string, header http.Header) (context.Context, func(Answer)) {
+	if t == nil {
+		return ctx, func(Answer) {}
+	}
+	if header != nil {
+		ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(header))
+	}
+	ctx, span := t.tracer.Start(ctx, method+" "+route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+		attribute.String("http.request.method", method),
+		attribute.String("http.route", route),
+		attribute.String("tikbridge.request_id", RequestID(ctx)),
+	))
+	return ctx, func(a Answer) {
+		span.SetAttributes(attribute.Int("http.response.status_code", a.Status))
+		if a.Step != "" {
+			span.SetAttributes(
+				attribute.String("tikbridge.flow", a.Step.Flow()),
+				attribute.String("tikbridge.step", string(a.Step)),
+				attribute.String("tikbridge.outcome", a.Outcome),
+			)
+		}
+		if a.Failed {
+			span.SetAttributes(attribute.String("error.type", a.Outcome))
+			span.SetStatus(codes.Error, "")
+		}
+		span.End()
+	}
+}
+
+// beginCall starts the span of a call to an upstream.
+func (t *Tracing) beginCall(ctx context.Context, service, call string) (context.Context, func(upstream.Result)) {
+	if t == nil {
+		return ctx, func(upstream.Result) {}
+	}
+	ctx, span := t.tracer.Start(ctx, service+" "+call, trace.WithSpanKind(trace.SpanKindClient))
+	return ctx, func(r upstream.Result) {
+		if r.Status != 0 {
+			span.SetAttributes(attribute.Int("http.response.status_code", r.Status))
+		}
+		if r.Code != "" {
+			span.SetAttributes(attribute.String("tikbridge.upstream_code", r.Code))
+		}
+		if outcome := r.Outcome(); outcome != "ok" {
+			span.SetAttributes(attribute.String("error.type", outcome))
+			if outcome != "not_found" { // how a first sign-in begins
+				span.SetStatus(codes.Error, "")
+			}
+		}
+		span.End()
+	}
+}
+
+// retried notes on the span of the request that a sign-in is tried again.
+func (t *Tracing) retried(ctx context.Context, service, reason string) {
+	if t != nil {
+		trace.SpanFromContext(ctx).AddEvent("retry", trace.WithAttributes(
+			attribute.String("service", service), attribute.String("reason", reason)))
+	}
+}
+
+// traceID returns the id of the trace that ctx belongs to, "" if there is none that is kept.
+func traceID(ctx context.Context) string {
+	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
+		return span.TraceID().String()
+	}
+	return ""
+}
+
+// reporting logs when the endpoint begins to fail and when it works again.
+type reporting struct {
+	sdktrace.SpanExporter
+	log   *slog.Logger
+	fails atomic.Bool
+}
+
+// ExportSpans implements sdktrace.SpanExporter.
+func (r *reporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	err := r.SpanExporter.ExportSpans(ctx, spans)
+	if failed := err != nil; r.fails.Swap(failed) != failed {
+		if failed {
+			// What the endpoint wrote stays behind.
+			cause, _, _ := strings.Cut(err.Error(), "body:")
+			r.log.WarnContext(ctx, "traces are lost: the endpoint does not take them",
+				slog.String("cause", strings.TrimRight(cause, " (:")))
+		} else {
+			r.log.InfoContext(ctx, "the endpoint takes traces again")
+		}
+	}
+	return err
+}
