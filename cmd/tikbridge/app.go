@@ -12,6 +12,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/allow"
 	"github.com/tikbridge/tikbridge/pkg/config"
+	"github.com/tikbridge/tikbridge/pkg/limit"
 	"github.com/tikbridge/tikbridge/pkg/once"
 	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/server"
@@ -35,6 +36,7 @@ type app struct {
 	once      once.Store
 	redis     *once.Redis
 	degrading *once.Degrading
+	limiter   limit.Limiter
 	public    net.Listener
 	admin     net.Listener // nil if switched off
 }
@@ -91,6 +93,7 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 		StartPerMinute:    limits.Start,
 		ExchangePerMinute: limits.Exchange,
 		RedeemPerMinute:   limits.Redeem,
+		Limiter:           a.limiter,
 		StartPage:         startPage,
 		Notes:             a.notes,
 		Demo:              demo,
@@ -118,10 +121,11 @@ func newRing(cfg config.Config) (*seal.Ring, error) {
 // two hundred sign-ins a second.
 const maxMarks = 1 << 17
 
-// openStore opens where used states and handoffs are remembered.
+// openStore opens where used states and handoffs are remembered, and requests counted.
 func (a *app) openStore() error {
-	memory := once.NewMemory(maxMarks)
+	memory, counts := once.NewMemory(maxMarks), limit.NewMemory(server.MaxLimited)
 	stats := telemetry.Store{Lost: memory.Lost, Marks: memory.Len}
+	a.limiter = counts
 	if a.cfg.Store.RedisURL == "" {
 		a.once = memory
 		a.metrics.WatchStore(stats)
@@ -137,6 +141,7 @@ func (a *app) openStore() error {
 	stats.Errors = a.degrading.Failures
 	stats.Degraded = func() bool { _, ok := a.degrading.Degraded(); return ok }
 	a.metrics.WatchStore(stats)
+	a.limiter = limit.NewShared(counts, redis, a.degrading, a.log)
 	return nil
 }
 
@@ -146,7 +151,7 @@ func (a *app) notes() []string {
 		return nil
 	}
 	if since, ok := a.degrading.Degraded(); ok {
-		return []string{"Redis does not answer since " + since.UTC().Format(time.RFC3339) + "; states and handoffs are single-use on each replica only"}
+		return []string{"Redis does not answer since " + since.UTC().Format(time.RFC3339) + "; states and handoffs are single-use, and requests counted, on each replica only"}
 	}
 	return nil
 }

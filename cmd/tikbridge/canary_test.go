@@ -704,7 +704,7 @@ func TestCanaries_bridgeLed(t *testing.T) {
 			stop()
 			log := out.String()
 			u.wantClean(t, log)
-			for _, want := range []string{`"level":"ERROR"`, `"flow":"bridge"`, `"outcome":"handed_off"`, `"msg":"store fails: single use holds per replica only"`, `"msg":"stopped"`} {
+			for _, want := range []string{`"level":"ERROR"`, `"flow":"bridge"`, `"outcome":"handed_off"`, `"msg":"store fails: single use and rate limits hold per replica only"`, `"msg":"stopped"`} {
 				if !strings.Contains(log, want) {
 					t.Errorf("the log has no %s, so that it proves little", want)
 				}

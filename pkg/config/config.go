@@ -125,14 +125,15 @@ type Seal struct {
 	Keys []signin.Secret `mapstructure:"keys"`
 }
 
-// Store is what replicas share: which states and handoffs were used.
+// Store is what replicas share: which states and handoffs were used, and how often an address called.
 type Store struct {
-	// RedisURL is a redis:// or rediss:// URL. Empty: each replica remembers alone, as all do while
+	// RedisURL is a redis:// or rediss:// URL. Empty: each replica remembers and counts alone, as all do while
 	// Redis fails.
 	RedisURL signin.Secret `mapstructure:"redis_url"`
 }
 
-// RateLimit is how many requests a minute one client address may make, by each replica's own count.
+// RateLimit is how many requests a minute one client address may make: of all replicas together with
+// Store.RedisURL, of each without.
 type RateLimit struct {
 	Enabled bool `mapstructure:"enabled"`
 	// Start, Exchange and Redeem are limits by route, in requests a minute.

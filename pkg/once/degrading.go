@@ -2,6 +2,7 @@ package once
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -9,7 +10,8 @@ import (
 
 // Degrading uses one store that all replicas share, and one of its own while the shared one fails:
 // sign-ins go on, and single use holds per replica only. It logs the change to and from this state
-// once each. Safe for concurrent use.
+// once each. Whatever else uses the server of the shared one asks through [Degrading.Do]. Safe for
+// concurrent use.
 type Degrading struct {
 	primary, fallback Store
 	log               *slog.Logger
@@ -40,21 +42,37 @@ func (d *Degrading) First(ctx context.Context, key string, ttl time.Duration) (b
 	if first, err := d.fallback.First(ctx, key, ttl); err != nil || !first {
 		return false, err
 	}
+	var first bool
+	asked, err := d.Do(ctx, func() (err error) {
+		first, err = d.primary.First(ctx, key, ttl)
+		return err
+	})
+	return err == nil && (first || !asked), err
+}
+
+// Do calls f, which asks what is behind primary, unless that is down and somebody else is finding out
+// whether it is back. It returns false where f was not called or failed: then the caller goes on
+// without. The only errors are those of a context that is over.
+func (d *Degrading) Do(ctx context.Context, f func() error) (asked bool, err error) {
 	a, ok := d.enter()
 	if !ok {
-		return true, nil
+		return false, nil
 	}
-	first, err := d.primary.First(ctx, key, ttl)
+	err = f()
 	if err == nil {
 		d.succeeded(ctx, a)
-		return first, nil
+		return true, nil
 	}
 	if gone := over(ctx); gone != nil {
 		d.leave(a)
 		return false, gone
 	}
+	if errors.Is(err, ErrScript) { // that says nothing about marks
+		d.leave(a)
+		return false, nil
+	}
 	d.failed(ctx, a, err)
-	return true, nil
+	return false, nil
 }
 
 // Degraded tells whether the last word of primary was a failure, and since when.
@@ -113,7 +131,7 @@ func (d *Degrading) succeeded(ctx context.Context, a attempt) {
 	d.mu.Unlock()
 	// Logging may be slow and is nobody's reason to wait.
 	if !since.IsZero() {
-		d.log.InfoContext(ctx, "store is back: single use holds for all replicas again",
+		d.log.InfoContext(ctx, "store is back: single use and rate limits hold for all replicas again",
 			slog.Duration("degraded_for", time.Since(since)))
 	}
 }
@@ -129,7 +147,7 @@ func (d *Degrading) failed(ctx context.Context, a attempt, err error) {
 	}
 	d.mu.Unlock()
 	if change {
-		d.log.WarnContext(ctx, "store fails: single use holds per replica only",
+		d.log.WarnContext(ctx, "store fails: single use and rate limits hold per replica only",
 			slog.String("cause", err.Error()))
 	}
 }

@@ -127,6 +127,35 @@ func (r *Redis) First(ctx context.Context, key string, ttl time.Duration) (bool,
 	return true, nil
 }
 
+// Script is a Lua script of one key, for [Redis.Run].
+type Script struct{ script *redis.Script }
+
+// NewScript returns a script; it is compiled by the server, when it runs.
+func NewScript(source string) *Script { return &Script{redis.NewScript(source)} }
+
+// ErrScript is returned by [Redis.Run] for a server that answers and refuses the script: its access
+// list may forbid scripts, or it has none. It may well work for all else.
+var ErrScript = errors.New("redis refuses the script")
+
+// Run runs a script that answers with a number. The server keeps scripts by their hash, and is sent
+// one whole only when it does not know it.
+func (r *Redis) Run(ctx context.Context, s *Script, key string, args ...any) (int64, error) {
+	if err := over(ctx); err != nil {
+		return 0, err
+	}
+	n, err := s.script.Run(ctx, r.client, []string{key}, args...).Int64()
+	if err == nil {
+		return n, nil
+	}
+	var reply redis.Error
+	if errors.As(err, &reply) {
+		if code := replyCode.FindString(reply.Error()); code == "NOPERM" || code == "ERR" {
+			return 0, fmt.Errorf("%w with %q", ErrScript, code)
+		}
+	}
+	return 0, fmt.Errorf("run script in redis: %w", plain(ctx, err))
+}
+
 // Ping tells whether the server answers and takes our credentials.
 func (r *Redis) Ping(ctx context.Context) error {
 	if err := r.client.Ping(ctx).Err(); err != nil {

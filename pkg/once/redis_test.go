@@ -1,7 +1,6 @@
 package once_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,13 +10,11 @@ import (
 	"log"
 	"net"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/tikbridge/tikbridge/pkg/once"
 	"github.com/tikbridge/tikbridge/pkg/once/oncetest"
@@ -59,71 +56,10 @@ func TestRedis(t *testing.T) {
 // The same with the server itself, where it is installed.
 func TestRedis_server(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("redis-server is not on PATH")
-	}
 	oncetest.Run(t, func(t *testing.T) once.Store {
-		address := startServer(t)
-		client := redis.NewClient(&redis.Options{Addr: address})
-		t.Cleanup(func() { _ = client.Close() })
-		return movable{mustRedis(t, address), func(d time.Duration) { age(t, client, d) }}
+		address, advance := oncetest.RedisServer(t)
+		return movable{mustRedis(t, address), advance}
 	})
-}
-
-// startServer starts a redis-server of its own for the test and waits until it answers.
-func startServer(t *testing.T) (address string) {
-	t.Helper()
-	const attempts = 5 // somebody else may take the port in between
-	for range attempts {
-		free, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = free.Close()
-		address = free.Addr().String()
-		if serve(t, address) {
-			return address
-		}
-	}
-	t.Fatal("redis-server does not start")
-	return ""
-}
-
-func serve(t *testing.T, address string) (ready bool) {
-	t.Helper()
-	_, port, _ := net.SplitHostPort(address)
-	cmd := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(),
-		"--save", "", "--appendonly", "no", "--daemonize", "no")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if strings.Contains(lines.Text(), "Ready to accept connections") {
-			return true
-		}
-	}
-	return false
-}
-
-// age takes d from what every key has left, which is what waiting does.
-func age(t *testing.T, client *redis.Client, d time.Duration) {
-	t.Helper()
-	const script = `for _, key in ipairs(redis.call("KEYS", "*")) do
-		local left = redis.call("PTTL", key) - ARGV[1]
-		if left > 0 then redis.call("PEXPIRE", key, left) else redis.call("DEL", key) end
-	end`
-	err := client.Eval(t.Context(), script, nil, d.Milliseconds()).Err()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		t.Fatal(err)
-	}
 }
 
 // Replicas share nothing but the server.

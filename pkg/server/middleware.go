@@ -17,7 +17,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
-	"golang.org/x/time/rate"
 
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
@@ -274,28 +273,27 @@ func (s *Server) requireOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // rateLimit limits a route by client address.
-func (s *Server) rateLimit(perMinute int) echo.MiddlewareFunc {
-	if perMinute <= 0 {
-		return func(next echo.HandlerFunc) echo.HandlerFunc { return next }
-	}
-	limited := func(c echo.Context, _ string, _ error) error {
-		err := &signin.Error{
-			Code:       signin.RateLimited,
-			Message:    "Too many sign-ins from this address. Please wait a moment.",
-			RetryAfter: time.Minute / time.Duration(perMinute),
+func (s *Server) rateLimit(route string, perMinute int) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		if perMinute <= 0 {
+			return next
 		}
-		note(c, err) // echo answers with it and passes nothing on
-		s.opts.Metrics.RateLimited(c.Path())
-		return err
+		return func(c echo.Context) error {
+			wait, err := s.opts.Limiter.Take(c.Request().Context(), route+":"+network(device(c)), perMinute)
+			if err != nil {
+				return err
+			}
+			if wait > 0 {
+				s.opts.Metrics.RateLimited(c.Path())
+				return &signin.Error{
+					Code:       signin.RateLimited,
+					Message:    "Too many sign-ins from this address. Please wait a moment.",
+					RetryAfter: wait,
+				}
+			}
+			return next(c)
+		}
 	}
-	return middleware.RateLimiterWithConfig(middleware.RateLimiterConfig{
-		Store: middleware.NewRateLimiterMemoryStoreWithConfig(middleware.RateLimiterMemoryStoreConfig{
-			Rate: rate.Limit(float64(perMinute) / 60), Burst: perMinute, ExpiresIn: 3 * time.Minute,
-		}),
-		IdentifierExtractor: func(c echo.Context) (string, error) { return network(device(c)), nil },
-		DenyHandler:         limited,
-		ErrorHandler:        func(c echo.Context, err error) error { return limited(c, "", err) },
-	})
 }
 
 // network is what one household has: an IPv4 address or an IPv6 network of 64 bits.

@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tikbridge/tikbridge/pkg/allow"
+	"github.com/tikbridge/tikbridge/pkg/limit"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
@@ -31,6 +32,9 @@ const (
 	// sending when the connection closes never sees the answer.
 	maxDrained = 4 << 20
 )
+
+// MaxLimited is how many addresses that called within the last minute are told apart in memory.
+const MaxLimited = 1 << 16
 
 // Options configure a Server.
 type Options struct {
@@ -48,6 +52,8 @@ type Options struct {
 	// StartPerMinute, ExchangePerMinute and RedeemPerMinute limit routes by client address; 0 is no
 	// limit.
 	StartPerMinute, ExchangePerMinute, RedeemPerMinute int
+	// Limiter counts for these limits. Default: in memory.
+	Limiter limit.Limiter
 	// StartPage is where a page that knows no better leads on to.
 	StartPage string
 	// Notes returns what a probe should know of a bridge that works, but not as it should; may be nil.
@@ -81,6 +87,9 @@ func New(opts Options) (*Server, error) {
 	if opts.Metrics == nil {
 		opts.Metrics = telemetry.NewMetrics(opts.Version)
 	}
+	if opts.Limiter == nil {
+		opts.Limiter = limit.NewMemory(MaxLimited)
+	}
 	s := &Server{opts: opts, echo: echo.New()}
 	s.ready.Store(true)
 
@@ -107,14 +116,14 @@ func (s *Server) routes() error {
 	// Despia apps call either path: the guide's own backend, or its Edge Function. They share one
 	// limit. No cookie is looked at here, but Despia's callback component asks with credentials, and a
 	// browser hides an answer that does not grant them.
-	limit := s.rateLimit(s.opts.ExchangePerMinute)
+	limit := s.rateLimit("exchange", s.opts.ExchangePerMinute)
 	exchange := s.cors(http.MethodPost, true)
 	for _, path := range []string{"/api/auth/tiktok-callback", "/functions/v1/auth-tiktok-callback"} {
 		s.api(signin.StepExchange, http.MethodPost, path, s.exchange, exchange, limit)
 	}
 	// A web app on the same site as the bridge may redeem by its flow cookie.
-	s.api(signin.StepRedeem, http.MethodPost, pathRedeem, s.redeem, s.cors(http.MethodPost, true), s.rateLimit(s.opts.RedeemPerMinute))
-	s.api(signin.StepStart, http.MethodGet, pathStart, s.start, s.cors(http.MethodGet, false), s.rateLimit(s.opts.StartPerMinute))
+	s.api(signin.StepRedeem, http.MethodPost, pathRedeem, s.redeem, s.cors(http.MethodPost, true), s.rateLimit("redeem", s.opts.RedeemPerMinute))
+	s.api(signin.StepStart, http.MethodGet, pathStart, s.start, s.cors(http.MethodGet, false), s.rateLimit("start", s.opts.StartPerMinute))
 	e.GET(pathCallback, s.callback, isStep(signin.StepCallback), deadline)
 	s.probes(e)
 	return pages.register(e)
@@ -130,7 +139,7 @@ func (s *Server) probes(e *echo.Echo) {
 // api registers a route that pages of the allowed origins may call. What another origin asks for is
 // refused already in its preflight, with an error that the log shows: the page learns nothing.
 func (s *Server) api(step signin.Step, method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc) {
-	s.echo.Add(method, path, handler, isStep(step), cors, limitBody, s.requireOrigin, limit, deadline)
+	s.echo.Add(method, path, handler, isStep(step), cors, limitBody, s.requireOrigin, deadline, limit)
 	s.echo.OPTIONS(path, noContent, s.requireOrigin, cors)
 }
 
