@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,9 +57,11 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 	if err != nil {
 		return nil, err
 	}
-	metrics := telemetry.NewMetrics(buildVersion())
-	calls := telemetry.Calls(metrics, tracing)
-	a := &app{cfg: cfg, log: log, metrics: metrics, tracing: tracing, accounts: newAccounts(cfg, log, calls)}
+	a := &app{cfg: cfg, log: log, metrics: telemetry.NewMetrics(buildVersion()), tracing: tracing}
+	calls := telemetry.Calls(a.metrics, tracing)
+	a.accounts = newAccounts(cfg, log, calls, a.guarded(upstream.NewTransport(), upstream.BreakerOptions{
+		Service: "supabase", Timeout: cfg.Supabase.Timeout, IsFault: supabase.IsFault,
+	}))
 	ring, err := newRing(cfg)
 	if err != nil {
 		return nil, err
@@ -66,8 +70,12 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 		return nil, err
 	}
 	startPage := cfg.StartPage()
+	toTikTok := upstream.NewTransport()
 	a.service = signin.New(signin.Options{
-		Authenticator:   newTikTok(cfg, calls),
+		Authenticator: newTikTok(cfg, calls,
+			a.guarded(toTikTok, upstream.BreakerOptions{Service: "tiktok", Timeout: cfg.TikTok.Timeout}),
+			a.guarded(toTikTok, upstream.BreakerOptions{Service: "tiktok_profile", Timeout: cfg.TikTok.Timeout}),
+		),
 		Accounts:        a.accounts,
 		Policy:          lists,
 		Sealer:          ring,
@@ -98,7 +106,7 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 		Notes:             a.notes,
 		Demo:              demo,
 		Version:           buildVersion(),
-		Metrics:           metrics,
+		Metrics:           a.metrics,
 		Tracing:           tracing,
 		Logger:            log,
 	})
@@ -164,8 +172,24 @@ func first(list []string) string {
 	return list[0]
 }
 
-// newTikTok builds the client of the TikTok app.
-func newTikTok(cfg config.Config, calls upstream.Observer) *tiktok.Client {
+// guarded returns a transport that makes no calls while all of them fail.
+func (a *app) guarded(transport http.RoundTripper, opts upstream.BreakerOptions) http.RoundTripper {
+	opts.Changed = func(service, from, to string) {
+		level, text := slog.LevelDebug, "an upstream is asked again to see" // every few seconds
+		switch {
+		case from == "closed":
+			level, text = slog.LevelWarn, "an upstream fails: calls to it are refused until it answers again"
+		case to == "closed":
+			level, text = slog.LevelInfo, "an upstream answers again"
+		}
+		a.metrics.BreakerChanged(service, to)
+		a.log.LogAttrs(context.Background(), level, text, slog.String("upstream", service), slog.String("breaker", to))
+	}
+	return upstream.NewBreaker(transport, opts)
+}
+
+// newTikTok builds the client of the TikTok app; without transports it has its own.
+func newTikTok(cfg config.Config, calls upstream.Observer, transport, profiles http.RoundTripper) *tiktok.Client {
 	return tiktok.New(tiktok.Options{
 		ClientKey:    cfg.TikTok.ClientKey,
 		ClientSecret: cfg.TikTok.ClientSecret,
@@ -175,11 +199,12 @@ func newTikTok(cfg config.Config, calls upstream.Observer) *tiktok.Client {
 		APIURL:       cfg.TikTok.APIURL,
 		Timeout:      cfg.TikTok.Timeout,
 		Observer:     calls,
+		Transport:    transport, ProfileTransport: profiles,
 	})
 }
 
-// newAccounts builds the client of the Supabase project.
-func newAccounts(cfg config.Config, log *slog.Logger, calls upstream.Observer) *supabase.Client {
+// newAccounts builds the client of the Supabase project; without a transport it has its own.
+func newAccounts(cfg config.Config, log *slog.Logger, calls upstream.Observer, transport http.RoundTripper) *supabase.Client {
 	return supabase.New(supabase.Options{
 		AuthURL:         cfg.Supabase.AuthURL,
 		PublishableKey:  cfg.Supabase.PublishableKey,
@@ -189,6 +214,7 @@ func newAccounts(cfg config.Config, log *slog.Logger, calls upstream.Observer) *
 		ForwardClientIP: cfg.Supabase.ForwardHeader(),
 		Timeout:         cfg.Supabase.Timeout,
 		Observer:        calls,
+		Transport:       transport,
 		Logger:          log,
 	})
 }
@@ -228,8 +254,9 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 }
 
-// run serves until ctx ends: then the bridge says it is not ready, ends what is under way, and
-// stores what is still to be stored, all within the shutdown timeout.
+// run serves until ctx ends. Then the bridge says it is not ready and answers as ever for the shutdown
+// delay; after that it takes nothing new, ends what is under way, and stores what is still to be
+// stored, all within the shutdown timeout.
 func (a *app) run(ctx context.Context) error {
 	a.log.LogAttrs(ctx, slog.LevelInfo, "started",
 		slog.String("version", buildVersion()),
@@ -242,19 +269,27 @@ func (a *app) run(ctx context.Context) error {
 		slog.String("adopt", a.cfg.Supabase.Adopt),
 	)
 	g, gctx := errgroup.WithContext(ctx)
-	// One shutdown timeout for everything, from the moment the end begins.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	// One shutdown timeout for everything, from the moment nothing new is taken.
 	closing, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
-	context.AfterFunc(gctx, func() {
+	g.Go(func() error {
+		<-gctx.Done()
 		a.server.Drain()
+		if ctx.Err() != nil { // and not a listener that failed
+			a.lameDuck(ctx)
+		}
 		time.AfterFunc(a.cfg.Server.ShutdownTimeout, cutOff)
+		stop()
+		return nil
 	})
 	// The admin listener goes last: its /readyz tells that the bridge is stopping while it does.
 	drained, last := context.WithCancel(context.WithoutCancel(ctx))
 	defer last()
 	g.Go(func() error {
 		defer last()
-		return server.Serve(gctx, a.public, a.server, a.cfg.Server.ShutdownTimeout, a.log)
+		return server.Serve(serving, a.public, a.server, a.cfg.Server.ShutdownTimeout, a.log)
 	})
 	if a.admin != nil {
 		g.Go(func() error {
@@ -273,4 +308,16 @@ func (a *app) run(ctx context.Context) error {
 	}
 	a.log.LogAttrs(ctx, slog.LevelInfo, "stopped")
 	return err
+}
+
+// lameDuck waits until whoever sends people here had time to see that the bridge is not ready. Nobody
+// has to see it when somebody pressed Ctrl-C.
+func (a *app) lameDuck(ctx context.Context) {
+	delay := a.cfg.Server.ShutdownDelay
+	var by stoppedBy
+	if errors.As(context.Cause(ctx), &by) && by.Signal == os.Interrupt {
+		delay = 0
+	}
+	a.log.LogAttrs(ctx, slog.LevelInfo, "stopping: not ready", slog.Duration("serving_for", delay))
+	time.Sleep(delay)
 }

@@ -442,7 +442,7 @@ func startServe(t *testing.T, base string, environ ...string) (string, *output, 
 		"TIKBRIDGE_TIKTOK_API_URL=" + base, "TIKBRIDGE_TIKTOK_TIMEOUT=2s", "TIKBRIDGE_SUPABASE_TIMEOUT=2s",
 		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
 		"TIKBRIDGE_SERVER_LISTEN=127.0.0.1:0", "TIKBRIDGE_SERVER_ADMIN_LISTEN=127.0.0.1:0",
-		"TIKBRIDGE_RATE_LIMIT_ENABLED=false", "TIKBRIDGE_LOG_LEVEL=debug",
+		"TIKBRIDGE_RATE_LIMIT_ENABLED=false", "TIKBRIDGE_LOG_LEVEL=debug", "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s",
 	}
 	cmd.Env = append(cmd.Env, environ...)
 	cmd.Stdout = &out

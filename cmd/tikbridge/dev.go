@@ -105,6 +105,7 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 // devConfig sets what dev decides by itself. Everything else may come from the environment.
 func devConfig(c *config.Config, public, tiktok net.Listener) {
 	c.Server.AdminListen = ""
+	c.Server.ShutdownDelay = 0
 	c.TikTok.ClientKey = tiktoksim.DefaultClientKey
 	c.TikTok.ClientSecret = tiktoksim.DefaultClientSecret
 	c.TikTok.AuthorizeURL = webURL(tiktok) + "/v2/auth/authorize/"

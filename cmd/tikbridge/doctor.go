@@ -76,7 +76,7 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	}
 	examined := newExamination(cfg, problems)
 	examined.Skip = opts.skip
-	examined.TikTok, examined.Supabase = newTikTok(cfg, nil), newAccounts(cfg, nil, nil)
+	examined.TikTok, examined.Supabase = newTikTok(cfg, nil, nil, nil), newAccounts(cfg, nil, nil, nil)
 	if cfg.Store.RedisURL != "" && !problems.Concern("store.redis_url") {
 		redis, err := once.NewRedis(cfg.Store.RedisURL)
 		if err != nil {

@@ -11,10 +11,16 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// A second signal ends the process at once, for whoever will not wait.
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s := <-signals
+		// A second signal ends the process at once, for whoever will not wait.
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		cancel(stoppedBy{s})
+	}()
 	if err := newCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "tikbridge:", err)
 		os.Exit(exitCode(err))
@@ -38,3 +44,9 @@ func exitCode(err error) int {
 	}
 	return 1
 }
+
+// stoppedBy is why the context of a command ended.
+type stoppedBy struct{ os.Signal }
+
+// Error implements error.
+func (s stoppedBy) Error() string { return s.String() }

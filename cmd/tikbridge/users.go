@@ -37,7 +37,7 @@ The command may be stopped and run again. Begin with --dry-run.`,
 			if err != nil {
 				return err
 			}
-			return runAdopt(cmd.Context(), newAccounts(cfg, log, nil), dryRun, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return runAdopt(cmd.Context(), newAccounts(cfg, log, nil, nil), dryRun, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	adopt.Flags().StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")

@@ -126,6 +126,7 @@ func (s Server) check(k *checker) {
 		_, err := parseNetwork(entry)
 		return err
 	})
+	k.add(s.ShutdownDelay >= 0, "server.shutdown_delay", "is negative", "Write it like 5s, or 0s for none.")
 	k.positive(s.ShutdownTimeout, "server.shutdown_timeout")
 }
 

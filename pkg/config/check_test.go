@@ -60,6 +60,11 @@ func TestCheck(t *testing.T) {
 			[]string{"10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"},
 		},
 		{
+			"server.shutdown_delay", func(c *config.Config, v string) { c.Server.ShutdownDelay = duration(v) },
+			[]string{"-1s"},
+			[]string{"0s", "1ms", "1h"},
+		},
+		{
 			"server.shutdown_timeout", func(c *config.Config, v string) { c.Server.ShutdownTimeout = duration(v) },
 			[]string{"0", "-1s"},
 			[]string{"1ms", "1h"},

@@ -43,7 +43,10 @@ type Server struct {
 	PublicURL string `mapstructure:"public_url"`
 	// TrustedProxies are the addresses or networks whose X-Forwarded-For is believed.
 	TrustedProxies []string `mapstructure:"trusted_proxies"`
-	// ShutdownTimeout is how long requests may take to end after SIGTERM.
+	// ShutdownDelay is how long the bridge goes on answering after SIGTERM, while /readyz already says
+	// that it is not ready: load balancers need a moment to see it.
+	ShutdownDelay time.Duration `mapstructure:"shutdown_delay"`
+	// ShutdownTimeout is how long requests may take to end after that.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 }
 
@@ -168,6 +171,7 @@ func Default() Config {
 		Server: Server{
 			Listen:          ":8080",
 			AdminListen:     "127.0.0.1:9090",
+			ShutdownDelay:   5 * time.Second,
 			ShutdownTimeout: 15 * time.Second,
 		},
 		TikTok: TikTok{

@@ -119,7 +119,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	const key1, key2 = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
 	values := map[string]string{ // what differs from the default
 		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.example",
-		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_timeout": "1s",
+		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
 		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.scopes": "user.info.basic,video.list",
 		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.authorize_url": "http://sim/a",
 		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",

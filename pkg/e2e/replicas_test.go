@@ -48,7 +48,7 @@ func startProcess(t *testing.T, environ []string, probe string, args ...string) 
 	t.Helper()
 	log := &safeBuffer{}
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(append(withoutSettings(os.Environ()), "GORACE=halt_on_error=1"), environ...)
+	cmd.Env = append(append(withoutSettings(os.Environ()), "GORACE=halt_on_error=1", "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s"), environ...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -59,6 +59,11 @@ func (s *Server) start(c echo.Context) error {
 
 // callback takes TikTok's redirect and brings the person back to the app.
 func (s *Server) callback(c echo.Context) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	q := c.QueryParams()
 	var scopes []string
 	if q.Has("scopes") {
@@ -187,6 +192,11 @@ func (s *Server) redeem(c echo.Context) error {
 	if err := decode(c.Request().Body, &body, "handoff and verifier"); err != nil {
 		return err
 	}
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	session, err := s.opts.Service.Redeem(c.Request().Context(), signin.RedeemRequest{
 		Handoff:  body.Handoff,
 		Verifier: body.Verifier,

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -958,4 +959,44 @@ func TestReadyz_notes(t *testing.T) {
 		t.Errorf("while draining: %d %q; want 503 stopping", resp.StatusCode, got)
 	}
 	wantStatus(t, b.do(t, http.MethodGet, "/healthz", ""), http.StatusOK)
+}
+
+// TestLed_full: a callback or a redeem that finds no place has used nothing up: loading the page again,
+// or redeeming again, works.
+func TestLed_full(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		entered, release := make(chan struct{}), make(chan struct{})
+		asked := 0
+		p := people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
+			if asked++; asked == 1 {
+				close(entered)
+				<-release
+			}
+			return signin.Identity{OpenID: "-000open"}, nil
+		}}
+		b := newLed(t, with(p), func(o *ledOptions) { o.options.MaxSignIns = 1 })
+		slow, other := b.begin(t, "platform", "web"), b.begin(t, "platform", "web")
+		done := make(chan string)
+		go func() { done <- b.handoffOf(t, slow) }()
+		<-entered
+
+		callback := query(callbackPath, "state", other.state, "code", "good-code")
+		resp := b.do(t, http.MethodGet, callback, "", "Cookie", other.cookie, "Accept", forPeople)
+		if got := resp.Header.Get("Retry-After"); got != "2" || resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("got %d with Retry-After %q; want 503 and 2", resp.StatusCode, got)
+		}
+		wantPage(t, resp, "problem", "Too many people are signing in at this moment. Please try again in a few seconds.")
+		wantError(t, b.do(t, http.MethodPost, redeemPath, `{"handoff":"x","verifier":"x"}`), http.StatusServiceUnavailable, signin.RateLimited)
+
+		close(release)
+		for _, handoff := range []string{<-done, b.handoffOf(t, other)} {
+			if handoff == "" {
+				t.Error("no handoff")
+			}
+		}
+		if asked != 2 {
+			t.Errorf("TikTok was asked %d times; want 2", asked)
+		}
+	})
 }

@@ -32,6 +32,11 @@ func (s *Server) exchange(c echo.Context) error {
 	if err := decode(c.Request().Body, &body, "code and redirect_uri"); err != nil {
 		return err
 	}
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	session, err := s.opts.Service.Exchange(c.Request().Context(), signin.ExchangeRequest{
 		Code:         body.Code,
 		RedirectURI:  body.RedirectURI,

@@ -237,6 +237,9 @@ func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
+		if !s.ready.Load() {
+			h.Set("Connection", "close")
+		}
 		if strings.HasPrefix(s.opts.PublicURL, "https://") {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
@@ -317,6 +320,22 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 			_, _ = io.CopyN(io.Discard, body, maxDrained)
 		}
 		return err
+	}
+}
+
+// enter takes one of the places for sign-ins under way, which leave gives back. Where all are taken it
+// refuses at once, before a code or a handoff is used: waiting would end in a time-out. The status is
+// 503 since nothing is wrong with this client, and what it should do is what rate_limited says: wait.
+func (s *Server) enter() (leave func(), err error) {
+	select {
+	case s.places <- struct{}{}:
+		return func() { <-s.places }, nil
+	default:
+		return nil, echo.NewHTTPError(http.StatusServiceUnavailable).SetInternal(&signin.Error{
+			Code:       signin.RateLimited,
+			Message:    "Too many people are signing in at this moment. Please try again in a few seconds.",
+			RetryAfter: 2 * time.Second,
+		})
 	}
 }
 

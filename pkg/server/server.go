@@ -33,6 +33,10 @@ const (
 	maxDrained = 4 << 20
 )
 
+// maxSignIns is how many sign-ins may be under way at once: far more than a healthy bridge ever has,
+// and few enough that an upstream that hangs costs some megabytes and not the process.
+const maxSignIns = 512
+
 // MaxLimited is how many addresses that called within the last minute are told apart in memory.
 const MaxLimited = 1 << 16
 
@@ -54,6 +58,8 @@ type Options struct {
 	StartPerMinute, ExchangePerMinute, RedeemPerMinute int
 	// Limiter counts for these limits. Default: in memory.
 	Limiter limit.Limiter
+	// MaxSignIns is how many sign-ins may be under way at once; more are refused. Default 512.
+	MaxSignIns int
 	// StartPage is where a page that knows no better leads on to.
 	StartPage string
 	// Notes returns what a probe should know of a bridge that works, but not as it should; may be nil.
@@ -75,6 +81,8 @@ type Server struct {
 	opts  Options
 	echo  *echo.Echo
 	ready atomic.Bool
+	// places has an entry for each sign-in under way.
+	places chan struct{}
 	// proxyNotice is given once.
 	proxyNotice sync.Once
 }
@@ -90,7 +98,10 @@ func New(opts Options) (*Server, error) {
 	if opts.Limiter == nil {
 		opts.Limiter = limit.NewMemory(MaxLimited)
 	}
-	s := &Server{opts: opts, echo: echo.New()}
+	if opts.MaxSignIns <= 0 {
+		opts.MaxSignIns = maxSignIns
+	}
+	s := &Server{opts: opts, echo: echo.New(), places: make(chan struct{}, opts.MaxSignIns)}
 	s.ready.Store(true)
 
 	e := s.echo
@@ -165,7 +176,8 @@ func (s *Server) Admin() http.Handler {
 }
 
 // Drain makes the server not ready, so that a load balancer sends nothing more, while it still
-// answers what comes.
+// answers what comes. Each answer ends its connection: a client that would send the next request over
+// it might do so the moment it is closed.
 func (s *Server) Drain() { s.ready.Store(false) }
 
 func (s *Server) healthz(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }

@@ -42,8 +42,12 @@ func TestProbes(t *testing.T) {
 			t.Errorf("%s /readyz while draining: %d %q; want 503 stopping", name, status, body)
 		}
 	}
-	// Whoever comes all the same is signed in.
-	wantStatus(t, b.post(t, goodBody), http.StatusOK)
+	// Whoever comes all the same is signed in, and does not come again over this connection.
+	resp := b.post(t, goodBody)
+	wantStatus(t, resp, http.StatusOK)
+	if got := resp.Header.Get("Connection"); got != "close" {
+		t.Errorf("Connection is %q while draining; want close", got)
+	}
 }
 
 func TestAdmin(t *testing.T) {
@@ -251,6 +255,94 @@ func TestServe_slowClients(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestServe_dripping sends a byte every second, for ever: what counts is when the whole has arrived.
+// Meanwhile others are served.
+func TestServe_dripping(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, sent string
+		within     time.Duration
+	}{
+		{"header", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nX-Slow: ", 5 * time.Second},
+		{"body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 60000\r\n\r\n", 15 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newPipes()
+				startServing(t, l, newBridge(t, people{}, func(o *server.Options) { o.MaxSignIns = 1 }), time.Second, io.Discard)
+				ended := make(chan time.Duration)
+				const attackers = 20
+				for range attackers {
+					conn, err := l.dial()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.WriteString(conn, tt.sent); err != nil {
+						t.Fatal(err)
+					}
+					start := time.Now()
+					go func() { _, _ = io.Copy(io.Discard, conn) }()
+					go func() {
+						defer func() { _ = conn.Close() }()
+						for {
+							time.Sleep(time.Second)
+							if _, err := io.WriteString(conn, "x"); err != nil {
+								ended <- time.Since(start)
+								return
+							}
+						}
+					}()
+				}
+				time.Sleep(3 * time.Second)
+				if a := <-send(l.client()); a.status != http.StatusOK || a.err != nil {
+					t.Errorf("an honest client got %d, %v; want 200", a.status, a.err)
+				}
+				for range attackers {
+					if took := <-ended; took > tt.within+time.Second {
+						t.Errorf("the server hung up after %s; want %s", took, tt.within)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestFull: where all places are taken, a sign-in is refused at once and loses nothing.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tiktok := newSlowTikTok()
+		l := newPipes()
+		b := newBridge(t, tiktok.people(), func(o *server.Options) { o.MaxSignIns = 2 })
+		startServing(t, l, b, time.Second, io.Discard)
+		first, second := send(l.client()), send(l.client())
+		<-tiktok.entered
+		<-tiktok.entered
+
+		start := time.Now()
+		resp := b.post(t, goodBody) // TikTok would block if it were asked
+		if got := resp.Header.Get("Retry-After"); got != "2" || time.Since(start) != 0 {
+			t.Errorf("refused after %s with Retry-After %q; want at once, 2", time.Since(start), got)
+		}
+		wantError(t, resp, http.StatusServiceUnavailable, signin.RateLimited)
+		wantStatus(t, b.do(t, http.MethodGet, "/readyz", ""), http.StatusOK)
+
+		close(tiktok.release)
+		for _, a := range []answer{<-first, <-second} {
+			if a.status != http.StatusOK || a.err != nil {
+				t.Errorf("who had a place got %d, %v; want 200", a.status, a.err)
+			}
+		}
+		again := send(l.client())
+		<-tiktok.entered
+		if a := <-again; a.status != http.StatusOK {
+			t.Errorf("the next one got %d, %v; want 200", a.status, a.err)
+		}
+	})
 }
 
 // TestServe_largeHeader is refused before it takes memory.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/supabase"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
 const (
@@ -345,6 +346,71 @@ func TestStrangeMetadata(t *testing.T) {
 		}
 		if got := in.Account.Profile; got.DisplayName != "" || got.AvatarURL != "" {
 			t.Errorf("%v: got profile %+v; want none", metadata, got)
+		}
+	}
+}
+
+// TestBreaker: a GoTrue that is down is asked ten times, by whomever, and then not at all; who comes
+// next is told at once, and once it is back all is well again within seconds.
+func TestBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMocked(t, supabase.Options{})
+		guarded := supabase.New(supabase.Options{
+			AuthURL: authURL, SecretKey: "sb_secret_x", PublishableKey: "sb_publishable_x",
+			Transport: upstream.NewBreaker(m.transport, upstream.BreakerOptions{Service: "supabase", Timeout: 10 * time.Second, IsFault: supabase.IsFault}),
+		})
+		signIn := func() *signin.Error {
+			if _, err := guarded.SignIn(t.Context(), someone, device, noProfile); err != nil {
+				return signin.AsError(err)
+			}
+			return nil
+		}
+		links := func() int { return m.transport.GetCallCountInfo()["POST "+authURL+"/admin/generate_link"] }
+		m.transport.RegisterResponder(http.MethodPost, authURL+"/admin/generate_link", httpmock.NewStringResponder(http.StatusBadGateway, "<html>"))
+		for range 4 { // of three attempts each
+			_ = signIn()
+		}
+		if links() != 10 {
+			t.Errorf("GoTrue was asked %d times; want 10", links())
+		}
+		start := time.Now()
+		e := signIn()
+		if e == nil || e.Code != signin.SupabaseUnavailable || e.RetryAfter <= 0 || e.RetryAfter > 5*time.Second || time.Since(start) != 0 {
+			t.Errorf("got %+v after %v; want supabase_unavailable with a time to wait, at once", e, time.Since(start))
+		}
+		if links() != 10 {
+			t.Error("GoTrue was asked although it is known to be down")
+		}
+		m.answer(http.MethodPost, "/admin/generate_link", http.StatusOK, userJSON(map[string]any{"hashed_token": "h", "verification_type": "recovery"}))
+		time.Sleep(6 * time.Second)
+		for range 3 {
+			if e := signIn(); e != nil {
+				t.Errorf("GoTrue is back: %v", e)
+			}
+		}
+	})
+}
+
+// TestBreaker_lostRace: GoTrue's own 500, a lost race for one, is about one request, however often it
+// comes; and so is all that is said to one caller.
+func TestBreaker_lostRace(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		header http.Header
+		want   bool
+	}{
+		{500, http.Header{"X-Sb-Error-Code": {"unexpected_failure"}}, false},
+		{500, nil, true}, // of a proxy
+		{502, nil, true},
+		{503, http.Header{"X-Sb-Error-Code": {"hook_timeout"}}, true},
+		{504, http.Header{"X-Sb-Error-Code": {"request_timeout"}}, true},
+		{429, nil, false},
+		{404, nil, false},
+		{403, nil, false},
+		{200, nil, false},
+	} {
+		if got := supabase.IsFault(&http.Response{StatusCode: tt.status, Header: tt.header}); got != tt.want {
+			t.Errorf("%d %v: got %t; want %t", tt.status, tt.header, got, tt.want)
 		}
 	}
 }

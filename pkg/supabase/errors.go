@@ -67,15 +67,25 @@ func isFault(err error) bool {
 	return errors.As(err, &e) && e.status == http.StatusInternalServerError
 }
 
+// IsFault tells whether an answer shows that the project as a whole is out of order. A 500 in GoTrue's
+// own words does not: it stands for everything GoTrue did not expect of one request, such as a lost
+// race, or an account that its owner made odd, and must not keep others out.
+func IsFault(resp *http.Response) bool {
+	return resp.StatusCode > http.StatusInternalServerError ||
+		resp.StatusCode == http.StatusInternalServerError && resp.Header.Get("X-Sb-Error-Code") == ""
+}
+
 // isPassing tells whether another attempt may well succeed: a fault of GoTrue or of what is before
-// it, or a connection that broke. A call that took all its time is not repeated.
+// it, or a connection that broke. A call that took all its time is not repeated, nor one that was not
+// made since GoTrue is known to be down.
 func isPassing(err error) bool {
 	var e *apiError
 	if errors.As(err, &e) {
 		return e.status >= http.StatusInternalServerError
 	}
+	var open *upstream.OpenError
 	return !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) &&
-		signin.CodeOf(err) == signin.SupabaseUnavailable
+		!errors.As(err, &open) && signin.CodeOf(err) == signin.SupabaseUnavailable
 }
 
 // retryAfter is the advice for 429, which GoTrue answers without a Retry-After: at its default of 30
@@ -94,10 +104,15 @@ func failure(stage signin.Stage, err error) error {
 	}
 	var e *apiError
 	if !errors.As(err, &e) {
-		return &signin.Error{
+		out := &signin.Error{
 			Code: signin.SupabaseUnavailable, Message: unavailableMessage, Stage: stage,
 			Upstream: signin.Upstream{Service: service}, Err: upstream.NoAnswer(cause(err)),
 		}
+		var open *upstream.OpenError
+		if errors.As(err, &open) {
+			out.RetryAfter = open.RetryAfter
+		}
+		return out
 	}
 	out := &signin.Error{
 		Stage:    stage,

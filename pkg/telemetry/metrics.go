@@ -105,7 +105,7 @@ func (m *Metrics) start() {
 	} {
 		m.steps.WithLabelValues(s.step.Flow(), string(s.step), string(s.outcome), "")
 	}
-	for _, service := range []string{"tiktok", "supabase"} {
+	for _, service := range []string{"tiktok", "tiktok_profile", "supabase"} {
 		m.breaker.WithLabelValues(service)
 	}
 	for _, reason := range []string{"superseded_link", "session_ended", "fault"} {

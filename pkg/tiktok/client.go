@@ -39,8 +39,10 @@ type Options struct {
 	APIURL       string
 	// Timeout bounds each call, within the deadline of its context. Default: 10 s.
 	Timeout time.Duration
-	// Transport defaults to one of upstream.NewTransport.
-	Transport http.RoundTripper
+	// Transport defaults to one of upstream.NewTransport, ProfileTransport to Transport. They are two
+	// since a profile that cannot be read keeps nobody from signing in: what is known of one says
+	// nothing about the other.
+	Transport, ProfileTransport http.RoundTripper
 	// Observer is told of every call. Default: nobody is.
 	Observer upstream.Observer
 }
@@ -50,8 +52,8 @@ const service = "tiktok"
 
 // Client talks to TikTok. Safe for concurrent use.
 type Client struct {
-	opts Options
-	http *http.Client
+	opts              Options
+	http, profileHTTP *http.Client
 }
 
 var _ signin.Authenticator = (*Client)(nil)
@@ -74,10 +76,13 @@ func New(opts Options) *Client {
 	if opts.Transport == nil {
 		opts.Transport = upstream.NewTransport()
 	}
+	if opts.ProfileTransport == nil {
+		opts.ProfileTransport = opts.Transport
+	}
 	if opts.Observer == nil {
 		opts.Observer = upstream.Unobserved{}
 	}
-	return &Client{opts: opts, http: upstream.NewClient(opts.Transport)}
+	return &Client{opts: opts, http: upstream.NewClient(opts.Transport), profileHTTP: upstream.NewClient(opts.ProfileTransport)}
 }
 
 // Format implements fmt.Formatter: fmt calls no methods of fields that are not exported, so that
@@ -219,7 +224,7 @@ func (c *Client) token(ctx context.Context, form url.Values) (tokenResponse, ans
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 
 	var token tokenResponse
-	ans, err := c.call(req, "token", signin.StageExchange, &token)
+	ans, err := c.call(c.http, req, "token", signin.StageExchange, &token)
 	return token, ans, err
 }
 
@@ -254,7 +259,7 @@ func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profil
 	req.Header.Set("Authorization", "Bearer "+id.AccessToken)
 
 	var info userResponse
-	ans, err := c.call(req, "user_info", signin.StageProfile, &info)
+	ans, err := c.call(c.profileHTTP, req, "user_info", signin.StageProfile, &info)
 	if err != nil {
 		return signin.Profile{}, err
 	}
@@ -274,13 +279,13 @@ const maxBody = 1 << 20
 
 // call sends req and decodes the JSON of the answer into v. An answer that is an error is returned as
 // one. The name is what metrics and traces call it.
-func (c *Client) call(req *http.Request, name string, stage signin.Stage, v interface{ failure() errorCode }) (answer, error) {
+func (c *Client) call(client *http.Client, req *http.Request, name string, stage signin.Stage, v interface{ failure() errorCode }) (answer, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Cache-Control", "no-cache") // as in every sample of TikTok's documentation
 
 	ans := answer{stage: stage}
 	ctx, done := c.opts.Observer.Begin(req.Context(), service, name)
-	body, err := c.send(req.WithContext(ctx), &ans)
+	body, err := send(client, req.WithContext(ctx), &ans)
 	if err != nil {
 		done(upstream.Result{Status: ans.status, Err: err})
 		return ans, ans.unavailable(upstream.NoAnswer(err))
@@ -303,8 +308,8 @@ func (c *Client) call(req *http.Request, name string, stage signin.Stage, v inte
 }
 
 // send returns the body of the answer.
-func (c *Client) send(req *http.Request, ans *answer) ([]byte, error) {
-	resp, err := c.http.Do(req)
+func send(client *http.Client, req *http.Request, ans *answer) ([]byte, error) {
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

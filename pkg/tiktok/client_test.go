@@ -626,3 +626,40 @@ func TestClient_prints(t *testing.T) {
 		}
 	}
 }
+
+// TestClient_breaker: a TikTok that is down is asked ten times and then not at all, each code once; who
+// comes next is told at once and keeps the code. That profiles cannot be read keeps nobody out.
+func TestClient_breaker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := httpmock.NewMockTransport()
+		m.RegisterResponder(http.MethodPost, tokenURL, httpmock.NewStringResponder(http.StatusServiceUnavailable, "{}"))
+		m.RegisterResponder(http.MethodGet, infoURL, httpmock.NewErrorResponder(io.ErrUnexpectedEOF))
+		guarded := func() http.RoundTripper {
+			return upstream.NewBreaker(m, upstream.BreakerOptions{Service: "tiktok", Timeout: 10 * time.Second})
+		}
+		c := newClient(guarded(), func(o *tiktok.Options) { o.ProfileTransport = guarded() })
+		for range 20 {
+			_, _ = c.Profile(t.Context(), identity)
+		}
+		for range 10 {
+			_, _ = c.Exchange(t.Context(), grant)
+		}
+		wantCalls(t, m, map[string]int{"POST " + tokenURL: 10, "GET " + infoURL: 10})
+
+		start := time.Now()
+		_, err := c.Exchange(t.Context(), grant)
+		e := signin.AsError(err)
+		if e.Code != signin.TikTokUnavailable || e.RetryAfter != 5*time.Second || time.Since(start) != 0 {
+			t.Errorf("got %+v after %v; want tiktok_unavailable with 5s to wait, at once", e, time.Since(start))
+		}
+		wantQuiet(t, err)
+		wantCalls(t, m, map[string]int{"POST " + tokenURL: 10, "GET " + infoURL: 10})
+
+		m.RegisterResponder(http.MethodPost, tokenURL, httpmock.NewStringResponder(http.StatusOK, tokenOK))
+		time.Sleep(6 * time.Second)
+		if _, err := c.Exchange(t.Context(), grant); err != nil {
+			t.Errorf("TikTok is back: %v", err)
+		}
+	})
+}

@@ -69,6 +69,10 @@ func (a answer) throttled() error {
 func (a answer) unavailable(cause error) error {
 	err := a.error(signin.TikTokUnavailable, "TikTok does not answer as it should. Please try again in a moment.")
 	err.Err = cause
+	var open *upstream.OpenError
+	if errors.As(cause, &open) {
+		err.RetryAfter = open.RetryAfter
+	}
 	if a.status == http.StatusServiceUnavailable {
 		err.RetryAfter = upstream.RetryAfter(a.header, 0)
 	}

@@ -30,6 +30,9 @@ func NewTransport() *http.Transport {
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	t.TLSHandshakeTimeout = 5 * time.Second
 	t.MaxResponseHeaderBytes = 64 << 10
+	// HTTP/2 sends everything over one connection. If that dies without a word, as behind a firewall
+	// that forgets it, every call would hang until the system gives it up a quarter of an hour later.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second}
 	return t
 }
 
@@ -68,7 +71,10 @@ func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
 // read, a broken status line or Location, and that may be what was sent; such a text stays behind.
 func NoAnswer(err error) error {
 	var netErr net.Error
+	var open *OpenError
 	switch {
+	case errors.As(err, &open):
+		return open
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("caller has gone: %w", context.Canceled)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():

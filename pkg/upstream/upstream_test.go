@@ -279,3 +279,99 @@ func get(ctx context.Context, client *http.Client, url string) error {
 	_, err = upstream.ReadBody(resp, 1<<20)
 	return err
 }
+
+// Over HTTP/2 a burst of calls shares one connection, as TikTok's and Supabase's edges offer it.
+func TestNewTransport_http2(t *testing.T) {
+	t.Parallel()
+	const burst = 50
+	var dialled, other atomic.Int32
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			other.Add(1)
+		}
+	}))
+	srv.EnableHTTP2 = true
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dialled.Add(1)
+		}
+	}
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	transport := upstream.NewTransport()
+	transport.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	t.Cleanup(transport.CloseIdleConnections)
+	client := upstream.NewClient(transport)
+
+	if err := get(t.Context(), client, srv.URL); err != nil {
+		t.Fatal(err)
+	}
+	errs := make(chan error, burst)
+	for range burst {
+		go func() { errs <- get(t.Context(), client, srv.URL) }()
+	}
+	for range burst {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if dialled.Load() != 1 || other.Load() != 0 {
+		t.Errorf("%d connections, %d calls not over HTTP/2; want 1 and none", dialled.Load(), other.Load())
+	}
+}
+
+// A connection over which nothing comes back any more is given up after some seconds, not when the
+// system does: the next calls dial anew.
+func TestNewTransport_deadConnection(t *testing.T) {
+	t.Parallel()
+	transport := upstream.NewTransport()
+	if c := transport.HTTP2; c == nil || c.SendPingTimeout <= 0 || c.SendPingTimeout+c.PingTimeout > 15*time.Second {
+		t.Fatalf("HTTP/2 is set up as %+v; want pings that find out within 15 s", c)
+	}
+	transport.HTTP2.SendPingTimeout, transport.HTTP2.PingTimeout = 50*time.Millisecond, 50*time.Millisecond
+
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	transport.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	t.Cleanup(transport.CloseIdleConnections)
+	var first *forgetful
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil || first != nil {
+			return conn, err
+		}
+		first = &forgetful{Conn: conn}
+		return first, nil
+	}
+	client := upstream.NewClient(transport)
+	if err := get(t.Context(), client, srv.URL); err != nil {
+		t.Fatal(err)
+	}
+	first.forgotten.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := get(ctx, client, srv.URL); err == nil {
+		t.Error("a call over a dead connection got an answer")
+	}
+	if ctx.Err() != nil {
+		t.Fatal("a call over a dead connection takes all its time")
+	}
+	if err := get(t.Context(), client, srv.URL); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+}
+
+// forgetful is a connection that a firewall forgets: what is sent goes nowhere.
+type forgetful struct {
+	net.Conn
+	forgotten atomic.Bool
+}
+
+func (f *forgetful) Write(p []byte) (int, error) {
+	if f.forgotten.Load() {
+		return len(p), nil
+	}
+	return f.Conn.Write(p)
+}

@@ -22,7 +22,7 @@ func RedisServer(t *testing.T) (address string, advance func(time.Duration)) {
 	}
 	const attempts = 5 // somebody else may take the port in between
 	for range attempts {
-		free, err := net.Listen("tcp", "127.0.0.1:0")
+		free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
