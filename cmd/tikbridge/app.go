@@ -175,15 +175,16 @@ func first(list []string) string {
 // guarded returns a transport that makes no calls while all of them fail.
 func (a *app) guarded(transport http.RoundTripper, opts upstream.BreakerOptions) http.RoundTripper {
 	opts.Changed = func(service, from, to string) {
-		level, text := slog.LevelDebug, "an upstream is asked again to see" // every few seconds
+		a.metrics.BreakerChanged(service, to)
+		log := a.log.With(slog.String("upstream", service), slog.String("breaker", to))
 		switch {
 		case from == "closed":
-			level, text = slog.LevelWarn, "an upstream fails: calls to it are refused until it answers again"
+			log.Warn("an upstream fails: calls to it are refused until it answers again")
 		case to == "closed":
-			level, text = slog.LevelInfo, "an upstream answers again"
+			log.Info("an upstream answers again")
+		default: // every few seconds
+			log.Debug("an upstream that fails is tried")
 		}
-		a.metrics.BreakerChanged(service, to)
-		a.log.LogAttrs(context.Background(), level, text, slog.String("upstream", service), slog.String("breaker", to))
 	}
 	return upstream.NewBreaker(transport, opts)
 }

@@ -40,7 +40,7 @@ func TestDrain(t *testing.T) {
 	bridge, out, stop := startServe(t, slowly(tt),
 		"SUPABASE_URL="+slowly(gotruesim.New(gotruesim.Options{})),
 		"SUPABASE_PUBLISHABLE_KEY="+gotruesim.PublishableKey, "SUPABASE_SECRET_KEY="+gotruesim.SecretKey,
-		"TIKBRIDGE_SERVER_ADMIN_LISTEN="+admin, "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=1s", "TIKBRIDGE_LOG_LEVEL=info",
+		"TIKBRIDGE_SERVER_ADMIN_LISTEN="+admin, "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=4s", "TIKBRIDGE_LOG_LEVEL=info",
 	)
 
 	// The load balancer asks over a new connection each time, as probes do.
@@ -63,15 +63,15 @@ func TestDrain(t *testing.T) {
 	var ready atomic.Bool
 	ready.Store(true)
 	var signedIn, afterwards atomic.Int64
-	var signalled atomic.Bool
+	var refusing atomic.Bool // /readyz says 503
 	enough := make(chan struct{})
-	var once sync.Once
+	var reached sync.Once
 	var wg sync.WaitGroup
 	for worker := range 16 {
 		wg.Go(func() {
 			for i := 0; ready.Load(); i++ {
 				openID := fmt.Sprintf("-000%032d", worker)
-				late := signalled.Load()
+				late := refusing.Load()
 				if err := signIn(people, bridge, codeFor(t, tt, openID, redirect), redirect); err != nil {
 					t.Errorf("sign-in %d of person %d: %v", i, worker, err)
 					return
@@ -80,14 +80,13 @@ func TestDrain(t *testing.T) {
 					afterwards.Add(1)
 				}
 				if signedIn.Add(1) == 40 {
-					once.Do(func() { close(enough) })
+					reached.Do(func() { close(enough) })
 				}
 			}
 		})
 	}
 	<-enough
 	stopped := make(chan struct{})
-	signalled.Store(true)
 	go func() {
 		defer close(stopped)
 		stop() // SIGTERM; fails the test if the exit code is not 0
@@ -100,6 +99,10 @@ func TestDrain(t *testing.T) {
 	if public, admin := probe(bridge), probe("http://"+admin); public != http.StatusServiceUnavailable || admin != http.StatusServiceUnavailable {
 		t.Errorf("/readyz is %d and, on the admin address, %d; want 503 on both before the bridge is gone", public, admin)
 	}
+	refusing.Store(true)
+	for deadline := time.Now().Add(2 * time.Second); afterwards.Load() < 16 && time.Now().Before(deadline); {
+		<-tick.C // a load balancer takes a few probes to believe it
+	}
 	ready.Store(false)
 	wg.Wait()
 	<-stopped
@@ -107,7 +110,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("%d codes exchanged for %d sign-ins; want one each", got, want)
 	}
 	if afterwards.Load() == 0 {
-		t.Error("nobody was signed in after the signal: the test shows nothing")
+		t.Error("nobody was signed in after /readyz turned 503: the test shows nothing")
 	}
 	if text := out.String(); !bytes.Contains([]byte(text), []byte(`"msg":"stopped"`)) {
 		t.Errorf("the log does not end with stopped:\n%s", text)

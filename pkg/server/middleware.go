@@ -282,7 +282,8 @@ func (s *Server) rateLimit(route string, perMinute int) echo.MiddlewareFunc {
 			return next
 		}
 		return func(c echo.Context) error {
-			wait, err := s.opts.Limiter.Take(c.Request().Context(), route+":"+network(device(c)), perMinute)
+			ctx := c.Request().Context()
+			wait, err := s.opts.Limiter.Take(ctx, route+":"+network(device(c)), perMinute)
 			if err != nil {
 				return err
 			}
