@@ -79,7 +79,7 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	a, err := newApp(cfg, log, devDemo(cfg))
+	a, err := newApp(cfg, log, devDemo(cfg)) //nolint:contextcheck // each request has its own
 	if err != nil {
 		return err
 	}

@@ -282,21 +282,26 @@ func (s *Server) rateLimit(route string, perMinute int) echo.MiddlewareFunc {
 			return next
 		}
 		return func(c echo.Context) error {
-			ctx := c.Request().Context()
-			wait, err := s.opts.Limiter.Take(ctx, route+":"+network(device(c)), perMinute)
-			if err != nil {
+			if err := s.take(c, route, perMinute); err != nil {
 				return err
-			}
-			if wait > 0 {
-				s.opts.Metrics.RateLimited(c.Path())
-				return &signin.Error{
-					Code:       signin.RateLimited,
-					Message:    "Too many sign-ins from this address. Please wait a moment.",
-					RetryAfter: wait,
-				}
 			}
 			return next(c)
 		}
+	}
+}
+
+// take counts a request, or refuses it.
+func (s *Server) take(c echo.Context, route string, perMinute int) error {
+	ctx := c.Request().Context()
+	wait, err := s.opts.Limiter.Take(ctx, route+":"+network(device(c)), perMinute)
+	if err != nil || wait == 0 {
+		return err
+	}
+	s.opts.Metrics.RateLimited(c.Path())
+	return &signin.Error{
+		Code:       signin.RateLimited,
+		Message:    "Too many sign-ins from this address. Please wait a moment.",
+		RetryAfter: wait,
 	}
 }
 
