@@ -337,6 +337,7 @@ func (s *Server) enter() (leave func(), err error) {
 	case s.places <- struct{}{}:
 		return func() { <-s.places }, nil
 	default:
+		s.opts.Metrics.Refused("busy")
 		return nil, echo.NewHTTPError(http.StatusServiceUnavailable).SetInternal(&signin.Error{
 			Code:       signin.RateLimited,
 			Message:    "Too many people are signing in at this moment. Please try again in a few seconds.",
