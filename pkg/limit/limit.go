@@ -74,11 +74,13 @@ func (m *Memory) sweep(now time.Time) {
 			delete(m.busy, key)
 		}
 	}
-	for key := range m.busy {
-		if len(m.busy) <= m.max/2 {
-			break
+	if len(m.busy) >= m.max {
+		for key := range m.busy {
+			if len(m.busy) <= m.max/2 {
+				break
+			}
+			delete(m.busy, key)
 		}
-		delete(m.busy, key)
 	}
 	m.sweepAt = min(max(2*len(m.busy), fewKeys), m.max)
 }
