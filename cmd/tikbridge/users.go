@@ -71,7 +71,7 @@ func runAdopt(ctx context.Context, accounts *supabase.Client, dryRun bool, out, 
 	print(out, "%d reviewed: %d %s, %d refused, %d marked before, %d of no TikTok user",
 		reviewed, count[supabase.VerdictAdopted], adopted, count[supabase.VerdictRefused],
 		count[supabase.VerdictMarked], count[supabase.VerdictOther])
-	if errors.Is(err, context.Canceled) {
+	if err != nil && ctx.Err() != nil { // whatever the call under way says of it
 		return errors.New("stopped; run it again to go on")
 	}
 	return err
