@@ -503,6 +503,62 @@ func TestRequestLog_duration(t *testing.T) {
 	})
 }
 
+// TestRequestLog_upstream: the line of a sign-in that failed says where, and what TikTok's or Supabase's
+// support asks for.
+func TestRequestLog_upstream(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		p    people
+		want map[string]any
+	}{
+		{
+			"TikTok", failing(&signin.Error{
+				Code: signin.InvalidGrant, Stage: signin.StageExchange,
+				Upstream: signin.Upstream{Service: "tiktok", Status: 400, Code: "invalid_grant", LogID: "2026112508"},
+				Err:      errors.New("code is expired"),
+			}),
+			map[string]any{
+				"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 400.0, "flow": "documented", "step": "exchange",
+				"error": "invalid_grant", "stage": "exchange", "upstream": "tiktok", "upstream_status": 400.0, "upstream_code": "invalid_grant",
+				"tiktok_log_id": "2026112508", "cause": "code is expired",
+			},
+		},
+		{
+			"Supabase",
+			people{signIn: func(ctx context.Context, _ netip.Addr) (signin.SignedIn, error) {
+				signin.ReportFrom(ctx).SetUser(userID)
+				return signin.SignedIn{}, &signin.Error{
+					Code: signin.SupabaseUnavailable, Stage: signin.StageVerify,
+					Upstream: signin.Upstream{Service: "supabase", Status: 503, Code: "unexpected_failure"},
+				}
+			}},
+			map[string]any{
+				"level": "ERROR", "msg": "request", "method": "POST", "route": exchangePath, "status": 503.0, "flow": "documented", "step": "exchange",
+				"error": "supabase_unavailable", "stage": "verify", "upstream": "supabase", "upstream_status": 503.0,
+				"upstream_code": "unexpected_failure", "user_id": userID,
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBridge(t, tt.p)
+			_ = b.post(t, goodBody)
+			line := b.log.last(t)
+			if _, ok := line["stages_ms"].(map[string]any)["exchange"]; !ok {
+				t.Errorf("stages_ms is %v; want the time of the exchange", line["stages_ms"])
+			}
+			for _, key := range []string{"time", "duration_ms", "request_id", "stages_ms"} {
+				delete(line, key)
+			}
+			if diff := cmp.Diff(tt.want, line); diff != "" {
+				t.Errorf("fields (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestRequestLog_foreign puts a word wherever a client can write, and looks for it in the log.
 func TestRequestLog_foreign(t *testing.T) {
 	t.Parallel()

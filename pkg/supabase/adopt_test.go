@@ -291,6 +291,10 @@ func TestAdoptNever(t *testing.T) {
 		if got := p.user(t, a.id)["app_metadata"].(map[string]any)["tiktok"]; got != nil {
 			t.Errorf("the account was marked: %v", got)
 		}
+		event := "event=account_refused user_id=" + a.id + ` reason="adopt is never"`
+		if got := b.audit.String(); strings.Count(got, event) != 2 || strings.Contains(got, "@") {
+			t.Errorf("audit log is %q; want two refusals and no address", got)
+		}
 	})
 }
 

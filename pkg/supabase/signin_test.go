@@ -178,6 +178,9 @@ func TestMarkRemoved(t *testing.T) {
 				if diff := cmp.Diff(any(map[string]any{"open_id": id.OpenID}), mark); diff != "" {
 					t.Errorf("mark (-want +got):\n%s", diff)
 				}
+				if got := b.audit.String(); !strings.Contains(got, "event=account_marked_again user_id="+before.Account.ID) {
+					t.Errorf("audit log is %q; want the mark", got)
+				}
 				p.wantAlive(t, before.Session, before.Account.ID)
 			})
 		})

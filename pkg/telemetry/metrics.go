@@ -111,6 +111,7 @@ func (m *Metrics) start() {
 	for _, reason := range []string{"superseded_link", "session_ended", "fault"} {
 		m.retries.WithLabelValues("supabase", reason)
 	}
+	m.refused.WithLabelValues("busy")
 }
 
 // Handler serves the metrics to Prometheus.

@@ -101,7 +101,10 @@ func TestMetrics_startAtZero(t *testing.T) {
 		`tikbridge_signin_steps_total{flow="bridge",outcome="handed_off",stage="",step="callback"} 0`,
 		`tikbridge_signin_steps_total{flow="bridge",outcome="signed_in",stage="",step="redeem"} 0`,
 		`tikbridge_upstream_breaker_state{service="tiktok"} 0`,
+		`tikbridge_upstream_breaker_state{service="tiktok_profile"} 0`,
+		`tikbridge_upstream_breaker_state{service="supabase"} 0`,
 		`tikbridge_upstream_retries_total{reason="fault",service="supabase"} 0`,
+		`tikbridge_refused_total{reason="busy"} 0`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
