@@ -25,6 +25,7 @@ dev: ## Run everything with nothing to configure: demo app, bridge, simulated Ti
 .PHONY: test
 test: setup lint ## Prove that it works: lint, unit, flow, script and browser tests, with the race detector
 	$(GO) test -race -count=1 -timeout 20m ./...
+	$(GO) -C .ci/monitoring test -count=1 .
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
 
 ##@ While developing
