@@ -16,7 +16,7 @@ REPEAT    ?= 3
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: dev
 dev: ## Run everything with nothing to configure: demo app, bridge, simulated TikTok and Supabase
@@ -74,6 +74,10 @@ up: engine ## Start Supabase, a simulated TikTok and the bridge (SCALE=1: three 
 .PHONY: down
 down: engine ## Stop what `make up` started, and delete its data
 	$(COMPOSE) --profile scale down --volumes --remove-orphans
+
+.PHONY: integration
+integration: engine ## Start the stack, run the contract, flow, browser and scale-out tests against it, and remove it
+	TIKBRIDGE_INTEGRATION=1 $(GO) test -race -count=1 -v -timeout 30m -run '^TestCompose$$' ./pkg/e2e
 
 .PHONY: engine
 engine:

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -28,11 +29,22 @@ const bridgePath = "/api/auth/tiktok/"
 // the origin of the app.
 func startForApp(t *testing.T) (stack, string) {
 	t.Helper()
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprint(w, `<!doctype html><title>The app</title><link rel="icon" href="data:,"><h1 id="app">The app</h1>`)
 	}))
 	t.Cleanup(app.Close)
+	if composed != nil {
+		l, err := net.Listen("tcp", composed.app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = app.Listener.Close()
+		app.Listener = l
+		app.Start()
+		return composed.bridge, app.URL
+	}
+	app.Start()
 	ports := freePorts(t, 3)
 	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], nil}
 	s.log = startProcess(t, []string{"TIKBRIDGE_APP_ORIGINS=" + app.URL}, s.bridge+"/readyz", "dev",

@@ -62,6 +62,9 @@ func (s *safeBuffer) String() string {
 // startDev runs the built binary on free ports and stops it when the test ends.
 func startDev(t *testing.T) stack {
 	t.Helper()
+	if composed != nil {
+		return composed.demo
+	}
 	ports := freePorts(t, 3)
 	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], nil}
 	s.log = startProcess(t, nil, s.bridge+"/readyz", "dev",
