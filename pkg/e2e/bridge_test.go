@@ -25,14 +25,11 @@ import (
 
 const bridgePath = "/api/auth/tiktok/"
 
-// startForApp runs tikbridge dev for an app of another origin, whose every page is empty. It returns
-// the origin of the app.
-func startForApp(t *testing.T) (stack, string) {
+// newApp returns a server for an app, not started: at an address that the bridge of composed knows, or at
+// any free one.
+func newApp(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
-	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = fmt.Fprint(w, `<!doctype html><title>The app</title><link rel="icon" href="data:,"><h1 id="app">The app</h1>`)
-	}))
+	app := httptest.NewUnstartedServer(handler)
 	t.Cleanup(app.Close)
 	if composed != nil {
 		l, err := net.Listen("tcp", composed.app)
@@ -41,18 +38,20 @@ func startForApp(t *testing.T) (stack, string) {
 		}
 		_ = app.Listener.Close()
 		app.Listener = l
-		app.Start()
-		return composed.bridge, app.URL
 	}
+	return app
+}
+
+// startForApp runs a bridge for an app of another origin, whose every page is empty. It returns the
+// origin of the app.
+func startForApp(t *testing.T) (stack, string) {
+	t.Helper()
+	app := newApp(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = fmt.Fprint(w, `<!doctype html><title>The app</title><link rel="icon" href="data:,"><h1 id="app">The app</h1>`)
+	})
 	app.Start()
-	ports := freePorts(t, 3)
-	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], nil}
-	s.log = startProcess(t, []string{"TIKBRIDGE_APP_ORIGINS=" + app.URL}, s.bridge+"/readyz", "dev",
-		"--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2])
-	for _, url := range []string{s.tiktok + "/sim/", s.supabase + "/auth/v1/health"} {
-		await(t, url, s.log)
-	}
-	return s, app.URL
+	return startBridgeFor(t, app.URL), app.URL
 }
 
 // flow is one sign-in of an app: the address that starts it, and the secret the app keeps.

@@ -64,6 +64,8 @@ func TestCompose(t *testing.T) {
 		{"BridgeLedNative", TestBridgeLedNative},
 		{"BridgeLedCancelled", TestBridgeLedCancelled},
 		{"BridgeLedTabs", TestBridgeLedTabs},
+		{"SDK", TestSDK_web},
+		{"SDKNative", TestSDK_native},
 		{"SupabaseJS", TestSupabaseJS},
 	} {
 		t.Run(flow.name, flow.test)

@@ -59,15 +59,30 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// startDev runs the built binary on free ports and stops it when the test ends.
+// startDev runs a bridge with its demo app, and stops it when the test ends.
 func startDev(t *testing.T) stack {
 	t.Helper()
 	if composed != nil {
 		return composed.demo
 	}
+	return runDev(t)
+}
+
+// startBridgeFor runs a bridge for an app of newApp's, and stops it when the test ends.
+func startBridgeFor(t *testing.T, app string) stack {
+	t.Helper()
+	if composed != nil {
+		return composed.bridge
+	}
+	return runDev(t, "TIKBRIDGE_APP_ORIGINS="+app)
+}
+
+// runDev runs tikbridge dev on free ports until the test ends.
+func runDev(t *testing.T, environ ...string) stack {
+	t.Helper()
 	ports := freePorts(t, 3)
 	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], nil}
-	s.log = startProcess(t, nil, s.bridge+"/readyz", "dev",
+	s.log = startProcess(t, environ, s.bridge+"/readyz", "dev",
 		"--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2])
 	for _, url := range []string{s.tiktok + "/sim/", s.supabase + "/auth/v1/health"} {
 		await(t, url, s.log)

@@ -160,16 +160,9 @@ func startSDK(t *testing.T, modules string) sdkStack {
 		t.Skip("chromium is not installed; make setup says how to get it")
 	}
 	var s sdkStack
-	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveApp(w, r, modules) }))
+	app := newApp(t, func(w http.ResponseWriter, r *http.Request) { s.serveApp(w, r, modules) })
 	s.app = "http://" + app.Listener.Addr().String()
-
-	ports := freePorts(t, 3)
-	s.stack = stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], nil}
-	s.log = startProcess(t, []string{"TIKBRIDGE_APP_ORIGINS=" + s.app}, s.bridge+"/readyz", "dev",
-		"--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2])
-	for _, address := range []string{s.tiktok + "/sim/", s.supabase + "/auth/v1/health"} {
-		await(t, address, s.log)
-	}
+	s.stack = startBridgeFor(t, s.app)
 	target, err := url.Parse(s.bridge)
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +172,6 @@ func startSDK(t *testing.T, modules string) sdkStack {
 	t.Cleanup(gate.Close)
 	s.front.url = gate.URL
 	app.Start()
-	t.Cleanup(app.Close)
 	return s
 }
 
