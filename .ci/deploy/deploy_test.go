@@ -310,7 +310,8 @@ func fly(t *testing.T) (env map[string]string) {
 	return app.Env
 }
 
-// TestSettings: with the secrets that docs/deploy.md names, the settings of each recipe are complete.
+// TestSettings: with the secrets that docs/deploy.md names, the settings of each recipe are complete, and
+// only the made-up scheme is worth a warning.
 func TestSettings(t *testing.T) {
 	secrets := map[string]string{
 		"SUPABASE_PUBLISHABLE_KEY": "sb_publishable_made_up", "SUPABASE_SECRET_KEY": "sb_secret_made_up",
@@ -339,8 +340,14 @@ func TestSettings(t *testing.T) {
 			for key, value := range settings {
 				cmd.Env = append(cmd.Env, key+"="+value)
 			}
-			if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "The configuration is complete.") {
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "The configuration is complete.") {
 				t.Errorf("%v\n%s", err, out)
+			}
+			for line := range strings.Lines(string(out)) {
+				if strings.HasPrefix(line, "warning") && !strings.Contains(line, "placeholder") {
+					t.Error(line)
+				}
 			}
 		})
 	}
