@@ -65,7 +65,7 @@ build: ## Build bin/tikbridge, a static binary
 
 .PHONY: image
 image: engine ## Build the image IMAGE:VERSION (tikbridge:<git describe> unless told)
-	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE):$(VERSION) .
+	TIKBRIDGE_IMAGE=$(IMAGE):$(VERSION) $(COMPOSE) build bridge
 
 .PHONY: up
 up: engine ## Start Supabase, a simulated TikTok and the bridge (SCALE=1: three bridges and Redis)
