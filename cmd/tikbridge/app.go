@@ -45,6 +45,11 @@ type app struct {
 
 // newApp builds the bridge; it listens to nothing yet.
 func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error) {
+	return newAppOver(upstream.NewTransport(), upstream.NewTransport(), cfg, log, demo)
+}
+
+// newAppOver is newApp with the transports that lead to TikTok and to Supabase.
+func newAppOver(toTikTok, toSupabase http.RoundTripper, cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error) {
 	lists, err := allow.New(cfg.App.Origins, cfg.App.RedirectURIs, cfg.App.DeeplinkSchemes)
 	if err != nil {
 		return nil, err
@@ -59,7 +64,7 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 	}
 	a := &app{cfg: cfg, log: log, metrics: telemetry.NewMetrics(buildVersion()), tracing: tracing}
 	calls := telemetry.Calls(a.metrics, tracing)
-	a.accounts = newAccounts(cfg, log, calls, a.guarded(upstream.NewTransport(), upstream.BreakerOptions{
+	a.accounts = newAccounts(cfg, log, calls, a.guarded(toSupabase, upstream.BreakerOptions{
 		Service: "supabase", Timeout: cfg.Supabase.Timeout, IsFault: supabase.IsFault,
 	}))
 	ring, err := newRing(cfg)
@@ -70,11 +75,12 @@ func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error
 		return nil, err
 	}
 	startPage := cfg.StartPage()
-	toTikTok := upstream.NewTransport()
 	a.service = signin.New(signin.Options{
 		Authenticator: newTikTok(cfg, calls,
 			a.guarded(toTikTok, upstream.BreakerOptions{Service: "tiktok", Timeout: cfg.TikTok.Timeout}),
-			a.guarded(toTikTok, upstream.BreakerOptions{Service: "tiktok_profile", Timeout: cfg.TikTok.Timeout}),
+			a.guarded(toTikTok, upstream.BreakerOptions{
+				Service: "tiktok_profile", Timeout: min(cfg.TikTok.Timeout, signin.DefaultProfileTimeout),
+			}),
 		),
 		Accounts:        a.accounts,
 		Policy:          lists,

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -27,6 +28,7 @@ import (
 	"time"
 
 	"github.com/tikbridge/tikbridge/pkg/supabase"
+	"github.com/tikbridge/tikbridge/pkg/upstream/faulty"
 )
 
 // The words that all planted values hold. What has the first may be seen by nobody: secrets of the
@@ -46,7 +48,7 @@ const (
 type planted struct {
 	number string // three digits, which tell one sign-in from another
 	fault  string
-	at     string // the endpoint that has the fault
+	at     faulty.Call // that has the fault
 }
 
 func (p planted) code() string {
@@ -134,117 +136,103 @@ func TestSpellings(t *testing.T) {
 }
 
 // faults are the ways in which an upstream fails. Each tells as much as it can.
-var faults = map[string]func(w http.ResponseWriter, r *http.Request, p planted){
-	"400 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) { sendQuotes(w, http.StatusBadRequest, p) },
-	"401 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) { sendQuotes(w, http.StatusUnauthorized, p) },
-	"422 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		sendQuotes(w, http.StatusUnprocessableEntity, p)
+var faults = map[string]func(planted) faulty.Fault{
+	"400 that quotes": func(p planted) faulty.Fault { return quotes(http.StatusBadRequest, p) },
+	"401 that quotes": func(p planted) faulty.Fault { return quotes(http.StatusUnauthorized, p) },
+	"422 that quotes": func(p planted) faulty.Fault { return quotes(http.StatusUnprocessableEntity, p) },
+	"200 that quotes": func(p planted) faulty.Fault { return quotes(http.StatusOK, p) },
+	"429 that quotes": func(p planted) faulty.Fault {
+		return with(http.Header{"Retry-After": {p.hash()}}, quotes(http.StatusTooManyRequests, p))
 	},
-	"200 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) { sendQuotes(w, http.StatusOK, p) },
-	"429 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		w.Header().Set("Retry-After", p.hash())
-		sendQuotes(w, http.StatusTooManyRequests, p)
+	"503 that quotes": func(p planted) faulty.Fault { return quotes(http.StatusServiceUnavailable, p) },
+	"500 with the request": func(planted) faulty.Fault {
+		return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			dump, _ := httputil.DumpRequest(r, true)
+			faulty.Respond(http.StatusInternalServerError, "text/plain", "panic in handler of "+string(dump))(w, r, next)
+		}
 	},
-	"503 that quotes": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		sendQuotes(w, http.StatusServiceUnavailable, p)
+	"500 as a page": func(p planted) faulty.Fault {
+		return faulty.Respond(http.StatusInternalServerError, "text/html", "<h1>"+p.everything()+"</h1>")
 	},
-	"500 with the request": func(w http.ResponseWriter, r *http.Request, _ planted) {
-		dump, _ := httputil.DumpRequest(r, true)
-		w.WriteHeader(http.StatusInternalServerError)
-		_, _ = fmt.Fprintf(w, "panic in handler of %s", dump)
+	"code in a header": func(p planted) faulty.Fault {
+		return with(http.Header{"X-Sb-Error-Code": {"bad token " + p.hash()}}, faulty.Respond(http.StatusForbidden, "", ""))
 	},
-	"500 as a page": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(http.StatusInternalServerError)
-		_, _ = fmt.Fprintf(w, "<h1>%s</h1>", p.everything())
+	"302":              func(p planted) faulty.Fault { return away(http.StatusFound, p) },
+	"307":              func(p planted) faulty.Fault { return away(http.StatusTemporaryRedirect, p) },
+	"redirect nowhere": func(p planted) faulty.Fault { return faulty.Redirect(http.StatusFound, "http://%zz/"+p.access()) },
+	"half of a JSON": func(p planted) faulty.Fault {
+		return text(fmt.Sprintf(`{"access_token":%q,"hashed_token":%q,"user":{"email":%q`, p.access(), p.hash(), p.email()))
 	},
-	"code in a header": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		w.Header().Set("X-Sb-Error-Code", "bad token "+p.hash())
-		w.WriteHeader(http.StatusForbidden)
+	"no JSON": func(p planted) faulty.Fault { return text(p.everything()) },
+	"JSON of other types": func(p planted) faulty.Fault {
+		return answer(http.StatusOK, map[string]any{p.hash(): 1, "access_token": p.all(), "hashed_token": p.all(), "user": p.name(), "id": p.all(), "error": p.all()})
 	},
-	"302": func(w http.ResponseWriter, _ *http.Request, p planted) { sendAway(w, http.StatusFound, p) },
-	"307": func(w http.ResponseWriter, _ *http.Request, p planted) { sendAway(w, http.StatusTemporaryRedirect, p) },
-	"redirect nowhere": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		w.Header().Set("Location", "http://%zz/"+p.access())
-		w.WriteHeader(http.StatusFound)
-	},
-	"half of a JSON": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		_, _ = fmt.Fprintf(w, `{"access_token":%q,"hashed_token":%q,"user":{"email":%q`, p.access(), p.hash(), p.email())
-	},
-	"no JSON": func(w http.ResponseWriter, _ *http.Request, p planted) { _, _ = io.WriteString(w, p.everything()) },
-	"JSON of other types": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		send(w, http.StatusOK, map[string]any{p.hash(): 1, "access_token": p.all(), "hashed_token": p.all(), "user": p.name(), "id": p.all(), "error": p.all()})
-	},
-	"ids that are none": func(w http.ResponseWriter, _ *http.Request, p planted) {
+	"ids that are none": func(p planted) faulty.Fault {
 		urn := strings.Repeat("c", 3) + "canary" + strings.Repeat("x", 36) // as long as urn:uuid:...
-		send(w, http.StatusOK, map[string]any{"id": urn, "user": map[string]any{"id": urn}, "data": map[string]any{"user": urn}, "hashed_token": p.hash()})
+		return answer(http.StatusOK, map[string]any{"id": urn, "user": map[string]any{"id": urn}, "data": map[string]any{"user": urn}, "hashed_token": p.hash()})
 	},
-	"times that are none": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		send(w, http.StatusOK, map[string]any{"id": p.userID(), "created_at": p.access(), "expires_in": p.access(), "user": map[string]any{"id": p.userID(), "created_at": p.goAccess()}})
+	"times that are none": func(p planted) faulty.Fault {
+		return answer(http.StatusOK, map[string]any{"id": p.userID(), "created_at": p.access(), "expires_in": p.access(), "user": map[string]any{"id": p.userID(), "created_at": p.goAccess()}})
 	},
-	"too large": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		_, _ = io.WriteString(w, `{"error":"`+strings.Repeat(p.everything(), 17<<20/len(p.everything()))+`"}`)
+	"too large": func(p planted) faulty.Fault {
+		return text(`{"error":"` + strings.Repeat(p.everything(), 17<<20/len(p.everything())) + `"}`)
 	},
-	"cut short": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		w.Header().Set("Content-Length", "100000")
-		_, _ = io.WriteString(w, p.everything())
+	"cut short": func(p planted) faulty.Fault {
+		return with(http.Header{"Content-Length": {"100000"}}, text(p.everything()))
 	},
-	"reset": func(w http.ResponseWriter, _ *http.Request, _ planted) {
-		hijack(w, func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) })
+	"reset":          func(planted) faulty.Fault { return faulty.Reset },
+	"no HTTP":        func(p planted) faulty.Fault { return faulty.Raw(p.everything() + "\r\n\r\n") },
+	"no HTTP status": func(p planted) faulty.Fault { return faulty.Raw("HTTP/1.1 " + p.hash() + " OK\r\n\r\n") },
+	"no HTTP header": func(p planted) faulty.Fault {
+		return faulty.Raw("HTTP/1.1 200 OK\r\n" + p.hash() + " " + p.goRefresh() + "\r\n\r\n")
 	},
-	"no HTTP": func(w http.ResponseWriter, _ *http.Request, p planted) { sendRaw(w, p.everything()+"\r\n\r\n") },
-	"no HTTP status": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		sendRaw(w, "HTTP/1.1 "+p.hash()+" OK\r\n\r\n")
+	"no HTTP length": func(p planted) faulty.Fault {
+		return faulty.Raw("HTTP/1.1 200 OK\r\nContent-Length: " + p.hash() + "\r\n\r\n")
 	},
-	"no HTTP header": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		sendRaw(w, "HTTP/1.1 200 OK\r\n"+p.hash()+" "+p.goRefresh()+"\r\n\r\n")
+	"no HTTP encoding": func(p planted) faulty.Fault {
+		return faulty.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: " + p.hash() + "\r\n\r\n")
 	},
-	"no HTTP length": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		sendRaw(w, "HTTP/1.1 200 OK\r\nContent-Length: "+p.hash()+"\r\n\r\n")
+	"no HTTP chunk": func(p planted) faulty.Fault {
+		return faulty.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + p.hash() + "\r\n" + p.hash() + "\r\n0\r\n\r\n")
 	},
-	"no HTTP encoding": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		sendRaw(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: "+p.hash()+"\r\n\r\n")
-	},
-	"no HTTP chunk": func(w http.ResponseWriter, _ *http.Request, p planted) {
-		sendRaw(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"+p.hash()+"\r\n"+p.hash()+"\r\n0\r\n\r\n")
-	},
-	"hang": func(_ http.ResponseWriter, r *http.Request, _ planted) { <-r.Context().Done() },
+	"hang": func(planted) faulty.Fault { return faulty.Hang },
 }
 
 // ambiguous are the faults that look like an answer to some endpoints.
 var ambiguous = []string{"200 that quotes", "JSON of other types", "ids that are none", "times that are none"}
 
-// sendQuotes is an error of TikTok and of GoTrue at once, with secrets in every text.
-func sendQuotes(w http.ResponseWriter, status int, p planted) {
+// quotes is an error of TikTok and of GoTrue at once, with secrets in every text.
+func quotes(status int, p planted) faulty.Fault {
 	text := "refused: " + p.everything()
-	send(w, status, map[string]any{
+	return answer(status, map[string]any{
 		"error": text, "error_description": text, "log_id": text, "code": text, "error_code": text, "msg": text, "message": text,
 		"weak_password": map[string]any{"message": text, "reasons": p.all()},
 	})
 }
 
-func sendAway(w http.ResponseWriter, status int, p planted) {
-	w.Header().Set("Location", "/followed?"+url.Values{"code": {p.code()}, "token": p.all()}.Encode())
-	send(w, status, map[string]any{"message": p.everything()})
+func away(status int, p planted) faulty.Fault {
+	return faulty.Redirect(status, "/followed?"+url.Values{"code": {p.code()}, "token": p.all()}.Encode())
+}
+
+func answer(status int, v any) faulty.Fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { send(w, status, v) }
+}
+
+// text is a good answer by its status alone.
+func text(body string) faulty.Fault { return faulty.Respond(http.StatusOK, "text/plain", body) }
+
+// with adds headers to an answer.
+func with(h http.Header, f faulty.Fault) faulty.Fault {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		maps.Copy(w.Header(), h)
+		f(w, r, next)
+	}
 }
 
 func send(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v)
-}
-
-func sendRaw(w http.ResponseWriter, text string) {
-	hijack(w, func(conn net.Conn) { _, _ = io.WriteString(conn, text) })
-}
-
-func hijack(w http.ResponseWriter, f func(net.Conn)) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(err)
-	}
-	f(conn)
-	_ = conn.Close()
 }
 
 // upstreams are a TikTok and a GoTrue which do what the fault of the sign-in says, and answer well
@@ -255,7 +243,7 @@ type upstreams struct {
 
 	mu sync.Mutex
 	// came are the endpoints that were asked, by the number of the sign-in.
-	came map[string][]string
+	came map[string][]faulty.Call
 	// settled are the sign-ins whose account was made or marked.
 	settled map[string]bool
 	// passwords are what the bridge made up.
@@ -264,7 +252,7 @@ type upstreams struct {
 }
 
 func newUpstreams(all []planted) *upstreams {
-	u := &upstreams{byNumber: map[string]planted{}, byUser: map[string]planted{}, came: map[string][]string{}, settled: map[string]bool{}}
+	u := &upstreams{byNumber: map[string]planted{}, byUser: map[string]planted{}, came: map[string][]faulty.Call{}, settled: map[string]bool{}}
 	for _, p := range all {
 		u.byNumber[p.number], u.byUser[p.userID()], u.byUser[p.otherID()] = p, p, p
 	}
@@ -287,56 +275,32 @@ func (u *upstreams) whose(r *http.Request, body []byte) (planted, bool) {
 	return planted{}, false
 }
 
+// account is a look at an account that somebody else made.
+const account faulty.Call = "account"
+
 // endpoint names what a request asks.
-func endpoint(r *http.Request, body []byte) string {
-	path := strings.TrimPrefix(r.URL.Path, "/auth/v1")
-	switch {
-	case path == "/v2/oauth/token/":
-		return "token"
-	case path == "/v2/user/info/":
-		return "profile"
-	case path == "/admin/generate_link":
-		return "link"
-	case path == "/verify":
-		return "verify"
-	case path == "/admin/users" && r.Method == http.MethodPost:
-		return "create"
-	case strings.HasSuffix(path, "/passkeys"):
-		return "passkeys"
-	case r.Method == http.MethodGet && strings.HasPrefix(path, "/admin/users/00000000"):
-		return "account" // one that somebody else made
-	case r.Method == http.MethodGet && strings.HasPrefix(path, "/admin/users/"):
-		return "lookup"
-	case path == "/user":
-		return "alive"
-	case r.Method == http.MethodPut && bytes.Contains(body, []byte(`"password"`)):
-		return "adopt"
-	case r.Method == http.MethodPut && !bytes.Contains(body, []byte(`"user_metadata"`)):
-		return "mark"
-	case r.Method == http.MethodPut:
-		return "refresh"
+func endpoint(call faulty.Call, r *http.Request) faulty.Call {
+	if call == faulty.GetUser && strings.HasPrefix(path.Base(r.URL.Path), "00000000") {
+		return account
 	}
-	return path
+	return call
 }
 
-// ServeHTTP implements http.Handler.
-func (u *upstreams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	r.Body = io.NopCloser(bytes.NewReader(body)) // for who quotes it
-	at := endpoint(r, body)
+// choose returns the fault of a sign-in at the call that has it.
+func (u *upstreams) choose(call faulty.Call, r *http.Request, body []byte) faulty.Fault {
+	at := endpoint(call, r)
 	p, known := u.whose(r, body)
 	u.note(r, at, p, body)
 	switch {
 	case !known: // such as the settings of the project, which the bridge asks for when it starts
-		sendQuotes(w, http.StatusInternalServerError, planted{number: "000"})
+		return quotes(http.StatusInternalServerError, planted{number: "000"})
 	case at == p.at && p.fault != "none":
-		faults[p.fault](w, r, p)
-	default:
-		u.answer(w, at, p)
+		return faults[p.fault](p)
 	}
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { u.answer(w, at, p) }
 }
 
-func (u *upstreams) note(r *http.Request, at string, p planted, body []byte) {
+func (u *upstreams) note(r *http.Request, at faulty.Call, p planted, body []byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.came[p.number] = append(u.came[p.number], at)
@@ -350,22 +314,22 @@ func (u *upstreams) note(r *http.Request, at string, p planted, body []byte) {
 	}
 }
 
-func (u *upstreams) answer(w http.ResponseWriter, at string, p planted) {
+func (u *upstreams) answer(w http.ResponseWriter, at faulty.Call, p planted) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch at {
-	case "token":
+	case faulty.Token:
 		send(w, http.StatusOK, map[string]any{
 			"access_token": p.access(), "refresh_token": p.refresh(), "open_id": p.openID(), "scope": "user.info.basic",
 			"token_type": "Bearer", "expires_in": 86400, "refresh_expires_in": 31536000,
 		})
-	case "profile":
+	case faulty.UserInfo:
 		send(w, http.StatusOK, map[string]any{
 			"data":  map[string]any{"user": map[string]any{"open_id": p.openID(), "union_id": "u-" + p.openID(), "display_name": p.name(), "avatar_url": p.avatar()}},
 			"error": map[string]any{"code": "ok", "message": "", "log_id": "20260101"},
 		})
-	case "link":
-		if p.at == "create" && !u.settled[p.number] {
+	case faulty.GenerateLink:
+		if p.at == faulty.CreateUser && !u.settled[p.number] {
 			send(w, http.StatusNotFound, map[string]any{"code": "user_not_found", "message": p.email() + " not found"})
 			return
 		}
@@ -375,16 +339,16 @@ func (u *upstreams) answer(w http.ResponseWriter, at string, p planted) {
 		}
 		maps.Copy(link, u.user(p))
 		send(w, http.StatusOK, link)
-	case "lookup":
+	case faulty.GetUser:
 		send(w, http.StatusNotFound, map[string]any{"code": "user_not_found", "message": "User not found"})
-	case "passkeys":
+	case faulty.ListPasskeys:
 		send(w, http.StatusOK, []any{})
-	case "create", "mark":
+	case faulty.CreateUser, faulty.Mark:
 		u.settled[p.number] = true
 		send(w, http.StatusOK, u.user(p))
-	case "account", "adopt", "alive", "refresh":
+	case account, faulty.SetPassword, faulty.GetOwnUser, faulty.StoreProfile:
 		send(w, http.StatusOK, u.user(p))
-	case "verify":
+	case faulty.Verify:
 		send(w, http.StatusOK, map[string]any{
 			"access_token": p.goAccess(), "refresh_token": p.goRefresh(), "token_type": "bearer", "expires_in": 3600,
 			"expires_at": 2_000_000_000, "user": u.user(p),
@@ -401,7 +365,7 @@ func (u *upstreams) user(p planted) map[string]any {
 		"app_metadata":  map[string]any{"provider": "email", "tiktok": map[string]any{"open_id": p.openID()}},
 		"user_metadata": map[string]any{"display_name": "Old " + p.name()},
 	}
-	if slices.Contains([]string{"lookup", "passkeys", "account", "adopt", "mark", "alive"}, p.at) {
+	if slices.Contains([]faulty.Call{faulty.GetUser, faulty.ListPasskeys, account, faulty.SetPassword, faulty.Mark, faulty.GetOwnUser}, p.at) {
 		user["id"], user["email_confirmed_at"] = p.otherID(), "2026-01-01T00:00:00Z"
 		if !u.settled[p.number] {
 			user["app_metadata"] = map[string]any{"provider": "email"}
@@ -488,13 +452,13 @@ func startServe(t *testing.T, base string, environ ...string) (string, *output, 
 // plantAll returns a sign-in for every fault at every endpoint, and some without any.
 func plantAll() []planted {
 	var all []planted
-	plant := func(at, fault string) {
+	plant := func(at faulty.Call, fault string) {
 		all = append(all, planted{number: fmt.Sprintf("%03d", len(all)+1), at: at, fault: fault})
 	}
 	plant("", "none")
-	plant("adopt", "none")
-	plant("create", "none")
-	for _, at := range []string{"token", "profile", "link", "verify", "create", "lookup", "passkeys", "account", "adopt", "mark", "alive", "refresh"} {
+	plant(faulty.SetPassword, "none")
+	plant(faulty.CreateUser, "none")
+	for _, at := range append(faulty.Calls(), account) {
 		for _, fault := range slices.Sorted(maps.Keys(faults)) {
 			plant(at, fault)
 		}
@@ -505,7 +469,7 @@ func plantAll() []planted {
 // listen serves the upstreams and returns their address.
 func (u *upstreams) listen(t *testing.T) string {
 	t.Helper()
-	fake := httptest.NewUnstartedServer(u)
+	fake := httptest.NewUnstartedServer(&faulty.Upstream{Choose: u.choose})
 	fake.Config.ErrorLog = nil
 	fake.Start()
 	t.Cleanup(fake.Close)
@@ -576,7 +540,7 @@ func signInAll(t *testing.T, all []planted, signIn func(*testing.T, planted)) {
 	atOnce := make(chan struct{}, 2)
 	t.Run("sign-ins", func(t *testing.T) {
 		for _, p := range all {
-			t.Run(p.at+" "+p.fault, func(t *testing.T) {
+			t.Run(string(p.at)+" "+p.fault, func(t *testing.T) {
 				t.Parallel()
 				atOnce <- struct{}{}
 				defer func() { <-atOnce }()
@@ -617,8 +581,8 @@ func (u *upstreams) signIn(t *testing.T, bridge string, p planted) {
 	wantNone(t, "the answer", string(whole), words...)
 
 	// The profile is for show: without it a sign-in is as good.
-	good := p.fault == "none" || p.at == "profile" || p.at == "refresh"
-	if got := resp.StatusCode == http.StatusOK; got != good && p.at != "alive" && !slices.Contains(ambiguous, p.fault) {
+	good := p.fault == "none" || p.at == faulty.UserInfo || p.at == faulty.StoreProfile
+	if got := resp.StatusCode == http.StatusOK; got != good && p.at != faulty.GetOwnUser && !slices.Contains(ambiguous, p.fault) {
 		t.Errorf("signed in: %v; want %v; answer:\n%s", got, good, whole)
 	}
 }
@@ -787,7 +751,7 @@ func (u *upstreams) lead(t *testing.T, bridge, platform string, p planted, made 
 		wantNoPart(t, "the callback", answer, state[1], cookie[2], challenge)
 	}
 	handoff := handoffPattern.FindStringSubmatch(called)
-	if got := handoff != nil; got != (p.at != "token") && !slices.Contains(ambiguous, p.fault) {
+	if got := handoff != nil; got != (p.at != faulty.Token) && !slices.Contains(ambiguous, p.fault) {
 		t.Errorf("there is a handoff: %v; the callback:\n%s", got, called)
 	}
 	if handoffPattern.MatchString(again) {
@@ -816,8 +780,8 @@ func (u *upstreams) lead(t *testing.T, bridge, platform string, p planted, made 
 		t.Errorf("with another verifier the status is %d; want 400", status)
 	}
 	status, answer := redeem(p.verifier())
-	good := p.fault == "none" || p.at == "profile" || p.at == "refresh"
-	if got := status == http.StatusOK; got != good && p.at != "alive" && !slices.Contains(ambiguous, p.fault) {
+	good := p.fault == "none" || p.at == faulty.UserInfo || p.at == faulty.StoreProfile
+	if got := status == http.StatusOK; got != good && p.at != faulty.GetOwnUser && !slices.Contains(ambiguous, p.fault) {
 		t.Errorf("signed in: %v; want %v; answer:\n%s", got, good, answer)
 	}
 	if status, _ := redeem(p.verifier()); status != http.StatusBadRequest {

@@ -110,11 +110,15 @@ type Options struct {
 	Now func() time.Time
 	// ReturnTokens puts TikTok's tokens into the session, as provider_token.
 	ReturnTokens bool
-	// ProfileTimeout bounds the profile call, which runs beside the sign-in. Default 5 s.
+	// ProfileTimeout bounds the profile call, which runs beside the sign-in. Default:
+	// DefaultProfileTimeout.
 	ProfileTimeout time.Duration
 	// Logger takes what happens after an answer was given. Default: discarded.
 	Logger *slog.Logger
 }
+
+// DefaultProfileTimeout is how long a new account waits for its profile at most.
+const DefaultProfileTimeout = 5 * time.Second
 
 // Service signs people in.
 type Service struct {
@@ -128,7 +132,7 @@ type Service struct {
 // New returns a Service. Close it when done.
 func New(opts Options) *Service {
 	if opts.ProfileTimeout <= 0 {
-		opts.ProfileTimeout = 5 * time.Second
+		opts.ProfileTimeout = DefaultProfileTimeout
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now

@@ -277,6 +277,9 @@ func (c *Client) generateLink(ctx context.Context, address string) (link, error)
 	if err == nil {
 		err = json.Unmarshal(answer, &found)
 	}
+	if err == nil && (found.ID == uuid.Nil || found.Hash == "") {
+		err = errNoLink // and no account that could be taken for an unmarked one
+	}
 	if err != nil {
 		return link{}, failure(signin.StageFind, err)
 	}
@@ -314,6 +317,9 @@ func (c *Client) createUser(ctx context.Context, id uuid.UUID, openID, address s
 		"app_metadata":  mark(openID, profile.UnionID),
 		"user_metadata": metadata(openID, profile),
 	}, &created)
+	if err == nil && created.ID == uuid.Nil {
+		err = errNoAccount
+	}
 	return failure(signin.StageCreate, err)
 }
 
@@ -374,6 +380,9 @@ func (c *Client) UpdateProfile(ctx context.Context, account signin.Account, p si
 // updateUser changes an account as an admin, in one of several stages.
 func (c *Client) updateUser(ctx context.Context, stage signin.Stage, update types.AdminUpdateUserRequest) error {
 	defer signin.ReportFrom(ctx).Time(stage)()
-	_, err := c.gotrue(ctx, "update_user").AdminUpdateUser(update)
+	resp, err := c.gotrue(ctx, "update_user").AdminUpdateUser(update)
+	if err == nil && resp.ID != update.UserID {
+		err = errNoAccount
+	}
 	return failure(stage, err)
 }

@@ -238,6 +238,7 @@ func TestFailures(t *testing.T) {
 		{"connection refused", "/verify", httpmock.NewErrorResponder(errors.New("connection refused")), signin.SupabaseUnavailable, 3, 0, ""},
 		{"no JSON", "/verify", text(200, "<html>canary</html>"), signin.SupabaseUnavailable, 3, 0, ""},
 		{"no JSON from gotrue-go", "/admin/generate_link", text(200, "<html>canary</html>"), signin.SupabaseUnavailable, 3, 0, ""},
+		{"no link", "/admin/generate_link", text(200, `{"message":"ok"}`), signin.SupabaseUnavailable, 3, 0, ""},
 		{"half a JSON", "/verify", text(200, `{"access_token":"canary`), signin.SupabaseUnavailable, 3, 0, ""},
 		{"too much", "/verify", text(200, strings.Repeat("x", 17<<20)), signin.SupabaseUnavailable, 3, 0, ""},
 		{"no session", "/verify", text(200, `{}`), signin.SupabaseUnavailable, 3, 0, ""},
@@ -287,6 +288,25 @@ func TestRecovers(t *testing.T) {
 		calls := m.transport.GetCallCountInfo()
 		if links, verifies := calls["POST "+authURL+"/admin/generate_link"], calls["POST "+authURL+"/verify"]; links != 3 || verifies != 3 {
 			t.Errorf("%d links and %d verifies; want 3 of each", links, verifies)
+		}
+	})
+}
+
+// TestNoAccount: an answer with status 200 that names no account is none of a created one, and nothing
+// is built on it.
+func TestNoAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMocked(t, supabase.Options{})
+		gone := map[string]any{"code": "user_not_found"}
+		m.answer(http.MethodPost, "/admin/generate_link", http.StatusNotFound, gone)
+		m.answer(http.MethodGet, "/admin/users/"+supabase.UserID(openID).String(), http.StatusNotFound, gone)
+		m.answer(http.MethodPost, "/admin/users", http.StatusOK, map[string]any{"message": "ok"})
+		_, err := m.signIn(t)
+		if code := signin.CodeOf(err); code != signin.SupabaseUnavailable {
+			t.Errorf("code is %q; want %s", code, signin.SupabaseUnavailable)
+		}
+		if got := m.transport.GetCallCountInfo()["POST "+authURL+"/admin/users"]; got != 3 {
+			t.Errorf("%d accounts were created; want 3 attempts", got)
 		}
 	})
 }

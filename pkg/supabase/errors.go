@@ -145,7 +145,7 @@ func cause(err error) error {
 	if errors.As(err, &call) {
 		return err
 	}
-	for _, own := range []error{context.Canceled, context.DeadlineExceeded, upstream.ErrTooLarge, errNoSession, errNoWay, errOtherAccount, errNoGoTrue} {
+	for _, own := range []error{context.Canceled, context.DeadlineExceeded, upstream.ErrTooLarge, errNoSession, errNoLink, errNoAccount, errNoWay, errOtherAccount, errNoGoTrue} {
 		if errors.Is(err, own) {
 			return err
 		}
@@ -156,6 +156,8 @@ func cause(err error) error {
 // What an answer lacks although it can be read.
 var (
 	errNoSession = errors.New("answer is no session of the vetted account")
+	errNoLink    = errors.New("answer is no link to an account")
+	errNoAccount = errors.New("answer is not the account that was changed")
 	errNoWay     = errors.New("no way to the account within the allowed steps")
 
 	errOtherAccount = errors.New("answer is another account than was asked for")

@@ -169,11 +169,17 @@ func (s *search) freeAddress(taken string) string {
 // own returns the address of the person's account, wherever they moved it. Most often there is none
 // yet, so it is looked up and created at once: creating an id that exists changes nothing.
 func (s *search) own(ctx context.Context, address string) (string, error) {
+	looking, enough := context.WithCancel(ctx)
+	defer enough()
 	created := make(chan error, 1)
 	go func() {
-		created <- s.client.createUser(ctx, s.id, s.person.openID, address, s.profile())
+		err := s.client.createUser(ctx, s.id, s.person.openID, address, s.profile())
+		if err == nil {
+			enough() // nobody waits for a look-up that found nothing
+		}
+		created <- err
 	}()
-	existing, lookupErr := s.client.user(ctx, s.id)
+	existing, lookupErr := s.client.user(looking, s.id)
 	createErr := <-created
 
 	switch {

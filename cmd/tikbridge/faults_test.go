@@ -1,0 +1,546 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tikbridge/tikbridge/pkg/config"
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
+	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+	"github.com/tikbridge/tikbridge/pkg/upstream/faulty"
+)
+
+var update = flag.Bool("update", false, "write the outcomes into docs/faults.md")
+
+// kind is a way to fail: of an upstream, or of the network on the way there.
+type kind struct {
+	name  string
+	fault faulty.Fault
+	to    string // where the call goes instead
+}
+
+// Addresses in the network of a world.
+const (
+	tiktokHost    = "tiktok.test"
+	supabaseHost  = "supabase.test"
+	elsewhereHost = "elsewhere.test"
+	nobodyHost    = "nobody.test"
+	resetHost     = "reset.test"
+)
+
+func kinds() []kind {
+	all := []kind{
+		{name: "refuses the connection", to: nobodyHost + ":80"},
+		{name: "resets the connection before it reads", to: resetHost + ":80"},
+	}
+	for _, k := range faulty.Kinds("http://" + elsewhereHost + "/") {
+		all = append(all, kind{name: k.Name, fault: k.Fault})
+	}
+	return all
+}
+
+// question is a call of a sign-in.
+type question struct {
+	name    string // the heading in docs/faults.md
+	call    faulty.Call
+	when    string       // the bridge asks it
+	arrange func(*world) // so that it does
+}
+
+// asked are the calls of a sign-in, each with what makes the bridge ask it.
+var asked = []question{
+	{"token", faulty.Token, "Every sign-in exchanges its code at TikTok.", returning},
+	{"user_info", faulty.UserInfo, "Every sign-in reads the profile at TikTok. A sign-in does without: the profile is for show.", returning},
+	{"user_info of a newcomer", faulty.UserInfo, "A new account waits for the profile, for five seconds at most.", newcomer},
+	{"generate_link", faulty.GenerateLink, "Every sign-in finds the account.", returning},
+	{"verify", faulty.Verify, "Every sign-in ends by making the session.", returning},
+	{"get_user", faulty.GetUser, "A first sign-in looks whether the person's account is at another address.", newcomer},
+	{"create_user", faulty.CreateUser, "A first sign-in makes the account.", newcomer},
+	{"store_profile", faulty.StoreProfile, "After a sign-in, a name or picture that changed is stored. The person is signed in already.", returning},
+	{"list_passkeys", faulty.ListPasskeys, "Taking over an account that the guide's Edge Function made begins with a look at it.", guided},
+	{"set_password", faulty.SetPassword, "Then everybody else is locked out.", guided},
+	{"mark", faulty.Mark, "Then it is marked as the person's.", guided},
+	{"get_own_user", faulty.GetOwnUser, "And in the end, that the new session lasts is made sure of.", guided},
+}
+
+func newcomer(*world) {}
+
+// returning has an account. TikTok shows another name from now on.
+func returning(w *world) {
+	w.wantSignedIn("first of all")
+	w.name = "New Name"
+}
+
+// guided has an account that the guide's Edge Function made.
+func guided(w *world) {
+	body := fmt.Sprintf(`{"email":"%s@tiktok.oauth","password":"secret-of-nobody","email_confirm":true}`, strings.ToLower(openID))
+	req := httptest.NewRequest(http.MethodPost, "/auth/v1/admin/users", strings.NewReader(body))
+	req.Header.Set("Apikey", gotruesim.SecretKey)
+	rec := httptest.NewRecorder()
+	w.supabase.ServeHTTP(rec, req)
+	if rec.Code != http.StatusOK {
+		w.t.Fatalf("no account: %s", rec.Body)
+	}
+}
+
+// The person who signs in, and the address that their codes are for.
+const (
+	redirectURI = "https://app.example/auth"
+	openID      = "-000AbCdEfGhIjKlMnOpQrStUvWxYz012345"
+)
+
+// Bounds of the settings and of the code, which the outcomes are held against.
+const (
+	callTimeout = 10 * time.Second
+	// patience is what a sign-in may take beside one call that ends at its time-out: pauses before new
+	// attempts, and the half second after an account was taken over.
+	patience = time.Second
+	// breakerOpen is how long an upstream that failed is not asked.
+	breakerOpen = 5*time.Second + time.Millisecond
+)
+
+// world is a bridge with its upstreams, in a network and a time of their own.
+type world struct {
+	t          *testing.T
+	network    faulty.Network
+	transports []*http.Transport
+	tiktok     *tiktoksim.Server
+	supabase   *gotruesim.Server
+	upstream   *faulty.Upstream
+	app        *app
+	log        journal
+	name       string // that TikTok shows
+	user       string // the person's id, once it is known
+	shown      string // the name that their account last had
+
+	mu   sync.Mutex
+	call faulty.Call
+	kind kind
+	left int // how many calls the fault will still meet; negative: all
+	met  int // how many it met
+}
+
+// inWorld runs f in a world, and looks at what is left of it.
+func inWorld(t *testing.T, f func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, tiktok: tiktoksim.New(tiktoksim.Options{}), supabase: gotruesim.New(gotruesim.Options{}), name: "Old Name"}
+		w.upstream = &faulty.Upstream{Next: http.HandlerFunc(w.healthy), Choose: func(call faulty.Call, _ *http.Request, _ []byte) faulty.Fault {
+			if k, ok := w.strikes(call, func(k kind) bool { return k.fault != nil }); ok {
+				return k.fault
+			}
+			return nil
+		}}
+		followed := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the bridge followed a redirect") })
+		stops := []func(){w.serve(tiktokHost, w.upstream), w.serve(supabaseHost, w.upstream), w.serve(elsewhereHost, followed), w.serveResets()}
+		w.build()
+		f(w)
+
+		if err := w.app.service.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, transport := range w.transports {
+			transport.CloseIdleConnections()
+		}
+		synctest.Wait()
+		if n := w.network.Open(); n != 0 {
+			t.Errorf("%d connections are left open", n)
+		}
+		for _, stop := range stops {
+			stop()
+		}
+		// synctest fails the test if a goroutine is left.
+	})
+}
+
+// healthy answers for both upstreams.
+func (w *world) healthy(rw http.ResponseWriter, r *http.Request) {
+	if r.Host == tiktokHost {
+		w.tiktok.ServeHTTP(rw, r)
+		return
+	}
+	w.supabase.ServeHTTP(rw, r)
+}
+
+func (w *world) serve(host string, h http.Handler) (stop func()) {
+	s := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	l := w.network.Listen(host + ":80")
+	go func() { _ = s.Serve(l) }()
+	return func() { _ = s.Close() }
+}
+
+// serveResets resets every connection to its host.
+func (w *world) serveResets() (stop func()) {
+	l := w.network.Listen(resetHost + ":80")
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(interface{ SetLinger(int) error }).SetLinger(0)
+			_ = conn.Close()
+		}
+	}()
+	return func() { _ = l.Close() }
+}
+
+// build makes the bridge, wired and set as in production.
+func (w *world) build() {
+	cfg := config.Default()
+	cfg.TikTok.ClientKey, cfg.TikTok.ClientSecret = tiktoksim.DefaultClientKey, tiktoksim.DefaultClientSecret
+	cfg.TikTok.APIURL = "http://" + tiktokHost
+	cfg.Supabase.URL, cfg.Supabase.AuthURL = "http://"+supabaseHost, "http://"+supabaseHost+"/auth/v1"
+	cfg.Supabase.PublishableKey, cfg.Supabase.SecretKey = gotruesim.PublishableKey, gotruesim.SecretKey
+	cfg.App.RedirectURIs = []string{redirectURI}
+	cfg.RateLimit.Enabled = false
+	if cfg.TikTok.Timeout != callTimeout || cfg.Supabase.Timeout != callTimeout {
+		w.t.Fatal("the default time-outs have changed")
+	}
+	a, err := newAppOver(w.detour(), w.detour(), cfg, slog.New(slog.NewJSONHandler(&w.log, nil)), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.app = a
+}
+
+func (w *world) detour() http.RoundTripper {
+	transport := upstream.NewTransport()
+	transport.DialContext = w.network.Dial
+	w.transports = append(w.transports, transport)
+	return faulty.Detour{Next: transport, To: func(call faulty.Call) string {
+		k, _ := w.strikes(call, func(k kind) bool { return k.to != "" })
+		return k.to
+	}}
+}
+
+// strikes tells whether the fault meets a call, if it is of those.
+func (w *world) strikes(call faulty.Call, those func(kind) bool) (kind, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if call != w.call || w.left == 0 || !those(w.kind) {
+		return kind{}, false
+	}
+	w.left--
+	w.met++
+	return w.kind, true
+}
+
+// plan makes the next calls fail, all if times is negative. It returns how many failed since the last plan.
+func (w *world) plan(call faulty.Call, k kind, times int) (met int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	met = w.met
+	w.call, w.kind, w.left, w.met = call, k, times, 0
+	return met
+}
+
+// journal is a log that is read while others write it.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) has(text string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return bytes.Contains(j.b.Bytes(), []byte(text))
+}
+
+// signedIn is the outcome of a sign-in without an error.
+const signedIn = "signed in"
+
+// outcome of a sign-in, in the words of docs/faults.md.
+type outcome struct {
+	code  string // signedIn, or the error code
+	took  time.Duration
+	retry string // the Retry-After
+}
+
+func (o outcome) String() string {
+	s := o.code
+	if s != signedIn {
+		s = "`" + s + "`"
+	}
+	if seconds := int(o.took.Seconds()); seconds > 0 {
+		s += fmt.Sprintf(" after %d s", seconds)
+	}
+	return s
+}
+
+// signIn exchanges a new code of the person, and checks what holds whatever happens.
+func (w *world) signIn() outcome {
+	w.t.Helper()
+	exchanged := w.upstream.Seen(faulty.Token)
+	body := fmt.Sprintf(`{"code":%q,"redirect_uri":%q}`, w.code(), redirectURI)
+	req := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/api/auth/tiktok-callback", strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	rec := httptest.NewRecorder()
+	start := time.Now()
+	w.app.server.ServeHTTP(rec, req)
+	o := outcome{signedIn, time.Since(start), rec.Header().Get("Retry-After")}
+	if n := w.upstream.Seen(faulty.Token) - exchanged; n > 1 {
+		w.t.Errorf("the code was sent %d times", n)
+	}
+	if o.took > callTimeout+patience {
+		w.t.Errorf("the answer took %v", o.took)
+	}
+	if rec.Code != http.StatusOK {
+		o.code = w.codeOf(rec)
+		return o
+	}
+	var session struct {
+		AccessToken string `json:"access_token"`
+		User        struct {
+			ID string `json:"id"`
+		} `json:"user"`
+	}
+	if err := json.Unmarshal(rec.Body.Bytes(), &session); err != nil {
+		w.t.Fatalf("%v in %s", err, rec.Body)
+	}
+	if id, who := w.owner(session.AccessToken); id != session.User.ID || who != openID {
+		w.t.Errorf("the session of %q is of %q (%q)", session.User.ID, id, who)
+	}
+	if w.user != "" && w.user != session.User.ID {
+		w.t.Errorf("the person is user %s, and was %s", session.User.ID, w.user)
+	}
+	w.user = session.User.ID
+	return o
+}
+
+// code makes an authorization code of the person.
+func (w *world) code() string {
+	w.t.Helper()
+	body := fmt.Sprintf(`{"open_id":%q,"redirect_uri":%q,"display_name":%q}`, openID, redirectURI, w.name)
+	rec := httptest.NewRecorder()
+	w.tiktok.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/sim/codes", strings.NewReader(body)))
+	var made struct {
+		Code string `json:"code"`
+	}
+	if err := json.Unmarshal(rec.Body.Bytes(), &made); err != nil || made.Code == "" {
+		w.t.Fatalf("no code: %s", rec.Body)
+	}
+	return made.Code
+}
+
+// codeOf checks that an error is one of those in docs/errors.md, and returns its code.
+func (w *world) codeOf(rec *httptest.ResponseRecorder) string {
+	w.t.Helper()
+	var e struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+		RequestID   string `json:"request_id"`
+	}
+	if err := json.Unmarshal(rec.Body.Bytes(), &e); err != nil || e.Description == "" || e.RequestID == "" {
+		w.t.Errorf("status %d with no error of the bridge: %s", rec.Code, rec.Body)
+	}
+	_, section, documented := strings.Cut(errorsPage(w.t), "\n### "+e.Error+"\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	if !documented || !strings.Contains(section, fmt.Sprintf("Status %d", rec.Code)) {
+		w.t.Errorf("docs/errors.md has no %q with status %d", e.Error, rec.Code)
+	}
+	if e.Error == string(signin.Internal) {
+		w.t.Errorf("an upstream's fault is called one of the bridge: %s", rec.Body)
+	}
+	return e.Error
+}
+
+var errorsPage = func() func(*testing.T) string {
+	read := sync.OnceValues(func() ([]byte, error) { return os.ReadFile("../../docs/errors.md") })
+	return func(t *testing.T) string {
+		t.Helper()
+		page, err := read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(page)
+	}
+}()
+
+// owner asks the emulated Supabase whose an access token is, and which mark and name they have.
+func (w *world) owner(token string) (id, mark string) {
+	w.t.Helper()
+	req := httptest.NewRequest(http.MethodGet, "/auth/v1/user", http.NoBody)
+	req.Header.Set("Apikey", gotruesim.PublishableKey)
+	req.Header.Set("Authorization", "Bearer "+token)
+	rec := httptest.NewRecorder()
+	w.supabase.ServeHTTP(rec, req)
+	var user struct {
+		ID  string `json:"id"`
+		App struct {
+			TikTok struct {
+				OpenID string `json:"open_id"`
+			} `json:"tiktok"`
+		} `json:"app_metadata"`
+		Shown struct {
+			Name string `json:"display_name"`
+		} `json:"user_metadata"`
+	}
+	if err := json.Unmarshal(rec.Body.Bytes(), &user); err != nil {
+		w.t.Fatal(err)
+	}
+	w.shown = user.Shown.Name
+	return user.ID, user.App.TikTok.OpenID
+}
+
+// wantSignedIn signs in where nothing may keep the person out any more.
+func (w *world) wantSignedIn(when string) {
+	w.t.Helper()
+	if o := w.signIn(); o.code != signedIn || o.took >= time.Second {
+		w.t.Errorf("%s: %s (%v); want to be signed in at once", when, o, o.took)
+	}
+	if n := w.supabase.Users(); n != 1 {
+		w.t.Errorf("%s: the person has %d accounts", when, n)
+	}
+}
+
+// settle lets pass all that goes on after an answer.
+func (w *world) settle() {
+	time.Sleep(2 * callTimeout)
+	synctest.Wait()
+}
+
+// faultRow is a line of docs/faults.md.
+type faultRow struct{ first, always, breaker string }
+
+// meet signs in while a call fails once, and while it fails every time, and when it has stopped to.
+func meet(t *testing.T, call faulty.Call, arrange func(*world), k kind) (row faultRow) {
+	t.Helper()
+	wantMet := func(w *world, times int) int {
+		met := w.plan("", kind{}, 0)
+		if met == 0 || times > 0 && met != times {
+			t.Errorf("the fault was met %d times", met)
+		}
+		return met
+	}
+	wantRetry := func(o outcome) outcome {
+		if want := fmt.Sprint(faulty.RetryAfter); strings.HasSuffix(k.name, "with Retry-After") && o.code != signedIn && o.retry != want {
+			t.Errorf("Retry-After is %q; want %q", o.retry, want)
+		}
+		return o
+	}
+	inWorld(t, func(w *world) {
+		arrange(w)
+		w.plan(call, k, 1)
+		o := wantRetry(w.signIn())
+		w.settle()
+		wantMet(w, 1)
+		row.first = o.String()
+		w.wantSignedIn("after the fault")
+		w.settle()
+		w.wantSignedIn("once more")
+		if w.shown != w.name {
+			t.Errorf("the person's name is %q; want %q", w.shown, w.name)
+		}
+	})
+	inWorld(t, func(w *world) {
+		arrange(w)
+		w.plan(call, k, -1)
+		row.always = wantRetry(w.signIn()).String()
+		w.settle()
+		if k.name != "a body of 10 MB" { // which takes long to read, and opens no breaker: TestBreaker_opens
+			for range 10 {
+				w.signIn()
+			}
+		}
+		w.settle() // for calls that go on after the answer
+		w.signIn()
+		row.breaker = "no"
+		if w.log.has(`"breaker":"open"`) {
+			row.breaker = "yes"
+		}
+		wantMet(w, -1)
+		time.Sleep(breakerOpen)
+		w.wantSignedIn("when the fault is gone")
+		w.settle()
+	})
+	return row
+}
+
+// TestFaultMatrix lets every call of a sign-in fail in every way, and holds docs/faults.md against what
+// came of it. With -update it writes it there.
+func TestFaultMatrix(t *testing.T) {
+	t.Parallel()
+	all := kinds()
+	rows := make([][]faultRow, len(asked))
+	t.Run("calls", func(t *testing.T) {
+		for i, a := range asked {
+			rows[i] = make([]faultRow, len(all))
+			for j, k := range all {
+				t.Run(a.name+" "+k.name, func(t *testing.T) {
+					t.Parallel()
+					rows[i][j] = meet(t, a.call, a.arrange, k)
+				})
+			}
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	var b strings.Builder
+	for i, a := range asked {
+		fmt.Fprintf(&b, "### %s\n\n%s\n\n| fault | met once | met every time | opens the breaker |\n| --- | --- | --- | --- |\n", a.name, a.when)
+		for j, k := range all {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", k.name, rows[i][j].first, rows[i][j].always, rows[i][j].breaker)
+		}
+		b.WriteString("\n")
+	}
+	wantOnPage(t, "calls", b.String())
+}
+
+// TestFaultMatrix_calls keeps the list of calls whole.
+func TestFaultMatrix_calls(t *testing.T) {
+	t.Parallel()
+	for _, call := range faulty.Calls() {
+		if !slices.ContainsFunc(asked, func(q question) bool { return q.call == call }) {
+			t.Errorf("%s is not among the calls that fail", call)
+		}
+	}
+}
+
+// wantOnPage holds a part of docs/faults.md, between two comments, against what it should be.
+func wantOnPage(t *testing.T, part, want string) {
+	t.Helper()
+	const name = "../../docs/faults.md"
+	page, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := "<!-- begin "+part+" -->\n\n", "<!-- end "+part+" -->\n"
+	before, rest, ok := strings.Cut(string(page), begin)
+	got, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no part %q", name, part)
+	}
+	if diff := cmp.Diff(want, got); diff != "" && !*update {
+		t.Errorf("%s does not say what happens; run go test ./cmd/tikbridge -run FaultMatrix -update (-want +got):\n%s", name, diff)
+	}
+	if *update {
+		if err := os.WriteFile(name, []byte(before+begin+want+end+after), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
