@@ -198,6 +198,9 @@ func (s *search) own(ctx context.Context, address string) (string, error) {
 		return s.freeAddress(address), nil
 	case isFault(createErr) && hasCode(lookupErr, "user_not_found"):
 		return s.afterLostRace(ctx, address, createErr)
+	case isFault(createErr):
+		// Most likely the account is there, at another address, and only the look-up would tell.
+		return "", lookupErr
 	}
 	return "", createErr
 }
