@@ -8,6 +8,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 COMPOSE   := VERSION=$(VERSION) REVISION=$(REVISION) docker compose
 LINT      := $(GO) -C .ci/tools tool -n golangci-lint
 REPEAT    ?= 3
+SOAK_TIME ?= 10m
 
 .DEFAULT_GOAL := help
 
@@ -43,6 +44,11 @@ contract: ## Run the contract suite against a real GoTrue (see pkg/supabase/cont
 bench: build ## Measure time, CPU and memory per sign-in, REPEAT times (3 unless told); see docs/performance.md
 	TIKBRIDGE_BENCH_BINARY='$(CURDIR)/bin/tikbridge' $(GO) test -count=1 -run '^$$' -bench . ./pkg/bench
 	TIKBRIDGE_BENCH_BINARY='$(CURDIR)/bin/tikbridge' TIKBRIDGE_BENCH='$(REPEAT)' $(GO) test -count=1 -v -timeout 60m -run TestReport ./pkg/bench
+
+.PHONY: soak
+soak: build ## Let people sign in for SOAK_TIME (10m unless told) while everything fails and restarts; see docs/faults.md
+	TIKBRIDGE_SOAK_BINARY='$(CURDIR)/bin/tikbridge' TIKBRIDGE_SOAK='$(SOAK_TIME)' TIKBRIDGE_SOAK_SEED='$(SOAK_SEED)' \
+		$(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' ./pkg/e2e
 
 .PHONY: setup
 setup: ## Install what the tests use: Chromium and Node.js, where this machine allows it
