@@ -701,6 +701,13 @@ func TestCallback_errors(t *testing.T) {
 			if line := b.log.last(t); line["error"] != string(tt.code) && line["code"] != string(tt.code) {
 				t.Errorf("the log line is %v; want the error in it", line)
 			}
+			level := "INFO"
+			if tt.code == signin.TikTokUnavailable {
+				level = "ERROR"
+			}
+			if got := strings.Count(b.log.String(), `"level":"`+level+`","msg":"request","method":"GET","route":"`+callbackPath+`"`); got != 2 {
+				t.Errorf("%d log lines of the callback have the level %s; want both:\n%s", got, level, b.log)
+			}
 			if strings.Contains(b.log.String(), "Set-Cookie") || strings.Contains(b.log.String(), "alert(1)") {
 				t.Error("the log has TikTok's words")
 			}

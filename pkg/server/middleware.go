@@ -148,14 +148,14 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		level := slog.LevelInfo
 		switch {
 		case err != nil:
-			e := toError(err).err
-			outcome, failed = string(e.Code), e.Stage
-			attrs = append(attrs, e.LogAttrs()...)
+			e := toError(err)
+			outcome, failed = string(e.err.Code), e.err.Stage
+			attrs = append(attrs, e.err.LogAttrs()...)
 			switch {
 			case ctx.Err() != nil: // whatever failed did so because nobody waited for it any more
 				outcome = clientGone
 				attrs = append(attrs, slog.Bool(clientGone, true))
-			case status >= http.StatusInternalServerError:
+			case e.status >= http.StatusInternalServerError: // also where a page or a redirect tells it
 				level = slog.LevelError
 			}
 		case isProbe(route): // probes come every few seconds
