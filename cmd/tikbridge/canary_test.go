@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +30,7 @@ import (
 	"time"
 
 	"github.com/tikbridge/tikbridge/pkg/supabase"
+	"github.com/tikbridge/tikbridge/pkg/telemetry/tracetest"
 	"github.com/tikbridge/tikbridge/pkg/upstream/faulty"
 )
 
@@ -455,7 +458,9 @@ func plantAll() []planted {
 	plant := func(at faulty.Call, fault string) {
 		all = append(all, planted{number: fmt.Sprintf("%03d", len(all)+1), at: at, fault: fault})
 	}
-	plant("", "none")
+	for range atOnce {
+		plant("", "none")
+	}
 	plant(faulty.SetPassword, "none")
 	plant(faulty.CreateUser, "none")
 	for _, at := range append(faulty.Calls(), account) {
@@ -487,15 +492,13 @@ func (u *upstreams) wantClean(t *testing.T, log string) {
 			t.Errorf("%s %s: the fault was never met; asked were %q", p.at, p.fault, u.came[p.number])
 		}
 	}
-	lines := strings.Split(log, "\n")
 	reported := map[string]bool{}
-	for _, line := range lines {
-		for _, word := range []string{hiddenWord, personsWord} {
-			for _, form := range spellings(word) {
-				if i := strings.Index(line, form); i >= 0 && !reported[line[max(0, i-40):i]] {
-					reported[line[max(0, i-40):i]] = true
-					t.Errorf("the output holds %q: %s", form, line)
-				}
+	forms := append(spellings(hiddenWord), spellings(personsWord)...)
+	for line := range strings.Lines(log) {
+		for _, form := range forms {
+			if i := strings.Index(line, form); i >= 0 && !reported[line[max(0, i-40):i]] {
+				reported[line[max(0, i-40):i]] = true
+				t.Errorf("the output holds %q: %s", form, line)
 			}
 		}
 	}
@@ -503,18 +506,23 @@ func (u *upstreams) wantClean(t *testing.T, log string) {
 
 // TestCanaries plants values that can be recognised wherever the bridge takes a secret, lets every
 // call to TikTok and to Supabase fail in every way there is, and looks for them in all that the
-// process writes and answers.
-func TestCanaries(t *testing.T) {
-	all := plantAll()
-	u := newUpstreams(all)
-	bridge, out, stop := startServe(t, u.listen(t))
+// process writes, sends and answers: the log, traces, metrics, profiles.
+func TestCanaries(t *testing.T) { apart(t, plantAll(), exchangeAll) }
 
-	signInAll(t, all, func(t *testing.T, p planted) { u.signIn(t, bridge, p) })
-	t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
+func exchangeAll(t *testing.T, all []planted, timeouts ...string) {
+	u := newUpstreams(all)
+	seen := watch(t)
+	bridge, out, stop := startServe(t, u.listen(t), append(seen.environ(), timeouts...)...)
+
+	seen.during(t, func() {
+		signInAll(t, all, func(t *testing.T, p planted) { u.signIn(t, bridge, p) })
+		t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
+	})
 
 	stop()
 	log := out.String()
 	u.wantClean(t, log)
+	seen.wantClean(t, log)
 	for _, want := range []string{`"level":"ERROR"`, `"msg":"profile not read"`, `"msg":"profile not stored"`, `"event":"account_adopted"`, `"msg":"stopped"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log has no %s, so that it proves little", want)
@@ -532,23 +540,151 @@ func TestCanaries(t *testing.T) {
 	}
 }
 
-// signInAll signs everybody in, two at a time, and after each somebody for whom all goes well: the bridge
-// does not ask an upstream any more that does nothing but fail.
+// apart lets bridges of their own meet what hangs, which is cut off soon, and what is too large, which
+// takes a machine to itself. The others have all the time that they need on a machine that is busy:
+// time-outs by accident would make a bridge refuse everybody.
+func apart(t *testing.T, all []planted, f func(t *testing.T, part []planted, timeouts ...string)) {
+	t.Helper()
+	const hang, large = "hang", "too large"
+	meet := func(name, timeout string, here func(fault string) bool) {
+		t.Run(name, func(t *testing.T) {
+			part := slices.DeleteFunc(slices.Clone(all), func(p planted) bool { return p.fault != "none" && !here(p.fault) })
+			f(t, part, "TIKBRIDGE_TIKTOK_TIMEOUT="+timeout, "TIKBRIDGE_SUPABASE_TIMEOUT="+timeout)
+		})
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { meet(hang, "3s", func(fault string) bool { return fault == hang }) })
+	wg.Go(func() { meet("other", "10s", func(fault string) bool { return fault != hang && fault != large }) })
+	wg.Wait()
+	meet(large, "10s", func(fault string) bool { return fault == large })
+}
+
+// atOnce is how many sign in at the same time. Most of the time they wait: for what hangs, and before an
+// adopted account is used.
+const atOnce = 12
+
+// signInAll signs everybody in, and after each somebody for whom all goes well. They come in no order:
+// the bridge does not ask an upstream any more that does nothing but fail ten times in a row, and of
+// those at hand few meet the same endpoint.
 func signInAll(t *testing.T, all []planted, signIn func(*testing.T, planted)) {
 	t.Helper()
-	good := all[0]
-	atOnce := make(chan struct{}, 2)
-	t.Run("sign-ins", func(t *testing.T) {
-		for _, p := range all {
-			t.Run(string(p.at)+" "+p.fault, func(t *testing.T) {
-				t.Parallel()
-				atOnce <- struct{}{}
-				defer func() { <-atOnce }()
-				signIn(t, p)
-				signIn(t, good)
-			})
+	next := make(chan planted)
+	var wg sync.WaitGroup
+	for i := range atOnce {
+		good := all[i]
+		wg.Go(func() {
+			for p := range next {
+				// Not t.Parallel, which has as many at once as there are processors.
+				t.Run(string(p.at)+" "+p.fault, func(t *testing.T) {
+					signIn(t, p)
+					signIn(t, good)
+				})
+			}
+		})
+	}
+	const seed = 1 // the same order each time
+	for _, i := range rand.New(rand.NewPCG(seed, seed)).Perm(len(all)) {
+		next <- all[i]
+	}
+	close(next)
+	wg.Wait()
+}
+
+// collectorKey is what the bridge shows to the collector of its traces.
+const collectorKey = "a-key-of-the-collector-0123456789"
+
+// watched is what a bridge says beside its log and its answers.
+type watched struct {
+	collector *tracetest.Collector
+	admin     string
+	// shown is what the admin address answered, by path.
+	shown map[string]string
+}
+
+func watch(t *testing.T) *watched {
+	t.Helper()
+	return &watched{tracetest.New(t), freePort(t), map[string]string{}}
+}
+
+// environ makes a bridge send its traces to the collector, and tell the rest at the admin address.
+func (w *watched) environ() []string {
+	return []string{
+		"TIKBRIDGE_SERVER_ADMIN_LISTEN=" + w.admin, "OTEL_EXPORTER_OTLP_ENDPOINT=" + w.collector.URL,
+		"OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20" + collectorKey,
+	}
+}
+
+// during reads all that the admin address has, while f runs and once more.
+func (w *watched) during(t *testing.T, f func()) {
+	t.Helper()
+	var wg sync.WaitGroup
+	over := make(chan struct{})
+	wg.Go(func() {
+		w.read(t, "/debug/pprof/goroutine?debug=2", "/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=1")
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				w.read(t, "/debug/pprof/goroutine?debug=2", "/debug/pprof/goroutine")
+			}
 		}
 	})
+	f()
+	close(over)
+	wg.Wait()
+	w.read(t, "/metrics", "/readyz", "/debug/pprof/", "/debug/pprof/cmdline")
+	for _, profile := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
+		w.read(t, "/debug/pprof/"+profile, "/debug/pprof/"+profile+"?debug=1")
+	}
+}
+
+func (w *watched) read(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		resp, err := client.Get("http://" + w.admin + path)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s answers %d: %v", path, resp.StatusCode, err)
+		}
+		if unzipped, err := gzip.NewReader(bytes.NewReader(body)); err == nil { // as profiles are
+			if body, err = io.ReadAll(unzipped); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		w.shown[path] += string(body)
+	}
+}
+
+// wantClean looks for words in what was seen, and for the key of the collector in the log too.
+func (w *watched) wantClean(t *testing.T, log string) {
+	t.Helper()
+	for path, text := range w.shown {
+		wantNone(t, path, text, hiddenWord, personsWord, collectorKey)
+	}
+	wantNone(t, "the output", log, collectorKey)
+	traces := w.collector.Text()
+	wantNone(t, "the traces", traces, hiddenWord, personsWord)
+	for where, has := range map[string][3]string{
+		"the traces":          {traces, "supabase verify", "Bearer " + collectorKey},
+		"the metrics":         {w.shown["/metrics"], "tikbridge_signin_steps_total{", `outcome="ok"`},
+		"the goroutines":      {w.shown["/debug/pprof/goroutine?debug=2"], "net/http.(*conn).serve(", "tikbridge/pkg/server."},
+		"the heap":            {w.shown["/debug/pprof/heap?debug=1"], "heap profile:", "# HeapAlloc"},
+		"the execution trace": {w.shown["/debug/pprof/trace?seconds=1"], "go 1.", "net/http"},
+	} {
+		for _, want := range has[1:] {
+			if !strings.Contains(has[0], want) {
+				t.Errorf("%s have no %q, so that they prove little", where, want)
+			}
+		}
+	}
 }
 
 // signIn exchanges the code of p and looks at the answer.
@@ -648,45 +784,59 @@ func (s *seen) add(values ...string) {
 // Redis that refuses them. States, handoffs and flow cookies are in the answers that hand them out, and
 // in no other.
 func TestCanaries_bridgeLed(t *testing.T) {
-	const sealKey, redisPassword = "canarySealKey0123456789abcdefghijklmnop", "canaryRedisPassword0123"
-	for _, platform := range []string{"web", "native"} {
-		t.Run(platform, func(t *testing.T) {
-			t.Parallel()
-			all := plantAll()
-			u := newUpstreams(all)
-			bridge, out, stop := startServe(t, u.listen(t),
-				"TIKBRIDGE_TIKTOK_TIMEOUT=1s", "TIKBRIDGE_SUPABASE_TIMEOUT=1s",
-				"TIKBRIDGE_SERVER_PUBLIC_URL=https://signin.app.example", "TIKBRIDGE_SECURITY_MODE=strict",
-				"TIKBRIDGE_SEAL_KEYS="+sealKey+","+sealKey+"2",
-				"TIKBRIDGE_STORE_REDIS_URL=redis://canaryUser:"+redisPassword+"@"+refusingRedis(t)+"/0",
-			)
-			var made seen
-			signInAll(t, all, func(t *testing.T, p planted) { u.lead(t, bridge, platform, p, &made) })
-			t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
-			t.Run("requests of the flow", func(t *testing.T) { strangeLedRequests(t, bridge, &made) })
-			status, ready := ask(t, http.MethodGet, bridge+"/readyz", "", "")
-			wantNone(t, "/readyz", ready, hiddenWord)
-			if status != http.StatusOK || !strings.Contains(ready, "Redis does not answer") {
-				t.Errorf("/readyz answers %d, so that Redis proves little:\n%s", status, ready)
-			}
+	t.Run("web", func(t *testing.T) {
+		apart(t, plantAll(), func(t *testing.T, part []planted, timeouts ...string) { leadAll(t, "web", part, timeouts...) })
+	})
+	// The platform makes a difference until there is a handoff, and the bridge asks TikTok alone by then.
+	t.Run("native", func(t *testing.T) {
+		part := slices.DeleteFunc(plantAll(), func(p planted) bool { return p.at != faulty.Token && p.fault != "none" })
+		leadAll(t, "native", part)
+	})
+}
 
-			stop()
-			log := out.String()
-			u.wantClean(t, log)
-			for _, want := range []string{`"level":"ERROR"`, `"flow":"bridge"`, `"outcome":"handed_off"`, `"msg":"store fails: single use and rate limits hold per replica only"`, `"msg":"stopped"`} {
-				if !strings.Contains(log, want) {
-					t.Errorf("the log has no %s, so that it proves little", want)
-				}
-			}
-			if len(made.values) < 3*len(all) {
-				t.Errorf("only %d values were made on the way", len(made.values))
-			}
-			for _, value := range made.values {
-				if part := middle(value); strings.Contains(log, part) {
-					t.Fatalf("the output holds %q of %q", part, value)
-				}
-			}
-		})
+func leadAll(t *testing.T, platform string, part []planted, timeouts ...string) {
+	t.Helper()
+	const sealKey, redisPassword = "canarySealKey0123456789abcdefghijklmnop", "canaryRedisPassword0123"
+	u := newUpstreams(part)
+	watched := watch(t)
+	environ := append(watched.environ(), timeouts...)
+	bridge, out, stop := startServe(t, u.listen(t), append(environ,
+		"TIKBRIDGE_SERVER_PUBLIC_URL=https://signin.app.example", "TIKBRIDGE_SECURITY_MODE=strict",
+		"TIKBRIDGE_SEAL_KEYS="+sealKey+","+sealKey+"2",
+		"TIKBRIDGE_STORE_REDIS_URL=redis://canaryUser:"+redisPassword+"@"+refusingRedis(t)+"/0",
+	)...)
+	var made seen
+	watched.during(t, func() {
+		signInAll(t, part, func(t *testing.T, p planted) { u.lead(t, bridge, platform, p, &made) })
+		t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
+		t.Run("requests of the flow", func(t *testing.T) { strangeLedRequests(t, bridge, &made) })
+	})
+	status, ready := ask(t, http.MethodGet, bridge+"/readyz", "", "")
+	wantNone(t, "/readyz", ready, hiddenWord)
+	if status != http.StatusOK || !strings.Contains(ready, "Redis does not answer") {
+		t.Errorf("/readyz answers %d, so that Redis proves little:\n%s", status, ready)
+	}
+
+	stop()
+	log := out.String()
+	u.wantClean(t, log)
+	watched.wantClean(t, log)
+	for _, want := range []string{`"level":"ERROR"`, `"flow":"bridge"`, `"outcome":"handed_off"`, `"msg":"store fails: single use and rate limits hold per replica only"`, `"msg":"stopped"`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log has no %s, so that it proves little", want)
+		}
+	}
+	if len(made.values) < 3*len(part) {
+		t.Errorf("only %d values were made on the way", len(made.values))
+	}
+	everywhere := log + watched.collector.Text()
+	for _, text := range watched.shown {
+		everywhere += text
+	}
+	for _, value := range made.values {
+		if piece := middle(value); strings.Contains(everywhere, piece) {
+			t.Fatalf("the output, a trace, a metric or a profile holds %q of %q", piece, value)
+		}
 	}
 }
 
