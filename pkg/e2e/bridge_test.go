@@ -25,33 +25,35 @@ import (
 
 const bridgePath = "/api/auth/tiktok/"
 
-// newApp returns a server for an app, not started: at an address that the bridge of composed knows, or at
-// any free one.
-func newApp(t *testing.T, handler http.HandlerFunc) *httptest.Server {
-	t.Helper()
-	app := httptest.NewUnstartedServer(handler)
-	t.Cleanup(app.Close)
-	if composed != nil {
-		l, err := net.Listen("tcp", composed.app)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = app.Listener.Close()
-		app.Listener = l
-	}
-	return app
-}
-
-// startForApp runs a bridge for an app of another origin, whose every page is empty. It returns the
-// origin of the app.
+// startForApp returns a bridge and the origin of an app whose every page is empty: those that tests share,
+// or those of composed.
 func startForApp(t *testing.T) (stack, string) {
 	t.Helper()
-	app := newApp(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = fmt.Fprint(w, `<!doctype html><title>The app</title><link rel="icon" href="data:,"><h1 id="app">The app</h1>`)
-	})
+	if composed != nil {
+		return composed.bridge, serveComposed(t, http.HandlerFunc(emptyApp))
+	}
+	s := devStack(t)
+	return s.stack, s.empty
+}
+
+// serveComposed serves an app where the bridge of composed expects it, until the test ends.
+func serveComposed(t *testing.T, h http.Handler) string {
+	t.Helper()
+	l, err := net.Listen("tcp", composed.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := httptest.NewUnstartedServer(h)
+	t.Cleanup(app.Close)
+	_ = app.Listener.Close()
+	app.Listener = l
 	app.Start()
-	return startBridgeFor(t, app.URL), app.URL
+	return app.URL
+}
+
+func emptyApp(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = fmt.Fprint(w, `<!doctype html><title>The app</title><link rel="icon" href="data:,"><h1 id="app">The app</h1>`)
 }
 
 // flow is one sign-in of an app: the address that starts it, and the secret the app keeps.

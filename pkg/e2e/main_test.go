@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -10,29 +12,68 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
 
-var binary string
+// What all tests of this package share. It is started by the first test that needs it, and stopped when
+// all are done: a process or a browser for each test would take most of the time.
+var (
+	scratch string // a folder
+	binary  string // tikbridge, built with the race detector
+
+	atEndMu sync.Mutex
+	atEnd   []func() error
+)
+
+// stopAtEnd says how something shared is stopped. What was started last is stopped first.
+func stopAtEnd(stop func() error) {
+	atEndMu.Lock()
+	defer atEndMu.Unlock()
+	atEnd = append(atEnd, stop)
+}
+
+// shared returns what start has made, for the first caller and for all later ones.
+func shared[T any](start func() (T, error)) func(*testing.T) T {
+	once := sync.OnceValues(start)
+	return func(t *testing.T) T {
+		t.Helper()
+		v, err := once()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "tikbridge-e2e")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+func run(m *testing.M) (code int) {
+	complain := func(what string, err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, what, err)
+			code = 1
+		}
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "tikbridge")
+	var err error
+	if scratch, err = os.MkdirTemp("", "tikbridge-e2e"); err != nil {
+		complain("make a folder:", err)
+		return code
+	}
+	defer func() { _ = os.RemoveAll(scratch) }()
+	binary = filepath.Join(scratch, "tikbridge")
 	build := exec.Command("go", "build", "-race", "-o", binary, "../../cmd/tikbridge")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build tikbridge:", err)
-		return 1
+		complain("build tikbridge:", err)
+		return code
 	}
-	return m.Run()
+	code = m.Run()
+	for i := len(atEnd) - 1; i >= 0; i-- {
+		complain("at the end:", atEnd[i]())
+	}
+	return code
 }
 
 // stack is a running tikbridge dev.
@@ -59,35 +100,117 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// startDev runs a bridge with its demo app, and stops it when the test ends.
+// startDev returns the tikbridge dev that tests share. It accepts the apps of startForApp and startSDK.
 func startDev(t *testing.T) stack {
 	t.Helper()
 	if composed != nil {
 		return composed.demo
 	}
-	return runDev(t)
+	return devStack(t).stack
 }
 
-// startBridgeFor runs a bridge for an app of newApp's, and stops it when the test ends.
-func startBridgeFor(t *testing.T, app string) stack {
-	t.Helper()
-	if composed != nil {
-		return composed.bridge
+// devStack runs tikbridge dev, an empty app, and the app of the SDK's tests with its front.
+var devStack = shared(func() (*sdkStack, error) {
+	s := &sdkStack{}
+	empty, err := serveShared(http.HandlerFunc(emptyApp))
+	if err != nil {
+		return nil, err
 	}
-	return runDev(t, "TIKBRIDGE_APP_ORIGINS="+app)
+	app, err := serveShared(http.HandlerFunc(s.serveApp))
+	if err != nil {
+		return nil, err
+	}
+	s.empty, s.app = empty, app
+	if s.stack, err = runDev("TIKBRIDGE_APP_ORIGINS=" + empty + "," + app); err != nil {
+		return nil, err
+	}
+	s.front = newFront(s.bridge)
+	s.front.url, err = serveShared(s.front)
+	return s, err
+})
+
+// serveShared serves h until all tests are done, and returns its base URL.
+func serveShared(h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	stopAtEnd(func() error {
+		_ = srv.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	return "http://" + l.Addr().String(), nil
 }
 
-// runDev runs tikbridge dev on free ports until the test ends.
-func runDev(t *testing.T, environ ...string) stack {
-	t.Helper()
-	ports := freePorts(t, 3)
-	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], nil}
-	s.log = startProcess(t, environ, s.bridge+"/readyz", "dev",
-		"--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2])
-	for _, url := range []string{s.tiktok + "/sim/", s.supabase + "/auth/v1/health"} {
-		await(t, url, s.log)
+// runDev runs tikbridge dev on free ports until all tests are done.
+func runDev(environ ...string) (stack, error) {
+	ports, err := findPorts(3)
+	if err != nil {
+		return stack{}, err
 	}
-	return s
+	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], &safeBuffer{}}
+	stop, err := launch(s.log, environ, "dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2])
+	if err != nil {
+		return stack{}, err
+	}
+	stopAtEnd(stop)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, url := range []string{s.bridge + "/readyz", s.tiktok + "/sim/", s.supabase + "/auth/v1/health"} {
+		if err := awaitAnswer(ctx, url); err != nil {
+			return stack{}, fmt.Errorf("%w; log:\n%s", err, s.log)
+		}
+	}
+	return s, nil
+}
+
+// launch runs the built binary. stop ends it, and returns an error if it does not end well.
+func launch(log io.Writer, environ []string, args ...string) (stop func() error, err error) {
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(append(withoutSettings(os.Environ()), "GORACE=halt_on_error=1", "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s"), environ...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() error {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			return fmt.Errorf("tikbridge %s ended with %w; log:\n%s", args[0], err, log)
+		}
+		return nil
+	}, nil
+}
+
+// startProcess runs the built binary until the test ends, and waits until it answers.
+func startProcess(t *testing.T, environ []string, probe string, args ...string) {
+	t.Helper()
+	log := &safeBuffer{}
+	stop, err := launch(log, environ, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	await(t, probe, log)
+}
+
+// await waits until something answers at url; log is of what should.
+func await(t *testing.T, url string, log *safeBuffer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := awaitAnswer(ctx, url); err != nil {
+		t.Fatalf("%v; log:\n%s", err, log)
+	}
 }
 
 // withoutSettings keeps a developer's own Supabase out of the tests.
@@ -104,37 +227,42 @@ func withoutSettings(environ []string) []string {
 
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
+	ports, err := findPorts(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ports
+}
+
+func findPorts(n int) ([]string, error) {
 	var addresses []string
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		defer func() { _ = l.Close() }() // all stay open until all are found, so that they differ
 		addresses = append(addresses, l.Addr().String())
 	}
-	return addresses
+	return addresses, nil
 }
 
-func await(t *testing.T, url string, log fmt.Stringer) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
+// awaitAnswer waits until something answers at url.
+func awaitAnswer(ctx context.Context, url string) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
-			_ = resp.Body.Close()
-			return
+			return resp.Body.Close()
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("%s does not answer; log:\n%s", url, log)
+			return fmt.Errorf("%s does not answer", url)
 		}
 	}
 }

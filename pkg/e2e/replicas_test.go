@@ -4,9 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"os/exec"
 	"sync"
-	"syscall"
 	"testing"
 )
 
@@ -41,26 +39,6 @@ func noAdmin(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return name
-}
-
-// startProcess runs the built binary until the test ends, and waits until it answers.
-func startProcess(t *testing.T, environ []string, probe string, args ...string) *safeBuffer {
-	t.Helper()
-	log := &safeBuffer{}
-	cmd := exec.Command(binary, args...)
-	cmd.Env = append(append(withoutSettings(os.Environ()), "GORACE=halt_on_error=1", "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s"), environ...)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("tikbridge %s ended with %v; log:\n%s", args[0], err, log)
-		}
-	})
-	await(t, probe, log)
-	return log
 }
 
 // TestReplicas: a hundred sign-ins of one new person at once, spread over three bridges, are a hundred

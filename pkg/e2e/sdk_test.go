@@ -98,8 +98,8 @@ func readFile(t *testing.T, name string) []byte {
 // the two that counts and breaks.
 type sdkStack struct {
 	stack
-	app   string // base URL
-	front *front
+	app, empty string // base URLs of apps
+	front      *front
 }
 
 // front passes everything on to the bridge, unless it is told to answer by itself.
@@ -109,6 +109,14 @@ type front struct {
 	mu      sync.Mutex
 	redeems int
 	answers []http.HandlerFunc // to the next calls of redeem
+}
+
+func newFront(bridge string) *front {
+	target, err := url.Parse(bridge)
+	if err != nil {
+		panic(err) // runDev made it
+	}
+	return &front{proxy: httputil.NewSingleHostReverseProxy(target)}
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -133,6 +141,13 @@ func (f *front) next(answers ...http.HandlerFunc) {
 	f.answers = answers
 }
 
+// reset forgets what an earlier test left.
+func (f *front) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.redeems, f.answers = 0, nil
+}
+
 // wantRedeems checks how often a handoff was sent, and counts anew.
 func (f *front) wantRedeems(t *testing.T, want int) {
 	t.Helper()
@@ -153,35 +168,30 @@ func hangUp(w http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// startSDK starts everything. modules is a folder with npm's packages, or "".
-func startSDK(t *testing.T, modules string) sdkStack {
+// startSDK returns the shared stack, or one around composed. Tests that use it count calls, so they do not
+// run in parallel.
+func startSDK(t *testing.T) *sdkStack {
 	t.Helper()
-	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Skip("chromium is not installed; make setup says how to get it")
+	if composed != nil {
+		s := &sdkStack{stack: composed.bridge, front: newFront(composed.bridge.bridge)}
+		gate := httptest.NewServer(s.front)
+		t.Cleanup(gate.Close)
+		s.front.url = gate.URL
+		s.app = serveComposed(t, http.HandlerFunc(s.serveApp))
+		return s
 	}
-	var s sdkStack
-	app := newApp(t, func(w http.ResponseWriter, r *http.Request) { s.serveApp(w, r, modules) })
-	s.app = "http://" + app.Listener.Addr().String()
-	s.stack = startBridgeFor(t, s.app)
-	target, err := url.Parse(s.bridge)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.front = &front{proxy: httputil.NewSingleHostReverseProxy(target)}
-	gate := httptest.NewServer(s.front)
-	t.Cleanup(gate.Close)
-	s.front.url = gate.URL
-	app.Start()
+	s := devStack(t)
+	s.front.reset()
 	return s
 }
 
 // serveApp answers every path with the one page of a single-page app, whose first part says of which
 // kind it is; see js/sdk-app.js. Its content security policy is as strict as one can be.
-func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request, modules string) {
+func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 	if path.Ext(r.URL.Path) == ".js" {
 		root := "js"
-		if rest, ok := strings.CutPrefix(r.URL.Path, "/node_modules/"); ok {
-			root, r.URL.Path = filepath.Join(modules, "node_modules"), "/"+rest
+		if strings.HasPrefix(r.URL.Path, "/node_modules/") {
+			root = filepath.Join(scratch, "npm")
 		}
 		http.FileServer(http.Dir(root)).ServeHTTP(w, r)
 		return
@@ -319,7 +329,7 @@ func (b device) wantLocation(t *testing.T, want string) {
 
 // TestSDK_web signs in by redirects.
 func TestSDK_web(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	for _, kind := range []string{"web", "classic"} {
 		t.Run(kind, func(t *testing.T) {
 			b := newDevice(t, false)
@@ -367,7 +377,7 @@ func TestSDK_web(t *testing.T) {
 
 // TestSDK_webCancel says no at TikTok, or goes back from there.
 func TestSDK_webCancel(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	b := newDevice(t, false)
 	b.open(t, s.app+"/web/in?tab=1")
 	eval[chromedp.Void](t, b, "void tiktok.signIn()")
@@ -384,7 +394,7 @@ func TestSDK_webCancel(t *testing.T) {
 		void tiktok.signIn();
 	}`)
 	b.run(t, "come to TikTok", visible(continueButton))
-	eval[chromedp.Void](t, b, "history.back()")
+	eval[chromedp.Void](t, b, "void setTimeout(() => history.back())")
 	b.until(t, "window.ready")
 	if !eval[bool](t, b, "Boolean(window.wasAway)") {
 		t.Skip("this browser does not keep pages")
@@ -395,7 +405,7 @@ func TestSDK_webCancel(t *testing.T) {
 
 // TestSDK_once: however often a page is mounted, its handoff is redeemed once.
 func TestSDK_once(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	b := newDevice(t, false)
 	var arrival string
 	if err := chromedp.Listen(b.ctx, func(event any) {
@@ -430,7 +440,7 @@ func TestSDK_once(t *testing.T) {
 // TestSDK_tabs signs in in two tabs at once, and finishes a third sign-in in another tab than the one
 // that began it, as TikTok's own app does.
 func TestSDK_tabs(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	one := newDevice(t, false)
 	two := one.another(t)
 	for _, b := range []device{one, two} {
@@ -455,7 +465,7 @@ func TestSDK_tabs(t *testing.T) {
 
 // openSecureBrowser does what Despia does with a command: it opens the address in a browser that shares
 // nothing with the web view.
-func openSecureBrowser(t *testing.T, b device, s sdkStack) device {
+func openSecureBrowser(t *testing.T, b device, s *sdkStack) device {
 	t.Helper()
 	b.until(t, "commands.length > 0")
 	command := eval[string](t, b, "commands.shift()")
@@ -490,7 +500,7 @@ func push(address string) string { return fmt.Sprintf("history.pushState(null, '
 // TestSDK_native signs in in a Despia app: the secure browser is another browser, and its deeplink
 // changes the address of the web view, whose page stays or is loaded again.
 func TestSDK_native(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	tests := map[string]struct {
 		script string
 		arrive func(t *testing.T, b device, address string)
@@ -530,7 +540,7 @@ func TestSDK_native(t *testing.T) {
 
 // TestSDK_nativeCancel: the person says no, or closes the secure browser, of which nobody tells.
 func TestSDK_nativeCancel(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	b := newDevice(t, true)
 	b.open(t, s.app+"/app")
 
@@ -569,7 +579,7 @@ func TestSDK_nativeCancel(t *testing.T) {
 // TestSDK_wrongVerifier finishes the first of two sign-ins: the verifier of the second is tried before,
 // and does not use the handoff up.
 func TestSDK_wrongVerifier(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	b := newDevice(t, true)
 	b.open(t, s.app+"/app")
 	eval[chromedp.Void](t, b, "tiktok.signIn()")
@@ -588,7 +598,7 @@ func TestSDK_wrongVerifier(t *testing.T) {
 
 // TestSDK_stranger opens somebody else's handoff: it signs nobody in, and is not spoilt.
 func TestSDK_stranger(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	b := newDevice(t, true)
 	b.open(t, s.app+"/app")
 	eval[chromedp.Void](t, b, "tiktok.signIn()")
@@ -620,7 +630,7 @@ func TestSDK_stranger(t *testing.T) {
 
 // TestSDK_failures are answers of redeem, and what the app does about them.
 func TestSDK_failures(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	answer := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
@@ -694,7 +704,7 @@ func TestSDK_failures(t *testing.T) {
 
 // TestSDK_errors reads addresses that anybody may have written.
 func TestSDK_errors(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	b := newDevice(t, false)
 	tests := []struct {
 		name, query string
@@ -738,7 +748,7 @@ func TestSDK_errors(t *testing.T) {
 
 // TestSDK_storage signs in natively where the browser stores nothing, and in a storage of the app.
 func TestSDK_storage(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	b := newDevice(t, true, `for (const name of ['localStorage', 'sessionStorage']) {
 		Object.defineProperty(window, name, { get() { throw new DOMException('no', 'SecurityError'); } });
 	}`)
@@ -778,7 +788,7 @@ func TestSDK_server(t *testing.T) {
 
 // TestSDK_expiry: a verifier older than a sign-in may be is not tried.
 func TestSDK_expiry(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	b := newDevice(t, false)
 	b.open(t, s.app+"/web")
 	eval[chromedp.Void](t, b, `
@@ -799,7 +809,7 @@ func TestSDK_expiry(t *testing.T) {
 
 // TestSDK_documented builds the address of the documented flow.
 func TestSDK_documented(t *testing.T) {
-	s := startSDK(t, "")
+	s := startSDK(t)
 	b := newDevice(t, false)
 	b.open(t, s.app+"/web")
 	build := func(more string) *url.URL {
@@ -844,27 +854,39 @@ func TestSDK_documented(t *testing.T) {
 	b.run(t, "arrive", visible("#signed-in"))
 }
 
-// npmInstall installs what the lock file says.
+// npmInstall returns a folder in which the packages of the lock file are installed, or skips the test.
 func npmInstall(t *testing.T) string {
 	t.Helper()
 	needTools(t, "node", "npm")
-	dir := t.TempDir()
+	return npmPackages(t)
+}
+
+var npmPackages = shared(func() (string, error) {
+	dir := filepath.Join(scratch, "npm")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
 	for _, name := range []string{"package.json", "package-lock.json"} {
-		if err := os.WriteFile(filepath.Join(dir, name), readFile(t, filepath.Join("js", name)), 0o600); err != nil {
-			t.Fatal(err)
+		content, err := os.ReadFile(filepath.Join("js", name))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return "", err
 		}
 	}
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	install := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
+		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
 	}
-	return dir
-}
+	return dir, nil
+})
 
 // TestSDK_packages uses the SDK with the real supabase-js and the real despia-native.
 func TestSDK_packages(t *testing.T) {
-	s := startSDK(t, npmInstall(t))
+	npmInstall(t)
+	s := startSDK(t)
 	t.Run("supabase-js", func(t *testing.T) {
 		b := newDevice(t, false)
 		b.open(t, s.app+"/supabase")

@@ -37,7 +37,7 @@ func TestStopsInTime(t *testing.T) {
 		"TIKBRIDGE_TIKTOK_API_URL="+tiktok.URL, "SUPABASE_URL="+supabase.URL,
 		"SUPABASE_PUBLISHABLE_KEY="+gotruesim.PublishableKey, "SUPABASE_SECRET_KEY="+gotruesim.SecretKey,
 		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_SERVER_LISTEN="+listen,
-		"TIKBRIDGE_SERVER_SHUTDOWN_TIMEOUT="+timeout.String())
+		"TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s", "TIKBRIDGE_SERVER_SHUTDOWN_TIMEOUT="+timeout.String())
 	bridge.Stdout, bridge.Stderr = log, log
 	if err := bridge.Start(); err != nil {
 		t.Fatal(err)
