@@ -117,9 +117,9 @@ func (s *Server) toApp(c echo.Context, scheme string, values url.Values, failed 
 	// Not every reader of deeplinks undoes a plus sign.
 	query := strings.ReplaceAll(values.Encode(), "+", "%20")
 	page := returnPage{
-		View: "done", Title: "You’re signed in", Text: "If the app does not open by itself, use the button.",
+		View: "done", Title: wordsDone, Text: wordsUseButton,
 		Link:  template.URL(scheme + "://oauth" + s.opts.AuthPath + "?" + query), //nolint:gosec // the scheme is the operator's
-		Label: "Open the app", Follow: true,
+		Label: wordsOpenApp, Follow: true,
 	}
 	if failed != nil {
 		page.describe(c, failed)
@@ -135,12 +135,11 @@ func isForPeople(c echo.Context) bool {
 
 // explain shows an error that has no way back to an app.
 func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
-	page := returnPage{Link: template.URL(s.opts.StartPage), Label: "Go to the app"} //nolint:gosec // the operator's own
+	page := returnPage{Link: template.URL(s.opts.StartPage), Label: wordsGoToApp} //nolint:gosec // the operator's own
 	page.describe(c, err)
 	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
 		// What is left of the address when the page of toApp is loaded again.
-		page.View, page.Title = "idle", "Nothing left to do here"
-		page.Text = "If the app did not open, go back to it and sign in again."
+		page.View, page.Title, page.Text = "idle", wordsNothingLeft, wordsGoBack
 	}
 	return s.render(c, status, page)
 }
@@ -149,6 +148,18 @@ func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
 func wants(c echo.Context, mediaType string) bool {
 	return strings.Contains(c.Request().Header.Get("Accept"), mediaType)
 }
+
+// The words of static/return.html, all but what an error says of itself.
+const (
+	wordsDone        = "You’re signed in"
+	wordsUseButton   = "If the app does not open by itself, use the button."
+	wordsOpenApp     = "Open the app"
+	wordsGoToApp     = "Go to the app"
+	wordsFailed      = "Sign-in did not work"
+	wordsCancelled   = "Sign-in cancelled"
+	wordsNothingLeft = "Nothing left to do here"
+	wordsGoBack      = "If the app did not open, go back to it and sign in again."
+)
 
 // returnPage is what static/return.html shows.
 type returnPage struct {
@@ -165,9 +176,9 @@ type returnPage struct {
 // describe makes the page tell of an error.
 func (p *returnPage) describe(c echo.Context, err error) {
 	e := toError(err).err
-	p.View, p.Title, p.Text = "problem", "Sign-in did not work", e.Message
+	p.View, p.Title, p.Text = "problem", wordsFailed, e.Message
 	if e.Code == signin.AccessDenied {
-		p.View, p.Title = "idle", "Sign-in cancelled"
+		p.View, p.Title = "idle", wordsCancelled
 	}
 	p.Error, p.RequestID = e.Code, telemetry.RequestID(c.Request().Context())
 }

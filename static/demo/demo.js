@@ -87,12 +87,11 @@ async function start() {
     if (!response.ok) throw new Error(String(response.status));
     config = await response.json();
   } catch {
-    byId('loading').hidden = true;
+    showLoaded();
     notify(TEXT.notices.noConfig, true);
     return;
   }
 
-  byId('simulated').hidden = !config.simulated;
   byId('simulated').textContent = config.simulated ? TEXT.simulated : '';
   byId('targets').textContent = TEXT.targets(new URL(config.authorize_url).host, config.supabase_auth_url);
   const scheme = config.schemes?.[0];
@@ -333,10 +332,19 @@ function write(storage, key, value) {
 
 // ---- what one sees ----
 
+/** Until all is known the page shows a line instead, so that nothing moves. */
+function showLoaded() {
+  byId('simulated').hidden = !config?.simulated;
+  byId('loading').hidden = true;
+  byId('loaded').hidden = false;
+  byId('foot').hidden = false;
+}
+
 /** @param {'signed-out'|'signed-in'} panel @param {string} heading What takes the focus when it changes. */
 function showPanel(panel, heading) {
   const changed = byId(panel).hidden && byId('loading').hidden;
-  for (const id of ['loading', 'signed-out', 'signed-in']) byId(id).hidden = id !== panel;
+  for (const id of ['signed-out', 'signed-in']) byId(id).hidden = id !== panel;
+  showLoaded();
   if (changed) byId(heading).focus({ preventScroll: true });
 }
 
