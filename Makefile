@@ -35,6 +35,10 @@ test: setup lint ## Prove that it works: lint, unit, flow, script and browser te
 fuzz: ## Run every fuzz target for FUZZTIME each (30s unless told), until one fails
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' sh .ci/fuzz
 
+.PHONY: e2e
+e2e: setup ## Run the browser tests alone: the SDK, the pages and the example apps in Chromium
+	$(GO) test -race -count=1 ./pkg/e2e
+
 .PHONY: contract
 contract: ## Run the contract suite against a real GoTrue (see pkg/supabase/contract_test.go)
 	@test -n "$$TIKBRIDGE_CONTRACT_URL" || { echo "Set TIKBRIDGE_CONTRACT_URL, TIKBRIDGE_CONTRACT_SERVICE_KEY and TIKBRIDGE_CONTRACT_ANON_KEY."; exit 1; }

@@ -1,0 +1,59 @@
+import { useEffect, useState } from 'react'
+import { useNavigate, useSearchParams } from 'react-router'
+
+import { tiktok } from '@/lib/tiktok'
+
+const Auth = () => {
+  const [pending, setPending] = useState(false)
+  const [message, setMessage] = useState('')
+  const [searchParams] = useSearchParams()
+  const navigate = useNavigate()
+
+  useEffect(
+    () =>
+      tiktok?.onResult((result: { status: string; error?: string; error_description?: string }) => {
+        setPending(false)
+        if (result.status === 'signed_in') {
+          navigate('/', { replace: true })
+        } else if (result.status === 'cancelled') {
+          setMessage('Sign-in cancelled.')
+        } else {
+          setMessage(result.error_description || 'Sign-in did not work. Please try again.')
+        }
+      }),
+    [],
+  )
+
+  useEffect(() => {
+    tiktok?.handleRedirect()
+  }, [searchParams])
+
+  const handleSignIn = async () => {
+    setPending(true)
+    setMessage('')
+    try {
+      await tiktok.signIn()
+    } catch (error) {
+      setPending(false)
+      setMessage(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  return (
+    <main>
+      <h1>Welcome back</h1>
+      {tiktok ? (
+        <button id="sign-in" onClick={handleSignIn} disabled={pending}>
+          Continue with TikTok
+        </button>
+      ) : (
+        <p>Sign-in with TikTok is not available right now.</p>
+      )}
+      <p id="message" role="status">
+        {message}
+      </p>
+    </main>
+  )
+}
+
+export default Auth
