@@ -412,10 +412,7 @@ func TestBridgeLedExplains(t *testing.T) {
 func TestReturnPageWithoutScript(t *testing.T) {
 	s := startDev(t)
 	b := newBrowser(t, 390, 844)
-	b.run(t, "switch scripts off", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return err
-	}))
+	b.run(t, "switch scripts off", withoutScript)
 	b.decide(t, s.newFlow("platform", "native"), "mira", cancelButton, "#action")
 	b.run(t, "look for the words", visible("#title"), visible("#text"))
 	if got := b.text(t, "#title"); got != "Sign-in cancelled" {
