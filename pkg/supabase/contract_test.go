@@ -50,10 +50,12 @@ func contract(t *testing.T, test func(*testing.T, project)) {
 func contractWith(t *testing.T, settings gotruesim.Options, test func(*testing.T, project)) {
 	t.Helper()
 	t.Run("emulator behind its gateway", func(t *testing.T) {
+		t.Parallel() // each has a project of its own
 		sim := newEmulator(t, settings)
 		test(t, sim.at("/auth/v1", gotruesim.SecretKey, gotruesim.PublishableKey))
 	})
 	t.Run("emulator direct", func(t *testing.T) {
+		t.Parallel() // each has a project of its own
 		sim := newEmulator(t, settings)
 		test(t, sim.at("", sim.ServiceRoleKey(), sim.AnonKey()))
 	})
