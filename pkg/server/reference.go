@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 	"go.yaml.in/yaml/v3"
@@ -123,28 +124,30 @@ func readReference(document []byte) (*reference, error) {
 }
 
 // referenceTemplate shows the document. Its texts are plain, but for code in backticks.
-var referenceTemplate = template.Must(template.New("index.html").Funcs(template.FuncMap{
-	"text": func(s string) template.HTML {
-		var b strings.Builder
-		for _, paragraph := range strings.Split(strings.TrimSpace(s), "\n\n") {
-			if paragraph == "" {
-				continue
-			}
-			b.WriteString("<p>")
-			for i, part := range strings.Split(paragraph, "`") {
-				if i%2 == 1 {
-					part = "<code>" + template.HTMLEscapeString(part) + "</code>"
-				} else {
-					part = template.HTMLEscapeString(part)
+var referenceTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("index.html").Funcs(template.FuncMap{
+		"text": func(s string) template.HTML {
+			var b strings.Builder
+			for _, paragraph := range strings.Split(strings.TrimSpace(s), "\n\n") {
+				if paragraph == "" {
+					continue
 				}
-				b.WriteString(part)
+				b.WriteString("<p>")
+				for i, part := range strings.Split(paragraph, "`") {
+					if i%2 == 1 {
+						part = "<code>" + template.HTMLEscapeString(part) + "</code>"
+					} else {
+						part = template.HTMLEscapeString(part)
+					}
+					b.WriteString(part)
+				}
+				b.WriteString("</p>")
 			}
-			b.WriteString("</p>")
-		}
-		return template.HTML(b.String()) //nolint:gosec // escaped above
-	},
-	"has": func(list []string, s string) bool { return slices.Contains(list, s) },
-}).ParseFS(static.Files, "reference/index.html"))
+			return template.HTML(b.String()) //nolint:gosec // escaped above
+		},
+		"has": func(list []string, s string) bool { return slices.Contains(list, s) },
+	}).ParseFS(static.Files, "reference/index.html"))
+})
 
 // registerReference adds the API reference of tikbridge dev.
 func registerReference(get func(string, echo.HandlerFunc)) error {
@@ -157,7 +160,7 @@ func registerReference(get func(string, echo.HandlerFunc)) error {
 		return err
 	}
 	var page bytes.Buffer
-	if err := referenceTemplate.Execute(&page, r); err != nil {
+	if err := referenceTemplate().Execute(&page, r); err != nil {
 		return fmt.Errorf("API reference: %w", err)
 	}
 	style, err := static.Files.ReadFile("reference/reference.css")

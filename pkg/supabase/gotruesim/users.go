@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -314,8 +315,9 @@ func anySlice(in []string) []any {
 
 // emailFormat is the HTML living standard's pattern, which is all that GoTrue checks: any length of
 // local part passes, no DNS is asked (mail.go, validateEmail).
-var emailFormat = regexp.MustCompile("^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@" +
-	hostLabel + `(?:\.` + hostLabel + ")*$")
+var emailFormat = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@" + hostLabel + `(?:\.` + hostLabel + ")*$")
+})
 
 const hostLabel = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 
@@ -326,7 +328,7 @@ func validEmail(email string) (string, error) {
 		return "", invalid("An email address is required")
 	case len(email) > 255:
 		return "", invalid("An email address is too long")
-	case !emailFormat.MatchString(email):
+	case !emailFormat().MatchString(email):
 		return "", invalid("Unable to validate email address: invalid format")
 	}
 	return strings.ToLower(email), nil

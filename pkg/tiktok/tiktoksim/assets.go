@@ -12,13 +12,15 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
 //go:embed assets
 var assets embed.FS
 
-var pages = template.Must(template.ParseFS(assets, "assets/*.html"))
+// pages are parsed when the first is shown: a bridge that is no simulator starts without them.
+var pages = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(assets, "assets/*.html")) })
 
 const (
 	avatarPath = "/sim/avatars/"
@@ -36,7 +38,7 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self' https: http
 // page renders one of the embedded templates.
 func (s *Server) page(status int, name string, data any) answer {
 	var buf bytes.Buffer
-	if err := pages.ExecuteTemplate(&buf, name, data); err != nil {
+	if err := pages().ExecuteTemplate(&buf, name, data); err != nil {
 		return s.simError(http.StatusInternalServerError, "internal", err.Error())
 	}
 	a := newAnswer(status, "text/html; charset=utf-8", buf.Bytes())

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"regexp"
+	"sync"
 )
 
 const (
@@ -19,7 +20,7 @@ var (
 	hexChallenge       = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	base64urlChallenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 	// RFC 7636 section 4.1, and TikTok docs: Login Kit for Desktop.
-	verifierShape = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
+	verifierShape = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`) })
 )
 
 func knownPKCE(mode string) bool {
@@ -59,7 +60,7 @@ func verifies(mode, challenge, verifier string) bool {
 	if mode == pkceOff || challenge == "" {
 		return true
 	}
-	if !verifierShape.MatchString(verifier) {
+	if !verifierShape().MatchString(verifier) {
 		return false
 	}
 	sum := sha256.Sum256([]byte(verifier))
