@@ -605,7 +605,7 @@ func TestApps_again(t *testing.T) {
 			sb.link(t, false)          // is blocked
 			sb.expect("status of 400") // what Chromium says of the page
 			// Not chromedp.Reload: the deeplink that is blocked may end its wait.
-			eval[chromedp.Void](t, sb.device, "void location.reload()")
+			eval[chromedp.Void](t, sb.device, "void setTimeout(() => location.reload())")
 			sb.until(t, "document.readyState === 'complete' && document.querySelector('#title')?.textContent === 'Nothing left to do here'")
 			if len(sb.links) != 0 {
 				t.Error("after a reload the deeplink is followed again")
@@ -723,13 +723,13 @@ func TestApps_back(t *testing.T) {
 			b := newPage(t)
 			b.start(t, s.apart, kind)
 			b.run(t, "sign in", click(signInButton), visible(continueButton))
-			eval[chromedp.Void](t, b, "void history.back()")
+			eval[chromedp.Void](t, b, "void setTimeout(() => history.back())")
 			b.until(t, "document.querySelector('#sign-in') && !document.querySelector('#sign-in').disabled")
 			b.run(t, "sign in", click(signInButton))
 			b.agree(t, "mira")
 			s.wantSignedIn(t, b, tiktoksim.OpenIDMira)
 
-			eval[chromedp.Void](t, b, "void (window.before = true, history.back())")
+			eval[chromedp.Void](t, b, "window.before = true, void setTimeout(() => history.back())")
 			b.until(t, "!window.before && location.pathname === '/' && document.querySelector('#name')")
 			s.wantSignedIn(t, b, tiktoksim.OpenIDMira)
 		})

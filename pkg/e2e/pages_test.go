@@ -117,7 +117,7 @@ func TestPages(t *testing.T) {
 func (b device) reload(t *testing.T) {
 	t.Helper()
 	shown := eval[string](t, b, "document.body.innerText")
-	eval[chromedp.Void](t, b, "void (window.before = true, location.reload())")
+	eval[chromedp.Void](t, b, "window.before = true, void setTimeout(() => location.reload())")
 	b.until(t, fmt.Sprintf("!window.before && document.readyState === 'complete' && document.body.innerText.length >= %d", len([]rune(shown))/2))
 }
 
