@@ -35,6 +35,9 @@ type kind struct {
 	to    string // where the call goes instead
 }
 
+// raceDetected tells whether the race detector watches.
+var raceDetected bool
+
 // Addresses in the network of a world.
 const (
 	tiktokHost    = "tiktok.test"
@@ -503,6 +506,9 @@ func meet(t *testing.T, call faulty.Call, arrange func(*world), k kind) (row fau
 // TestFaultMatrix lets every call of a sign-in fail in every way, and holds docs/faults.md against what
 // came of it. With -update it writes it there.
 func TestFaultMatrix(t *testing.T) {
+	if raceDetected {
+		t.Skip("runs without the race detector, which makes it eight times as long; make test does that too")
+	}
 	t.Parallel()
 	all := kinds()
 	rows := make([][]faultRow, len(asked))
