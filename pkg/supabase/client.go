@@ -317,7 +317,7 @@ func (c *Client) createUser(ctx context.Context, id uuid.UUID, openID, address s
 		"app_metadata":  mark(openID, profile.UnionID),
 		"user_metadata": metadata(openID, profile),
 	}, &created)
-	if err == nil && created.ID == uuid.Nil {
+	if err == nil && created.ID != id {
 		err = errNoAccount
 	}
 	return failure(signin.StageCreate, err)
