@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -240,6 +241,7 @@ func TestReference_answers(t *testing.T) {
 	for _, path := range []string{exchangePath, functionPath} {
 		a.exchange(path)
 	}
+	a.full()
 	a.others()
 	if diff := cmp.Diff(a.promised(), a.seen); diff != "" {
 		t.Errorf("answers (-document +seen):\n%s", diff)
@@ -355,6 +357,28 @@ func (a *auditor) refusals(b bridge, path, good string, limit func(*server.Optio
 	limited := newLed(a.T, func(o *ledOptions) { limit(&o.options) })
 	a.ask(limited, "POST", path, "")
 	a.ask(limited, "POST", path, "")
+}
+
+// full asks a bridge whose only place is taken.
+func (a *auditor) full() {
+	tiktok := newSlowTikTok()
+	b := newLed(a.T, with(tiktok.people()), func(o *ledOptions) { o.options.MaxSignIns = 1 })
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		req := httptest.NewRequestWithContext(a.Context(), http.MethodPost, exchangePath, strings.NewReader(goodBody))
+		req.Header.Set("Content-Type", "application/json")
+		b.ServeHTTP(httptest.NewRecorder(), req)
+	})
+	<-tiktok.entered
+	for _, path := range []string{exchangePath, functionPath} {
+		a.ask(b, "POST", path, goodBody)
+	}
+	a.ask(b, "POST", redeemPath, redeemBody(a.T, "h", appVerifier))
+	for _, accept := range []string{forScripts, forPeople} {
+		a.ask(b, "GET", query(callbackPath, "state", "s", "code", "c"), "", "Accept", accept)
+	}
+	close(tiktok.release)
+	wg.Wait()
 }
 
 func (a *auditor) others() {
