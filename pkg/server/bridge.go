@@ -1,7 +1,6 @@
 package server
 
 import (
-	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
-	"github.com/tikbridge/tikbridge/static"
 )
 
 // The routes of the bridge-led flow.
@@ -118,7 +116,7 @@ func (s *Server) toApp(c echo.Context, scheme string, values url.Values, failed 
 	query := strings.ReplaceAll(values.Encode(), "+", "%20")
 	page := returnPage{
 		View: "done", Title: wordsDone, Text: wordsUseButton,
-		Link:  template.URL(scheme + "://oauth" + s.opts.AuthPath + "?" + query), //nolint:gosec // the scheme is the operator's
+		Link:  scheme + "://oauth" + s.opts.AuthPath + "?" + query,
 		Label: wordsOpenApp, Follow: true,
 	}
 	if failed != nil {
@@ -135,7 +133,7 @@ func isForPeople(c echo.Context) bool {
 
 // explain shows an error that has no way back to an app.
 func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
-	page := returnPage{Link: template.URL(s.opts.StartPage), Label: wordsGoToApp} //nolint:gosec // the operator's own
+	page := returnPage{Link: s.opts.StartPage, Label: wordsGoToApp}
 	page.describe(c, err)
 	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
 		// What is left of the address when the page of toApp is loaded again.
@@ -147,51 +145,6 @@ func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
 // wants tells whether the client asks for a media type by name.
 func wants(c echo.Context, mediaType string) bool {
 	return strings.Contains(c.Request().Header.Get("Accept"), mediaType)
-}
-
-// The words of static/return.html, all but what an error says of itself.
-const (
-	wordsDone        = "You’re signed in"
-	wordsUseButton   = "If the app does not open by itself, use the button."
-	wordsOpenApp     = "Open the app"
-	wordsGoToApp     = "Go to the app"
-	wordsFailed      = "Sign-in did not work"
-	wordsCancelled   = "Sign-in cancelled"
-	wordsNothingLeft = "Nothing left to do here"
-	wordsGoBack      = "If the app did not open, go back to it and sign in again."
-)
-
-// returnPage is what static/return.html shows.
-type returnPage struct {
-	View, Title, Text string
-	// Link is the way on; Follow tells the page to take it by itself.
-	Link   template.URL
-	Label  string
-	Follow bool
-	// Error and RequestID are for support.
-	Error     signin.Code
-	RequestID string
-}
-
-// describe makes the page tell of an error.
-func (p *returnPage) describe(c echo.Context, err error) {
-	e := toError(err).err
-	p.View, p.Title, p.Text = "problem", wordsFailed, e.Message
-	if e.Code == signin.AccessDenied {
-		p.View, p.Title = "idle", wordsCancelled
-	}
-	p.Error, p.RequestID = e.Code, telemetry.RequestID(c.Request().Context())
-}
-
-var returnTemplate = template.Must(template.ParseFS(static.Files, "return.html"))
-
-func (s *Server) render(c echo.Context, status int, page returnPage) error {
-	var b strings.Builder
-	if err := returnTemplate.Execute(&b, page); err != nil {
-		return err
-	}
-	c.Response().Header().Set("Content-Security-Policy", contentPolicy(sources("'self'", s.opts.PublicURL), nil, nil))
-	return c.HTML(status, b.String())
 }
 
 // redeem turns a handoff into a session.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -400,7 +401,7 @@ func wantPage(t *testing.T, resp *http.Response, view, text string) []element {
 	}
 	wantNothingInline(t, "the page", page)
 	elements := parse(t, page)
-	// All elements of the template and not one more: nothing broke out.
+	// All elements of the page and not one more: nothing broke out.
 	var scripts, links []string
 	for _, e := range elements {
 		switch e.name {
@@ -433,15 +434,10 @@ func textOf(t *testing.T, page string) string {
 	t.Helper()
 	for _, e := range parse(t, page) {
 		if e.attrs["id"] == "text" {
-			return unescape(e.text)
+			return html.UnescapeString(e.text)
 		}
 	}
 	return ""
-}
-
-// unescape undoes what html/template does to texts.
-func unescape(s string) string {
-	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&#34;", `"`, "&#39;", "'", "&#43;", "+", "&amp;", "&").Replace(s)
 }
 
 // button returns the link of a page.

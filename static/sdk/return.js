@@ -1,5 +1,5 @@
-// return.html: follows the deeplink that the bridge put into the button. The button stays, since some
-// browsers want a tap before they open an app.
+// The return page: follows the deeplink that the bridge put into the button. The button stays, since
+// some browsers want a tap before they open an app.
 
 const action = document.getElementById('action');
 

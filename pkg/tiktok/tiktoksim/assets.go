@@ -7,20 +7,17 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	g "maragu.dev/gomponents"
 )
 
 //go:embed assets
 var assets embed.FS
-
-// pages are parsed when the first is shown: a bridge that is no simulator starts without them.
-var pages = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(assets, "assets/*.html")) })
 
 const (
 	avatarPath = "/sim/avatars/"
@@ -35,12 +32,10 @@ const (
 const policy = "default-src 'none'; style-src 'self'; img-src 'self' https: http:; " +
 	"base-uri 'none'; frame-ancestors 'none'"
 
-// page renders one of the embedded templates.
-func (s *Server) page(status int, name string, data any) answer {
+// page answers with a page.
+func page(status int, content g.Node) answer {
 	var buf bytes.Buffer
-	if err := pages().ExecuteTemplate(&buf, name, data); err != nil {
-		return s.simError(http.StatusInternalServerError, "internal", err.Error())
-	}
+	_ = content.Render(&buf) // never fails: see bytes.Buffer
 	a := newAnswer(status, "text/html; charset=utf-8", buf.Bytes())
 	a.header.Set("Content-Security-Policy", policy)
 	a.header.Set("Referrer-Policy", "no-referrer")
