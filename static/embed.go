@@ -1,7 +1,7 @@
 // Package static holds the files that tikbridge gives to browsers: the two pages of the documented
 // flow (native-callback.html and auth.html), the scripts and the stylesheet under sdk/ that they and
 // the apps load, and, for `tikbridge dev`, the demo app under demo/ and the API reference under
-// reference/.
+// reference/, whose page is made from the document beside it.
 //
 // The pages hold their configuration in data attributes on the html element, written exactly once
 // each, so that the server can render them by plain string replacement:
