@@ -235,7 +235,7 @@ func isLoopback(host string) bool {
 }
 
 // schemePattern is RFC 3986, section 3.1, in lower case.
-var schemePattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,63}$`)
+var schemePattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 
 // neverSchemes run code, read files, or lead to the web or to other apps than the operator's own.
 var neverSchemes = []string{
@@ -274,7 +274,7 @@ func CheckScheme(scheme string) error {
 	switch {
 	case strings.ContainsAny(scheme, ":/"):
 		return errors.New("has more than the scheme; write myapp, without ://")
-	case !schemePattern.MatchString(scheme):
+	case len(scheme) > 64, !schemePattern.MatchString(scheme):
 		return errors.New("is not a scheme; it has lower-case letters, digits, +, . and -, and begins with a letter")
 	case slices.Contains(neverSchemes, scheme):
 		return errors.New("belongs to the browser or to the system and cannot open your app; see Despia > Publish > Deeplink")

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -205,10 +206,12 @@ func unknownKeys(file *viper.Viper, keys []string) Problems {
 // foreignEnv are variables that have the prefix and are somebody else's: those of the contract tests
 // of pkg/supabase, and those by which Kubernetes tells every pod of a service that is called
 // tikbridge, or tikbridge-something.
-var foreignEnv = regexp.MustCompile(`^TIKBRIDGE_(CONTRACT_.*` +
-	`|([A-Z0-9_]+_)?SERVICE_HOST|([A-Z0-9_]+_)?SERVICE_PORT(_[A-Z0-9_]+)?` +
-	`|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?` +
-	`|([A-Z0-9_]+_)?PORT=(tcp|udp|sctp)://.*)$`)
+var foreignEnv = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^TIKBRIDGE_(CONTRACT_.*` +
+		`|([A-Z0-9_]+_)?SERVICE_HOST|([A-Z0-9_]+_)?SERVICE_PORT(_[A-Z0-9_]+)?` +
+		`|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?` +
+		`|([A-Z0-9_]+_)?PORT=(tcp|udp|sctp)://.*)$`)
+})
 
 // unknownEnv finds variables with the prefix of the bridge that set nothing, which are misspelt.
 func unknownEnv(keys []string) Problems {
@@ -216,7 +219,7 @@ func unknownEnv(keys []string) Problems {
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
 		known := slices.ContainsFunc(keys, func(key string) bool { return envName(key) == name })
-		if known || !strings.HasPrefix(name, envPrefix) || foreignEnv.MatchString(name) || foreignEnv.MatchString(entry) {
+		if known || !strings.HasPrefix(name, envPrefix) || foreignEnv().MatchString(name) || foreignEnv().MatchString(entry) {
 			continue
 		}
 		problems = append(problems, Problem{name, "is a variable that sets nothing", suggestion(name, keys, envName)})
@@ -295,7 +298,9 @@ func fileProblem(file string, err error) Problem {
 	return Problem{fileFlag, fmt.Sprintf("names %s, which has no known ending", file), form}
 }
 
-var linePattern = regexp.MustCompile(`^yaml: line ([0-9]+):`)
+var linePattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^yaml: line ([0-9]+):`)
+})
 
 // place tells where a parser stumbled, "" if it does not say.
 func place(err error) string {
@@ -308,7 +313,7 @@ func place(err error) string {
 	case errors.As(err, &syntax):
 		return fmt.Sprintf(" at character %d", syntax.Offset)
 	}
-	if m := linePattern.FindStringSubmatch(err.Error()); m != nil {
+	if m := linePattern().FindStringSubmatch(err.Error()); m != nil {
 		return " at or near line " + m[1]
 	}
 	return ""

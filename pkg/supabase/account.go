@@ -40,14 +40,16 @@ func (p person) spareAddress() string {
 	return strings.ToLower(rand.Text()) + "@" + domain
 }
 
-// localPart is what every open_id seen so far looks like, and what an address takes as it is.
-var localPart = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var localPart = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// isLocalPart tells what every open_id seen so far looks like, and what an address takes as it is.
+func isLocalPart(openID string) bool { return len(openID) <= 64 && localPart.MatchString(openID) }
 
 func newPerson(openID, domain string) person {
 	p := person{openID: openID, id: UserID(openID)}
 	p.ownAddress = p.id.String() + "@" + domain
 	p.address = p.ownAddress
-	if localPart.MatchString(openID) {
+	if isLocalPart(openID) {
 		p.address = strings.ToLower(openID) + "@" + domain
 	}
 	return p

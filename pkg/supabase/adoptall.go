@@ -97,7 +97,7 @@ func (c *Client) review(ctx context.Context, u types.User, dryRun bool) (Review,
 		return verdict(VerdictOther, "")
 	case markOf(u) != nil:
 		return verdict(VerdictMarked, "")
-	case !localPart.MatchString(openID) || strings.ToLower(openID) != local:
+	case !isLocalPart(openID) || strings.ToLower(openID) != local:
 		return verdict(VerdictRefused, "its open_id is not known exactly")
 	}
 	p := newPerson(openID, c.opts.EmailDomain)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -17,7 +16,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -41,7 +40,8 @@ type Tracing struct {
 // Variable Specification; OTLP Exporter Configuration); nil if they name no endpoint. Close it when
 // done. If the endpoint does not answer, log is told when that begins and when it ends.
 func NewTracing(version string, log *slog.Logger) (*Tracing, error) {
-	if on, err := tracingWanted(); !on || err != nil {
+	client, err := tracingWanted()
+	if client == nil || err != nil {
 		return nil, err
 	}
 	// The library's own logger prints headers it cannot read, and with them the key of the endpoint.
@@ -58,7 +58,7 @@ func NewTracing(version string, log *slog.Logger) (*Tracing, error) {
 	if err != nil {
 		return nil, errors.New("OTEL_RESOURCE_ATTRIBUTES cannot be read; write it like key=value,key=value")
 	}
-	exporter, err := otlptracehttp.New(ctx)
+	exporter, err := otlptrace.New(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("set up tracing: %w", err)
 	}
@@ -75,40 +75,19 @@ func CheckTracing() error {
 	return err
 }
 
-// tracingWanted reads the variables that the library either ignores or reads without a word when they
-// are wrong.
-func tracingWanted() (bool, error) {
-	setting := func(name string) (key, value string) {
-		for _, key = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
-			if value = strings.TrimSpace(os.Getenv(key)); value != "" {
-				break
-			}
-		}
-		return key, value
-	}
-	key, endpoint := setting("ENDPOINT")
+// tracingWanted returns the client that spans are sent with, nil if the variables want none. It also
+// refuses what the library would pass over without a word.
+func tracingWanted() (*otlp, error) {
+	_, endpoint := otlpSetting("ENDPOINT")
 	exporter := os.Getenv("OTEL_TRACES_EXPORTER")
 	if endpoint == "" || exporter == "none" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
-		return false, nil
+		return nil, nil
 	}
-	var problems []error
+	client, err := newOTLP()
+	problems := []error{err}
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if u, err := url.Parse(endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		problem("%s is no http or https address; write it like http://collector:4318", key)
-	}
 	if exporter != "" && exporter != "otlp" {
 		problem("OTEL_TRACES_EXPORTER is %q; the bridge knows otlp and none", exporter)
-	}
-	if key, protocol := setting("PROTOCOL"); !slices.Contains([]string{"", "http/protobuf", "http/json"}, protocol) {
-		problem("%s is %q; the bridge speaks http/protobuf, which collectors take at port 4318", key, protocol)
-	}
-	if key, headers := setting("HEADERS"); headers != "" {
-		for pair := range strings.SplitSeq(headers, ",") {
-			if name, _, ok := strings.Cut(pair, "="); !ok || strings.TrimSpace(name) == "" {
-				problem("%s cannot be read; write it like name=value,name=value, with %%2C for a comma in a value", key)
-				break
-			}
-		}
 	}
 	sampler := strings.TrimPrefix(os.Getenv("OTEL_TRACES_SAMPLER"), "parentbased_")
 	if !slices.Contains([]string{"", "always_on", "always_off", "traceidratio"}, sampler) {
@@ -119,7 +98,7 @@ func tracingWanted() (bool, error) {
 			problem("OTEL_TRACES_SAMPLER_ARG is %q; write the share of requests to trace, from 0 to 1", arg)
 		}
 	}
-	return true, errors.Join(problems...)
+	return client, errors.Join(problems...)
 }
 
 // Close sends what is still to be sent, until ctx is done.
@@ -221,10 +200,7 @@ func (r *reporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySp
 	err := r.SpanExporter.ExportSpans(ctx, spans)
 	if failed := err != nil; r.fails.Swap(failed) != failed {
 		if failed {
-			// What the endpoint wrote stays behind.
-			cause, _, _ := strings.Cut(err.Error(), "body:")
-			r.log.WarnContext(ctx, "traces are lost: the endpoint does not take them",
-				slog.String("cause", strings.TrimRight(cause, " (:")))
+			r.log.WarnContext(ctx, "traces are lost: the endpoint does not take them", slog.String("cause", err.Error()))
 		} else {
 			r.log.InfoContext(ctx, "the endpoint takes traces again")
 		}

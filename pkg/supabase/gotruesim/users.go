@@ -334,11 +334,13 @@ func validEmail(email string) (string, error) {
 	return strings.ToLower(email), nil
 }
 
-var phoneFormat = regexp.MustCompile("^[1-9][0-9]{1,14}$")
+var phoneFormat = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("^[1-9][0-9]{1,14}$")
+})
 
 func validPhone(phone string) (string, error) {
 	phone = strings.ReplaceAll(strings.TrimPrefix(phone, "+"), " ", "")
-	if !phoneFormat.MatchString(phone) {
+	if !phoneFormat().MatchString(phone) {
 		return "", invalid("Invalid phone number format (E.164 required)")
 	}
 	return phone, nil

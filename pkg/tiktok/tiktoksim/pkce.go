@@ -17,8 +17,12 @@ const (
 )
 
 var (
-	hexChallenge       = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	base64urlChallenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	hexChallenge = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[0-9a-f]{64}$`)
+	})
+	base64urlChallenge = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	})
 	// RFC 7636 section 4.1, and TikTok docs: Login Kit for Desktop.
 	verifierShape = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`) })
 )
@@ -36,8 +40,8 @@ func badChallenge(mode, challenge, method string) string {
 	if mode == pkceOff || mode == pkceTolerate && challenge == "" {
 		return ""
 	}
-	isHex := hexChallenge.MatchString(challenge)
-	isBase64URL := base64urlChallenge.MatchString(challenge)
+	isHex := hexChallenge().MatchString(challenge)
+	isBase64URL := base64urlChallenge().MatchString(challenge)
 	ok := isHex || isBase64URL
 	switch mode {
 	case pkceHex:
