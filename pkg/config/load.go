@@ -216,10 +216,13 @@ var foreignEnv = sync.OnceValue(func() *regexp.Regexp {
 // unknownEnv finds variables with the prefix of the bridge that set nothing, which are misspelt.
 func unknownEnv(keys []string) Problems {
 	var problems Problems
+	known := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		known[envName(key)] = true
+	}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		known := slices.ContainsFunc(keys, func(key string) bool { return envName(key) == name })
-		if known || !strings.HasPrefix(name, envPrefix) || foreignEnv().MatchString(name) || foreignEnv().MatchString(entry) {
+		if !strings.HasPrefix(name, envPrefix) || known[name] || foreignEnv().MatchString(name) || foreignEnv().MatchString(entry) {
 			continue
 		}
 		problems = append(problems, Problem{name, "is a variable that sets nothing", suggestion(name, keys, envName)})

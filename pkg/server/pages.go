@@ -111,11 +111,14 @@ func (p *pages) files(get func(string, echo.HandlerFunc), folder string, prepare
 	}
 	for _, entry := range entries {
 		name := path.Join(folder, entry.Name())
-		content, err := static.Files.ReadFile(name)
-		if err != nil || path.Ext(name) == ".html" {
+		if entry.IsDir() || path.Ext(name) == ".html" {
 			continue
 		}
 		get("/"+name, func(c echo.Context) error {
+			content, err := static.Files.ReadFile(name)
+			if err != nil {
+				return err
+			}
 			prepare(c)
 			return c.Blob(http.StatusOK, contentType(name), content)
 		})
