@@ -65,6 +65,7 @@ func serveCommand() *cobra.Command {
 				return err
 			}
 			ctx := cmd.Context()
+			giveHeadroom()
 			g, gctx := errgroup.WithContext(ctx)
 			g.Go(func() error { return app.run(gctx) })
 			g.Go(func() error {

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 
@@ -132,29 +131,32 @@ func (k call) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // send makes the call and returns the body of a good answer. Of the headers of req none is used.
 func (k call) send(req *http.Request) ([]byte, error) {
+	return k.within(func(ctx context.Context) (*http.Request, error) { return req.WithContext(ctx), nil })
+}
+
+// within makes the call that request makes, which belongs to the context it is given.
+func (k call) within(request func(context.Context) (*http.Request, error)) ([]byte, error) {
 	ctx, done := k.client.opts.Observer.Begin(k.ctx, service, k.name)
 	ctx, cancel := context.WithTimeout(ctx, k.client.opts.Timeout)
 	defer cancel()
-	req = req.WithContext(ctx)
-	req.Header = k.authorized()
-	body, err := k.client.exchange(req)
+	req, err := request(ctx)
+	var body []byte
+	if err == nil {
+		req.Header = k.authorized()
+		body, err = k.client.exchange(req)
+	}
 	done(resultOf(err))
 	return body, err
 }
 
 // exchange sends req and reads the whole answer.
 func (c *Client) exchange(req *http.Request) ([]byte, error) {
-	resp, err := c.opts.Transport.RoundTrip(req)
-	if err != nil {
-		return nil, &url.Error{Op: req.Method, Err: err}
+	resp, body, err := upstream.Send(c.opts.Transport, req, maxBody) //nolint:bodyclose // it does
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = newAPIError(resp, body)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := upstream.ReadBody(resp, maxBody)
 	if err != nil {
-		return nil, &url.Error{Op: req.Method, Err: err}
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, newAPIError(resp, body)
+		return nil, err
 	}
 	return body, nil
 }
@@ -175,14 +177,22 @@ func headersOf(key string) http.Header {
 	return h
 }
 
-// authorized returns the headers of this call.
+// authorized returns the headers of this call; most often those that all calls share, which no transport
+// may change (http.RoundTripper).
 func (k call) authorized() http.Header {
+	forward := k.client.opts.ForwardClientIP
+	if !k.device.IsValid() {
+		forward = ""
+	}
+	if k.token == "" && forward == "" {
+		return k.headers
+	}
 	h := k.headers.Clone()
 	if k.token != "" {
 		h.Set("Authorization", "Bearer "+k.token.Reveal())
 	}
-	if name := k.client.opts.ForwardClientIP; name != "" && k.device.IsValid() {
-		h.Set(name, k.device.String())
+	if forward != "" {
+		h.Set(forward, k.device.String())
 	}
 	return h
 }
@@ -229,11 +239,9 @@ func (k call) ask(method, path string, body any) ([]byte, error) {
 		}
 		payload = bytes.NewReader(encoded)
 	}
-	req, err := http.NewRequestWithContext(k.ctx, method, k.client.opts.AuthURL+path, payload)
-	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
-	}
-	return k.send(req)
+	return k.within(func(ctx context.Context) (*http.Request, error) {
+		return http.NewRequestWithContext(ctx, method, k.client.opts.AuthURL+path, payload)
+	})
 }
 
 // link is a one-time link to an account: whoever holds its hash can sign in as that account, and the
@@ -275,7 +283,7 @@ func (c *Client) generateLink(ctx context.Context, address string) (link, error)
 		Kind string `json:"verification_type"`
 	}
 	if err == nil {
-		err = json.Unmarshal(answer, &found)
+		err = upstream.Decode(answer, &found)
 	}
 	if err == nil && (found.ID == uuid.Nil || found.Hash == "") {
 		err = errNoLink // and no account that could be taken for an unmarked one
@@ -341,17 +349,40 @@ func (c *Client) verify(ctx context.Context, l link, device netip.Addr) (signin.
 		Hash string `json:"token_hash"`
 	}{l.kind, l.hash.Reveal()}
 	var session signin.Session
-	err := k.do(http.MethodPost, "/verify", body, &session)
+	answer, err := k.ask(http.MethodPost, "/verify", body)
+	if err == nil {
+		err = upstream.Decode(answer, &session)
+	}
 	if err != nil {
 		return signin.Session{}, failure(signin.StageVerify, err)
 	}
-	var user struct {
-		ID uuid.UUID `json:"id"`
-	}
-	if err := json.Unmarshal(session.User, &user); err != nil || user.ID != l.user.ID || session.AccessToken == "" || session.RefreshToken == "" {
+	if idOf(session.User) != l.user.ID || session.AccessToken == "" || session.RefreshToken == "" {
 		return signin.Session{}, failure(signin.StageVerify, errNoSession)
 	}
 	return session, nil
+}
+
+// idOf returns the id of a user in JSON, none if there is none. It is the first member (GoTrue
+// internal/models/user.go), so that the rest, which may be long, is not read.
+func idOf(user json.RawMessage) (id uuid.UUID) {
+	d := json.NewDecoder(bytes.NewReader(user))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return uuid.Nil
+	}
+	for d.More() {
+		var value any = &json.RawMessage{}
+		name, err := d.Token()
+		if name == "id" {
+			value = &id
+		}
+		if err != nil || d.Decode(value) != nil {
+			return uuid.Nil
+		}
+		if name == "id" {
+			return id
+		}
+	}
+	return uuid.Nil
 }
 
 // alive asks whether a session still is one; session_not_found says no.

@@ -242,6 +242,10 @@ func TestFailures(t *testing.T) {
 		{"half a JSON", "/verify", text(200, `{"access_token":"canary`), signin.SupabaseUnavailable, 3, 0, ""},
 		{"too much", "/verify", text(200, strings.Repeat("x", 17<<20)), signin.SupabaseUnavailable, 3, 0, ""},
 		{"no session", "/verify", text(200, `{}`), signin.SupabaseUnavailable, 3, 0, ""},
+		{"no user", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":null}`), signin.SupabaseUnavailable, 3, 0, ""},
+		{"no user's id", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":{"email":"x","identities":[{"id":"x"}]}}`), signin.SupabaseUnavailable, 3, 0, ""},
+		{"a list for a user", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":["id"]}`), signin.SupabaseUnavailable, 3, 0, ""},
+		{"an id that is none", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":{"id":7}}`), signin.SupabaseUnavailable, 3, 0, ""},
 		{"session of somebody else", "/verify", text(200, `{"access_token":"a","refresh_token":"b","user":{"id":"6a1c1b1e-0000-4000-8000-000000000000"}}`), signin.SupabaseUnavailable, 3, 0, ""},
 	}
 	for _, tt := range tests {

@@ -3,7 +3,6 @@ package tiktok
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -51,10 +50,7 @@ type Options struct {
 const service = "tiktok"
 
 // Client talks to TikTok. Safe for concurrent use.
-type Client struct {
-	opts              Options
-	http, profileHTTP *http.Client
-}
+type Client struct{ opts Options }
 
 var _ signin.Authenticator = (*Client)(nil)
 
@@ -82,7 +78,7 @@ func New(opts Options) *Client {
 	if opts.Observer == nil {
 		opts.Observer = upstream.Unobserved{}
 	}
-	return &Client{opts: opts, http: upstream.NewClient(opts.Transport), profileHTTP: upstream.NewClient(opts.ProfileTransport)}
+	return &Client{opts}
 }
 
 // Format implements fmt.Formatter: fmt calls no methods of fields that are not exported, so that
@@ -151,14 +147,14 @@ type errorCode struct {
 // UnmarshalJSON takes both shapes.
 func (e *errorCode) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
-		return json.Unmarshal(b, &e.Code)
+		return upstream.Decode(b, &e.Code)
 	}
 	var nested struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 		LogID   string `json:"log_id"`
 	}
-	if err := json.Unmarshal(b, &nested); err != nil {
+	if err := upstream.Decode(b, &nested); err != nil {
 		return err
 	}
 	*e = errorCode(nested)
@@ -224,7 +220,7 @@ func (c *Client) token(ctx context.Context, form url.Values) (tokenResponse, ans
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 
 	var token tokenResponse
-	ans, err := c.call(c.http, req, "token", signin.StageExchange, &token)
+	ans, err := c.call(c.opts.Transport, req, "token", signin.StageExchange, &token)
 	return token, ans, err
 }
 
@@ -259,7 +255,7 @@ func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profil
 	req.Header.Set("Authorization", "Bearer "+id.AccessToken)
 
 	var info userResponse
-	ans, err := c.call(c.profileHTTP, req, "user_info", signin.StageProfile, &info)
+	ans, err := c.call(c.opts.ProfileTransport, req, "user_info", signin.StageProfile, &info)
 	if err != nil {
 		return signin.Profile{}, err
 	}
@@ -279,18 +275,24 @@ const maxBody = 1 << 20
 
 // call sends req and decodes the JSON of the answer into v. An answer that is an error is returned as
 // one. The name is what metrics and traces call it.
-func (c *Client) call(client *http.Client, req *http.Request, name string, stage signin.Stage, v interface{ failure() errorCode }) (answer, error) {
+func (c *Client) call(t http.RoundTripper, req *http.Request, name string, stage signin.Stage, v interface{ failure() errorCode }) (answer, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Cache-Control", "no-cache") // as in every sample of TikTok's documentation
 
 	ans := answer{stage: stage}
 	ctx, done := c.opts.Observer.Begin(req.Context(), service, name)
-	body, err := send(client, req.WithContext(ctx), &ans)
+	if ctx != req.Context() { // it is traced
+		req = req.WithContext(ctx)
+	}
+	resp, body, err := upstream.Send(t, req, maxBody) //nolint:bodyclose // it does
+	if resp != nil {
+		ans.status, ans.header = resp.StatusCode, resp.Header
+	}
 	if err != nil {
 		done(upstream.Result{Status: ans.status, Err: err})
 		return ans, ans.unavailable(upstream.NoAnswer(err))
 	}
-	if err = json.Unmarshal(body, v); err == nil {
+	if err = upstream.Decode(body, v); err == nil {
 		failure := v.failure()
 		ans.description, ans.logID = failure.Message, failure.LogID
 		if failure.failed() {
@@ -305,17 +307,6 @@ func (c *Client) call(client *http.Client, req *http.Request, name string, stage
 		return ans, ans.oauthError()
 	}
 	return ans, nil
-}
-
-// send returns the body of the answer.
-func send(client *http.Client, req *http.Request, ans *answer) ([]byte, error) {
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	ans.status, ans.header = resp.StatusCode, resp.Header
-	return upstream.ReadBody(resp, maxBody)
 }
 
 // splitScopes reads TikTok's comma-separated list.

@@ -30,6 +30,7 @@ func NewTransport() *http.Transport {
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	t.TLSHandshakeTimeout = 5 * time.Second
 	t.MaxResponseHeaderBytes = 64 << 10
+	t.DisableCompression = true // answers have a few KB: unzipping them takes longer than sending them
 	// HTTP/2 sends everything over one connection. If that dies without a word, as behind a firewall
 	// that forgets it, every call would hang until the system gives it up a quarter of an hour later.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second}
@@ -45,6 +46,26 @@ func NewClient(t http.RoundTripper) *http.Client {
 			return http.ErrUseLastResponse
 		},
 	}
+}
+
+// Send makes a call and reads the whole answer, which may have limit bytes. Like NewClient it follows no
+// redirect. What a client would do beyond that, such as keeping cookies, the APIs do not ask for. The body
+// of the response is closed. Errors are for NoAnswer.
+func Send(t http.RoundTripper, req *http.Request, limit int64) (*http.Response, []byte, error) {
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		var record tls.RecordHeaderError
+		if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
+			err = http.ErrSchemeMismatch // as net/http's own client has it
+		}
+		return nil, nil, &url.Error{Op: req.Method, Err: err}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := ReadBody(resp, limit)
+	if err != nil {
+		return resp, nil, &url.Error{Op: req.Method, Err: err}
+	}
+	return resp, body, nil
 }
 
 // ReadBody reads the whole body, which frees the connection for the next call, if it has no more than

@@ -222,6 +222,23 @@ func TestNewClient_followsNoRedirect(t *testing.T) {
 	}
 }
 
+// TestSend_scheme: an address that begins with https by mistake is told apart from a broken answer.
+func TestSend_scheme(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(srv.Close)
+	transport := upstream.NewTransport()
+	t.Cleanup(transport.CloseIdleConnections)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, strings.Replace(srv.URL, "http:", "https:", 1), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = upstream.Send(transport, req, 1)
+	if !errors.Is(upstream.NoAnswer(err), http.ErrSchemeMismatch) {
+		t.Errorf("NoAnswer(%v) = %v; want %v", err, upstream.NoAnswer(err), http.ErrSchemeMismatch)
+	}
+}
+
 // A burst larger than the two idle connections net/http keeps by default, twice: the second one
 // dials nothing.
 func TestNewTransport_keepsConnections(t *testing.T) {
