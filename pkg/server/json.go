@@ -12,5 +12,10 @@ type serializer struct{ echo.DefaultJSONSerializer }
 
 // Serialize implements echo.JSONSerializer.
 func (serializer) Serialize(c echo.Context, v any, _ string) error {
-	return json.MarshalWrite(c.Response(), v, jsontext.EscapeForHTML(true), jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
+	body, err := json.Marshal(v, jsontext.EscapeForHTML(true), jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
+	if err != nil {
+		return err // before anything was written
+	}
+	_, err = c.Response().Write(body)
+	return err
 }
