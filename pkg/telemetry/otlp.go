@@ -120,7 +120,8 @@ func otlpTLS() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if roots != "" {
 		c.RootCAs = x509.NewCertPool()
-		if pem, err := os.ReadFile(roots); /* #nosec G304 -- the operator's file */ err != nil || !c.RootCAs.AppendCertsFromPEM(pem) {
+		pem, err := os.ReadFile(roots) // #nosec G304 -- the operator's file
+		if err != nil || !c.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("%s names no file with certificates in PEM", rootKey)
 		}
 	}
