@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -226,17 +227,16 @@ func newAccounts(cfg config.Config, log *slog.Logger, calls upstream.Observer, t
 	})
 }
 
-// checkProject warns of settings of the project that help squatters. It is advice: whatever comes of
-// it, the bridge runs.
+// checkProject warns of settings of the project that help squatters, and of accounts that wait to be
+// adopted. It is advice: whatever comes of it, the bridge runs.
 func (a *app) checkProject(ctx context.Context) {
-	warnings, err := a.accounts.CheckSettings(ctx)
-	if err != nil {
-		a.log.LogAttrs(ctx, slog.LevelWarn, "the settings of the Supabase project could not be read",
-			signin.AsError(err).LogAttrs()...)
-		return
+	settings, err := a.accounts.CheckSettings(ctx)
+	accounts, accountsErr := a.accounts.CheckAccounts(ctx)
+	if err = errors.Join(err, accountsErr); err != nil {
+		a.log.LogAttrs(ctx, slog.LevelWarn, "cannot check the Supabase project", signin.AsError(err).LogAttrs()...)
 	}
-	for _, w := range warnings {
-		a.log.LogAttrs(ctx, slog.LevelWarn, "a setting of the Supabase project weakens it",
+	for _, w := range slices.Concat(settings, accounts) {
+		a.log.LogAttrs(ctx, slog.LevelWarn, "the Supabase project needs attention",
 			slog.String("setting", w.Setting), slog.String("advice", w.Text+" "+w.Fix))
 	}
 }

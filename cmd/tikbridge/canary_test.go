@@ -19,7 +19,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -250,15 +249,17 @@ type upstreams struct {
 	mu sync.Mutex
 	// came are the endpoints that were asked, by the number of the sign-in.
 	came map[string][]faulty.Call
-	// settled are the sign-ins whose account was made or marked.
+	// settled are the sign-ins whose account was made.
 	settled map[string]bool
+	// spare are the addresses that the bridge made up.
+	spare map[string]planted
 	// passwords are what the bridge made up.
 	passwords []string
 	followed  bool
 }
 
 func newUpstreams(all []planted) *upstreams {
-	u := &upstreams{byNumber: map[string]planted{}, byUser: map[string]planted{}, came: map[string][]faulty.Call{}, settled: map[string]bool{}}
+	u := &upstreams{byNumber: map[string]planted{}, byUser: map[string]planted{}, came: map[string][]faulty.Call{}, settled: map[string]bool{}, spare: map[string]planted{}}
 	for _, p := range all {
 		u.byNumber[p.number], u.byUser[p.userID()], u.byUser[p.otherID()] = p, p, p
 	}
@@ -278,32 +279,27 @@ func (u *upstreams) whose(r *http.Request, body []byte) (planted, bool) {
 			return p, true
 		}
 	}
-	return planted{}, false
-}
-
-// account is a look at an account that somebody else made.
-const account faulty.Call = "account"
-
-// endpoint names what a request asks.
-func endpoint(call faulty.Call, r *http.Request) faulty.Call {
-	if call == faulty.GetUser && strings.HasPrefix(path.Base(r.URL.Path), "00000000") {
-		return account
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for address, p := range u.spare {
+		if strings.Contains(text, address) {
+			return p, true
+		}
 	}
-	return call
+	return planted{}, false
 }
 
 // choose returns the fault of a sign-in at the call that has it.
 func (u *upstreams) choose(call faulty.Call, r *http.Request, body []byte) faulty.Fault {
-	at := endpoint(call, r)
 	p, known := u.whose(r, body)
-	u.note(r, at, p, body)
+	u.note(r, call, p, body)
 	switch {
 	case !known: // such as the settings of the project, which the bridge asks for when it starts
 		return quotes(http.StatusInternalServerError, planted{number: "000"})
-	case at == p.at && p.fault != "none":
+	case call == p.at && p.fault != "none":
 		return faults[p.fault](p)
 	}
-	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { u.answer(w, at, p) }
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { u.answer(w, call, p) }
 }
 
 func (u *upstreams) note(r *http.Request, at faulty.Call, p planted, body []byte) {
@@ -312,11 +308,12 @@ func (u *upstreams) note(r *http.Request, at faulty.Call, p planted, body []byte
 	u.came[p.number] = append(u.came[p.number], at)
 	u.followed = u.followed || strings.HasPrefix(r.URL.Path, "/followed")
 	var made struct {
-		Password     string `json:"password"`
 		PasswordHash string `json:"password_hash"`
+		Email        string `json:"email"`
 	}
-	if json.Unmarshal(body, &made) == nil {
-		u.passwords = append(u.passwords, made.Password, made.PasswordHash)
+	if json.Unmarshal(body, &made) == nil && made.PasswordHash != "" {
+		u.passwords = append(u.passwords, made.PasswordHash)
+		u.spare[made.Email] = p
 	}
 }
 
@@ -347,12 +344,10 @@ func (u *upstreams) answer(w http.ResponseWriter, at faulty.Call, p planted) {
 		send(w, http.StatusOK, link)
 	case faulty.GetUser:
 		send(w, http.StatusNotFound, map[string]any{"code": "user_not_found", "message": "User not found"})
-	case faulty.ListPasskeys:
-		send(w, http.StatusOK, []any{})
-	case faulty.CreateUser, faulty.Mark:
+	case faulty.CreateUser:
 		u.settled[p.number] = true
 		send(w, http.StatusOK, u.user(p))
-	case account, faulty.SetPassword, faulty.GetOwnUser, faulty.StoreProfile:
+	case faulty.Evict, faulty.StoreProfile:
 		send(w, http.StatusOK, u.user(p))
 	case faulty.Verify:
 		send(w, http.StatusOK, map[string]any{
@@ -362,8 +357,8 @@ func (u *upstreams) answer(w http.ResponseWriter, at faulty.Call, p planted) {
 	}
 }
 
-// user is the account as GoTrue shows it. Where the fault is on the way to adopt one, somebody else
-// made it: it has another id, and no mark until it is set.
+// user is the account as GoTrue shows it. Where the fault is on the way to evict one, it is somebody
+// else's until the person has their own.
 func (u *upstreams) user(p planted) map[string]any {
 	user := map[string]any{
 		"id": p.userID(), "aud": "authenticated", "role": "authenticated", "email": p.email(),
@@ -371,11 +366,8 @@ func (u *upstreams) user(p planted) map[string]any {
 		"app_metadata":  map[string]any{"provider": "email", "tiktok": map[string]any{"open_id": p.openID()}},
 		"user_metadata": map[string]any{"display_name": "Old " + p.name()},
 	}
-	if slices.Contains([]faulty.Call{faulty.GetUser, faulty.ListPasskeys, account, faulty.SetPassword, faulty.Mark, faulty.GetOwnUser}, p.at) {
-		user["id"], user["email_confirmed_at"] = p.otherID(), "2026-01-01T00:00:00Z"
-		if !u.settled[p.number] {
-			user["app_metadata"] = map[string]any{"provider": "email"}
-		}
+	if (p.at == faulty.GetUser || p.at == faulty.Evict) && !u.settled[p.number] {
+		user["id"], user["app_metadata"] = p.otherID(), map[string]any{"provider": "email"}
 	}
 	return user
 }
@@ -464,9 +456,9 @@ func plantAll() []planted {
 	for range atOnce {
 		plant("", "none")
 	}
-	plant(faulty.SetPassword, "none")
+	plant(faulty.Evict, "none")
 	plant(faulty.CreateUser, "none")
-	for _, at := range append(faulty.Calls(), account) {
+	for _, at := range faulty.Calls() {
 		for _, fault := range slices.Sorted(maps.Keys(faults)) {
 			plant(at, fault)
 		}
@@ -526,19 +518,15 @@ func exchangeAll(t *testing.T, all []planted, timeouts ...string) {
 	log := out.String()
 	u.wantClean(t, log)
 	seen.wantClean(t, log)
-	for _, want := range []string{`"level":"ERROR"`, `"msg":"profile not read"`, `"msg":"profile not stored"`, `"event":"account_adopted"`, `"msg":"stopped"`} {
+	for _, want := range []string{`"level":"ERROR"`, `"msg":"profile not read"`, `"msg":"profile not stored"`, `"event":"account_evicted"`, `"msg":"stopped"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log has no %s, so that it proves little", want)
 		}
 	}
-	made := 0
 	for _, password := range u.passwords {
-		if password != "" {
-			made++
-			wantNone(t, "the output", log, password)
-		}
+		wantNone(t, "the output", log, password)
 	}
-	if made == 0 {
+	if len(u.passwords) == 0 {
 		t.Error("the bridge made up no password, so that none was looked for")
 	}
 }
@@ -562,8 +550,7 @@ func apart(t *testing.T, all []planted, f func(t *testing.T, part []planted, tim
 	meet(tooLarge, "10s", func(fault string) bool { return fault == tooLarge })
 }
 
-// atOnce is how many sign in at the same time. Most of the time they wait: for what hangs, and before an
-// adopted account is used.
+// atOnce is how many sign in at the same time. Most of the time they wait for what hangs.
 const atOnce = 12
 
 // signInAll signs everybody in, and after each somebody for whom all goes well. They come in no order:
@@ -719,11 +706,16 @@ func (u *upstreams) signIn(t *testing.T, bridge string, p planted) {
 	}
 	wantNone(t, "the answer", string(whole), words...)
 
-	// The profile is for show: without it a sign-in is as good.
-	good := p.fault == "none" || p.at == faulty.UserInfo || p.at == faulty.StoreProfile
-	if got := resp.StatusCode == http.StatusOK; got != good && p.at != faulty.GetOwnUser && !slices.Contains(ambiguous, p.fault) {
+	good := p.fault == "none" || dispensable(p.at)
+	if got := resp.StatusCode == http.StatusOK; got != good && !slices.Contains(ambiguous, p.fault) {
 		t.Errorf("signed in: %v; want %v; answer:\n%s", got, good, whole)
 	}
+}
+
+// dispensable reports a call that a sign-in goes on without: the profile is for show, and who cannot
+// evict a stranger gets another address.
+func dispensable(call faulty.Call) bool {
+	return call == faulty.UserInfo || call == faulty.StoreProfile || call == faulty.Evict
 }
 
 // refusingRedis is a Redis that refuses whoever comes, and quotes what they said, as old versions do with a command
@@ -937,8 +929,8 @@ func (u *upstreams) lead(t *testing.T, bridge, platform string, p planted, made 
 		t.Errorf("with another verifier the status is %d; want 400", status)
 	}
 	status, answer := redeem(p.verifier())
-	good := p.fault == "none" || p.at == faulty.UserInfo || p.at == faulty.StoreProfile
-	if got := status == http.StatusOK; got != good && p.at != faulty.GetOwnUser && !slices.Contains(ambiguous, p.fault) {
+	good := p.fault == "none" || dispensable(p.at)
+	if got := status == http.StatusOK; got != good && !slices.Contains(ambiguous, p.fault) {
 		t.Errorf("signed in: %v; want %v; answer:\n%s", got, good, answer)
 	}
 	if status, _ := redeem(p.verifier()); status != http.StatusBadRequest {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,20 +17,32 @@ import (
 
 func usersCommand() *cobra.Command {
 	var file string
-	var dryRun bool
+	var release bool
+	var opts supabase.AdoptOptions
 	adopt := &cobra.Command{
 		Use:   "adopt",
 		Short: "Take over the accounts that the Edge Function of Despia's guide made",
-		Long: `Walks all users of the Supabase project and adopts those that the Edge Function of
-Despia's guide made, so that nobody has to be adopted at their next sign-in.
+		Long: `Takes over the accounts that the Edge Function of Despia's guide made, so that the
+people keep their data.
 
-An adopted account keeps its id and its data. It gets a password nobody knows,
-which signs it out on every device, and the bridge's mark. An account that
-cannot be proven safe is left alone and listed with the reason.
+Nothing tells such an account from one that a stranger made at the same address.
+So each account goes through a quarantine: it is locked, its password and its
+sessions end, and after 20 minutes it is adopted if nobody got in meanwhile. Its
+owner cannot sign in until then. Accounts that cannot be proven safe are left as
+they are and listed with the reason.
 
-The command may be stopped and run again. Begin with --dry-run.`,
+You may stop the command and run it again, also on another machine. Accounts
+that a stopped run left in quarantine are finished by the next run, or let go
+by --release. Start with --dry-run.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case opts.Quarantine < supabase.MinQuarantine:
+				return fmt.Errorf("--quarantine %s is too short: codes and requests that are under way live up to %s",
+					opts.Quarantine, supabase.MinQuarantine)
+			case opts.PerMinute < 1 || opts.PerMinute > 6000:
+				return fmt.Errorf("--per-minute %d: use a number from 1 to 6000", opts.PerMinute)
+			}
 			cfg, err := config.Load(file)
 			if err != nil {
 				return err
@@ -37,42 +51,109 @@ The command may be stopped and run again. Begin with --dry-run.`,
 			if err != nil {
 				return err
 			}
-			return runAdopt(cmd.Context(), newAccounts(cfg, log, nil, nil), dryRun, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			run := adoptRun{
+				accounts: newAccounts(cfg, log, nil, nil), opts: opts,
+				out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), count: map[supabase.Verdict]int{}, held: map[string]bool{},
+			}
+			if release {
+				return run.release(cmd.Context())
+			}
+			return run.adopt(cmd.Context())
 		},
 	}
-	adopt.Flags().StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")
-	adopt.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done, and do nothing")
+	flags := adopt.Flags()
+	flags.StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")
+	flags.BoolVar(&opts.DryRun, "dry-run", false, "say what would be tried, and change nothing")
+	flags.BoolVar(&release, "release", false, "let go of accounts that a stopped run left in quarantine, and adopt nothing")
+	flags.DurationVar(&opts.Quarantine, "quarantine", supabase.DefaultQuarantine,
+		fmt.Sprintf("how long each account is locked, at least %s", supabase.MinQuarantine))
+	flags.IntVar(&opts.PerMinute, "per-minute", supabase.DefaultPerMinute, "how many accounts enter quarantine a minute")
+	adopt.MarkFlagsMutuallyExclusive("dry-run", "release")
 	return group("users", "Work with the users of the Supabase project", adopt)
 }
 
-// runAdopt prints a line for each account that is adopted or refused, progress beside it, and a
-// summary at the end, also when it is stopped or fails.
-func runAdopt(ctx context.Context, accounts *supabase.Client, dryRun bool, out, progress io.Writer) error {
-	const every = 100
-	count := map[supabase.Verdict]int{}
-	reviewed := 0
-	print := func(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
-	adopted := "adopted"
-	if dryRun {
-		adopted = "would adopt"
+// adoptRun is one run of users adopt. It prints a line for each account that something became of,
+// progress beside it, and a summary at the end, also when it is stopped or fails.
+type adoptRun struct {
+	accounts      *supabase.Client
+	opts          supabase.AdoptOptions
+	out, progress io.Writer
+	count         map[supabase.Verdict]int
+	held          map[string]bool // in quarantine
+	seen          int
+}
+
+func (r *adoptRun) adopt(ctx context.Context) error {
+	waiting, err := r.accounts.CountWaiting(ctx, 0)
+	if err != nil {
+		return err
 	}
-	err := accounts.AdoptAll(ctx, dryRun, func(r supabase.Review) {
-		count[r.Verdict]++
-		switch r.Verdict {
-		case supabase.VerdictAdopted:
-			print(out, "%s  %s", r.UserID, adopted)
-		case supabase.VerdictRefused:
-			print(out, "%s  refused: %s", r.UserID, r.Reason)
-		}
-		if reviewed++; reviewed%every == 0 {
-			print(progress, "%d accounts reviewed ...", reviewed)
-		}
-	})
-	print(out, "%d reviewed: %d %s, %d refused, %d marked before, %d of no TikTok user",
-		reviewed, count[supabase.VerdictAdopted], adopted, count[supabase.VerdictRefused],
-		count[supabase.VerdictMarked], count[supabase.VerdictOther])
-	if err != nil && ctx.Err() != nil { // whatever the call under way says of it
+	n := waiting.Unclaimed + waiting.Quarantined
+	takes := (time.Duration(n)*time.Minute/time.Duration(r.opts.PerMinute) + r.opts.Quarantine).Round(time.Minute)
+	r.print(r.progress, "%d accounts to look at, %d of them in quarantine since an earlier run.", n, waiting.Quarantined)
+	if !r.opts.DryRun && n > 0 {
+		r.print(r.progress, "Each is locked for %s, and its owner cannot sign in meanwhile. The run takes about %s.", r.opts.Quarantine, takes)
+	}
+	err = r.accounts.AdoptAll(ctx, r.opts, r.review)
+	r.print(r.out, "%d %s, %d left alone, %d failed, %d had an owner, %d belong to other users",
+		r.count[supabase.VerdictAdopted], r.adopted(), r.count[supabase.VerdictLeft], r.count[supabase.VerdictFailed],
+		r.count[supabase.VerdictOwned], r.count[supabase.VerdictOther])
+	switch {
+	case len(r.held) > 0:
+		return fmt.Errorf("stopped with %d accounts in quarantine, whose owners cannot sign in. "+
+			"Run this again to finish, or with --release to let go of them", len(r.held))
+	case ctx.Err() != nil:
 		return errors.New("stopped; run it again to go on")
+	case err != nil:
+		return err
+	case r.count[supabase.VerdictFailed] > 0:
+		return fmt.Errorf("%d accounts failed; run this again", r.count[supabase.VerdictFailed])
+	case !r.opts.DryRun:
+		r.print(r.out, "If nobody uses the Edge Function any more, set supabase.adopt to evict (TIKBRIDGE_SUPABASE_ADOPT=evict).")
+	}
+	return nil
+}
+
+func (r *adoptRun) release(ctx context.Context) error {
+	err := r.accounts.ReleaseAll(ctx, r.review)
+	r.print(r.out, "%d released, %d failed", r.count[supabase.VerdictReleased], r.count[supabase.VerdictFailed])
+	if err == nil && r.count[supabase.VerdictFailed] > 0 {
+		err = fmt.Errorf("%d accounts failed; run this again", r.count[supabase.VerdictFailed])
 	}
 	return err
+}
+
+// review counts and prints a verdict. An account in quarantine counts as such until its next verdict.
+func (r *adoptRun) review(v supabase.Review) {
+	const every = 100
+	if r.held[v.UserID] && v.Verdict != supabase.VerdictFailed {
+		delete(r.held, v.UserID)
+	}
+	r.count[v.Verdict]++
+	switch v.Verdict {
+	case supabase.VerdictQuarantined:
+		r.held[v.UserID] = true
+	case supabase.VerdictAdopted:
+		r.print(r.out, "%s  %s", v.UserID, r.adopted())
+	case supabase.VerdictReleased:
+		r.print(r.out, "%s  released", v.UserID)
+	case supabase.VerdictLeft, supabase.VerdictFailed:
+		r.print(r.out, "%s  %s: %s", cmp.Or(v.UserID, "(no id)"), v.Verdict, v.Reason)
+	}
+	if r.seen++; r.seen%every == 0 {
+		r.print(r.progress, "%d seen, %d in quarantine, %d adopted, %d left alone ...",
+			r.seen-r.count[supabase.VerdictQuarantined], len(r.held), r.count[supabase.VerdictAdopted], r.count[supabase.VerdictLeft])
+	}
+}
+
+// adopted says what becomes of an account with VerdictAdopted.
+func (r *adoptRun) adopted() string {
+	if r.opts.DryRun {
+		return "to adopt"
+	}
+	return "adopted"
+}
+
+func (r *adoptRun) print(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format+"\n", args...)
 }

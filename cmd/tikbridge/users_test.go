@@ -16,16 +16,16 @@ import (
 )
 
 // TestUsersAdopt runs the command on a project with accounts of the guide's Edge Function: it says what
-// it would do, is stopped in the middle, goes on, and has nothing left to do.
+// it would do, is stopped with accounts in quarantine, and lets go of them.
 func TestUsersAdopt(t *testing.T) {
 	t.Parallel()
-	const accounts, marks = 30, 80
+	const unclaimed, owned = 30, 80
 	sim := gotruesim.New(gotruesim.Options{WriteDelay: time.Millisecond})
 	srv := httptest.NewServer(sim)
 	t.Cleanup(srv.Close)
-	add := func(openID, claim, mark string) {
+	add := func(openID, claim, anchor string) {
 		body := fmt.Sprintf(`{"email":%q,"email_confirm":true,"password_hash":"$2a$10$%s","user_metadata":{"tiktok_open_id":%q},"app_metadata":{%s}}`,
-			strings.ToLower(openID)+"@tiktok.oauth", strings.Repeat("a", 53), claim, mark)
+			strings.ToLower(openID)+"@tiktok.oauth", strings.Repeat("a", 53), claim, anchor)
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/auth/v1/admin/users", strings.NewReader(body))
 		r.Header.Set("Apikey", gotruesim.SecretKey)
 		w := httptest.NewRecorder()
@@ -33,12 +33,12 @@ func TestUsersAdopt(t *testing.T) {
 			t.Fatalf("create: status %d: %s", w.Code, w.Body)
 		}
 	}
-	for i := range marks + accounts {
-		openID, mark := fmt.Sprintf("-000Person%026d", i), ""
-		if i < marks {
-			mark = fmt.Sprintf(`"tiktok":{"open_id":%q}`, openID)
+	for i := range owned + unclaimed {
+		openID, anchor := fmt.Sprintf("-000Person%026d", i), ""
+		if i < owned {
+			anchor = fmt.Sprintf(`"tiktok":{"open_id":%q}`, openID)
 		}
-		add(openID, openID, mark)
+		add(openID, openID, anchor)
 	}
 	add("-000Squatted", "-000SomebodyElse", "")
 
@@ -61,59 +61,61 @@ func TestUsersAdopt(t *testing.T) {
 		}
 		return out.String(), errs.String()
 	}
-	const refusal = "refused: its open_id is not known exactly\n"
+
+	if out, err := adopt("--quarantine", "1m").CombinedOutput(); err == nil || !strings.Contains(string(out), "--quarantine 1m0s is too short") {
+		t.Errorf("a quarantine of a minute ends with %v and %q", err, out)
+	}
 
 	out, progress := run("--dry-run")
-	if want := "111 reviewed: 30 would adopt, 1 refused, 80 marked before, 0 of no TikTok user\n"; !strings.HasSuffix(out, want) {
+	if want := "30 to adopt, 1 left alone, 0 failed, 80 had an owner, 0 belong to other users"; lastLine(out) != want {
 		t.Errorf("the dry run ends with %q; want %q", lastLine(out), want)
 	}
-	if strings.Count(out, "  would adopt\n") != accounts || strings.Count(out, refusal) != 1 {
+	if strings.Count(out, "  to adopt\n") != unclaimed || strings.Count(out, "  left: its open_id is not known exactly\n") != 1 {
 		t.Errorf("the dry run does not list every account:\n%s", out)
 	}
-	if want := "100 accounts reviewed ...\n"; progress != want {
-		t.Errorf("progress is %q; want %q", progress, want)
+	if want := "30 accounts to look at, 0 of them in quarantine since an earlier run.\n100 seen, "; !strings.HasPrefix(progress, want) {
+		t.Errorf("progress is %q; want %q at its start", progress, want)
 	}
 
-	stopped := adopt()
-	var said strings.Builder
-	stopped.Stderr = &said
-	lines, err := stopped.StdoutPipe()
+	stopped := adopt("--per-minute", "6000")
+	var ends strings.Builder
+	stopped.Stdout = &ends
+	lines, err := stopped.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := stopped.Start(); err != nil {
 		t.Fatal(err)
 	}
-	done, ends := 0, ""
-	for s := bufio.NewScanner(lines); s.Scan(); ends = s.Text() {
-		if !strings.HasSuffix(s.Text(), "  adopted") {
+	var said strings.Builder
+	quarantined := 0
+	for s := bufio.NewScanner(lines); s.Scan(); {
+		fmt.Fprintln(&said, s.Text())
+		if !strings.Contains(s.Text(), "account_quarantined") {
 			continue
 		}
-		if done++; done == 3 { // once: a second signal ends it at once
+		if quarantined++; quarantined == 3 { // once: a second signal ends it at once
 			if err := stopped.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := stopped.Wait(); err == nil || !strings.Contains(said.String(), "stopped; run it again to go on") {
-		t.Errorf("the stopped run ends with %v and says %q", err, &said)
-	}
-	if done >= accounts || !strings.Contains(ends, fmt.Sprintf(" %d adopted", done)) {
-		t.Errorf("the stopped run adopted %d and ends with %q", done, ends)
+	err = stopped.Wait()
+	for _, want := range []string{
+		"Each is locked for 20m0s, and its owner cannot sign in meanwhile. The run takes about 20m0s.",
+		fmt.Sprintf("stopped with %d accounts in quarantine", quarantined), "--release",
+	} {
+		if err == nil || !strings.Contains(said.String(), want) {
+			t.Errorf("the stopped run ends with %v and says %q; want %q", err, &said, want)
+		}
 	}
 
-	// What was under way when it stopped may or may not have got its mark.
-	out, _ = run()
-	var reviewed, adopted, refused, marked, other int
-	if _, err := fmt.Sscanf(lastLine(out), "%d reviewed: %d adopted, %d refused, %d marked before, %d of no TikTok user",
-		&reviewed, &adopted, &refused, &marked, &other); err != nil {
-		t.Fatalf("the summary is %q: %v", lastLine(out), err)
+	_, progress = run("--dry-run")
+	if want := fmt.Sprintf("30 accounts to look at, %d of them in quarantine", quarantined); !strings.HasPrefix(progress, want) {
+		t.Errorf("the next run says %q; want %q", progress, want)
 	}
-	if adopted+marked != accounts+marks || marked < done+marks || refused != 1 {
-		t.Errorf("after %d adopted, the next run says %q", done, lastLine(out))
-	}
-	if out, _ = run(); lastLine(out) != "111 reviewed: 0 adopted, 1 refused, 110 marked before, 0 of no TikTok user" {
-		t.Errorf("a run with nothing to do says %q", lastLine(out))
+	if out, _ = run("--release"); lastLine(out) != fmt.Sprintf("%d released, 0 failed", quarantined) {
+		t.Errorf("the release ends with %q; want %d released", lastLine(out), quarantined)
 	}
 }
 

@@ -173,7 +173,7 @@ func (s Supabase) check(k *checker) {
 		k.add(s.ofProject(s.SecretKey.Reveal()), "supabase.secret_key", otherProject, copyBoth)
 	}
 	k.add(len(s.EmailDomain) <= 128 && domainPattern.MatchString(s.EmailDomain), "supabase.email_domain", fmt.Sprintf("is %q", s.EmailDomain), "It must be a domain in lower case, like tiktok.oauth.")
-	k.oneOf(s.Adopt, "supabase.adopt", "reset", "evict", "never")
+	k.oneOf(s.Adopt, "supabase.adopt", "hold", "evict")
 	k.add(headerPattern.MatchString(s.ForwardClientIP) && !isReservedHeader(s.ForwardHeader()), "supabase.forward_client_ip", fmt.Sprintf("is %q", s.ForwardClientIP), "It must be off, sb-forwarded-for, or the name of a header such as X-Forwarded-For.")
 	k.add(http.CanonicalHeaderKey(s.ForwardHeader()) != sbForwardedFor || s.SecretKey == "" || isPublicKey(s.SecretKey.Reveal()) || strings.HasPrefix(s.SecretKey.Reveal(), "sb_secret_"), "supabase.forward_client_ip", "is sb-forwarded-for, which Supabase believes only with a new secret key", "Set SUPABASE_SECRET_KEY to an sb_secret_... key.")
 	k.positive(s.Timeout, "supabase.timeout")

@@ -131,8 +131,8 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"supabase.adopt", func(c *config.Config, v string) { c.Supabase.Adopt = v },
-			[]string{"", "always", "Reset"},
-			[]string{"reset", "evict", "never"},
+			[]string{"", "reset", "never", "Hold"},
+			[]string{"hold", "evict"},
 		},
 		{
 			"supabase.forward_client_ip", func(c *config.Config, v string) { c.Supabase.ForwardClientIP = v },

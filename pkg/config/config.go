@@ -84,7 +84,7 @@ type Supabase struct {
 	// made are still found, by their id, and keep their address; adopted ones, and those that wait to
 	// be, are lost to their people.
 	EmailDomain string `mapstructure:"email_domain"`
-	// Adopt is reset, evict or never: what becomes of an account that has a person's address but was
+	// Adopt is hold or evict: what a sign-in does with an account that has a person's address and was
 	// not made by the bridge.
 	Adopt string `mapstructure:"adopt"`
 	// ForwardClientIP is off, sb-forwarded-for or the name of a header: how Supabase learns the
@@ -183,7 +183,7 @@ func Default() Config {
 		},
 		Supabase: Supabase{
 			EmailDomain:     "tiktok.oauth",
-			Adopt:           "reset",
+			Adopt:           "hold",
 			ForwardClientIP: ForwardOff,
 			Timeout:         10 * time.Second,
 		},

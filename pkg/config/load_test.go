@@ -124,7 +124,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.authorize_url": "http://sim/a",
 		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",
 		"supabase.url": "http://kong", "supabase.auth_url": "http://gotrue", "supabase.publishable_key": "p",
-		"supabase.secret_key": "q", "supabase.email_domain": "mail.example", "supabase.adopt": "never",
+		"supabase.secret_key": "q", "supabase.email_domain": "mail.example", "supabase.adopt": "evict",
 		"supabase.forward_client_ip": "X-Real-Ip", "supabase.timeout": "3s",
 		"app.origins": "https://o.example", "app.redirect_uris": "https://o.example/r",
 		"app.deeplink_schemes": "mine", "app.auth_path": "/in", "app.default_redirect": "/home",
@@ -150,7 +150,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		},
 		Supabase: config.Supabase{
 			URL: "http://kong", AuthURL: "http://gotrue", PublishableKey: "p", SecretKey: "q",
-			EmailDomain: "mail.example", Adopt: "never", ForwardClientIP: "X-Real-Ip", Timeout: 3 * time.Second,
+			EmailDomain: "mail.example", Adopt: "evict", ForwardClientIP: "X-Real-Ip", Timeout: 3 * time.Second,
 		},
 		App: config.App{
 			Origins: []string{"https://o.example"}, RedirectURIs: []string{"https://o.example/r"},

@@ -76,6 +76,8 @@ type Supabase interface {
 	Version(ctx context.Context) (string, error)
 	// CheckSettings returns what in the project's settings helps squatters.
 	CheckSettings(ctx context.Context) ([]supabase.Warning, error)
+	// CheckAccounts returns warnings of accounts whose owners cannot sign in.
+	CheckAccounts(ctx context.Context) ([]supabase.Warning, error)
 	// CheckSecretKey returns nil if the secret key may manage users.
 	CheckSecretKey(ctx context.Context) error
 }

@@ -125,7 +125,14 @@ func supabaseProject(ctx context.Context, o Options) []Finding {
 		findings = append(findings, warning(w.Text, w.Fix))
 	}
 	if len(weak) == 0 {
-		findings = append(findings, well("Strangers cannot take the address of a TikTok user: nobody can sign up by e-mail, and addresses must be confirmed."))
+		findings = append(findings, well("Public sign-ups by e-mail are off and addresses must be confirmed, so nobody can register a TikTok user's address."))
+	}
+	waiting, err := o.Supabase.CheckAccounts(ctx)
+	if err != nil {
+		return append(findings, supabaseRefusal(o, err, "supabase.secret_key"))
+	}
+	for _, w := range waiting {
+		findings = append(findings, warning(w.Text, w.Fix))
 	}
 	return findings
 }

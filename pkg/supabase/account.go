@@ -1,125 +1,138 @@
 package supabase
 
 import (
-	"crypto/rand"
-	"regexp"
+	"encoding/json"
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/supabase-community/gotrue-go/types"
 
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
-// Namespace is the UUIDv5 namespace (RFC 9562, section 5.5) of user ids: the account of a person has
-// the id UUIDv5(Namespace, open_id), over the exact bytes of the open_id. It must never change.
-var Namespace = uuid.MustParse("191737d6-e148-436d-ab83-aefb79890fa2")
-
-// UserID returns the id of the account of a person.
-func UserID(openID string) uuid.UUID { return uuid.NewSHA1(Namespace, []byte(openID)) }
-
-// successorID returns the id that follows id when the account with id was soft-deleted: its row
-// stays in the project and keeps the id for good.
-func successorID(id uuid.UUID) uuid.UUID { return uuid.NewSHA1(id, []byte("successor")) }
-
-// person is somebody who proved to TikTok who they are.
-type person struct {
-	openID string
-	id     uuid.UUID
-	// address is where their account is looked for first: <open_id, lower case>@<domain>, as apps
-	// built from the Despia guide have it. GoTrue lower-cases addresses, open_ids are
-	// case-sensitive, so it may be somebody else's.
-	address string
-	// ownAddress is the address of their account when address is somebody else's.
-	ownAddress string
+// account is a user of the project: what the bridge needs of GoTrue's user object
+// (internal/models/user.go). Times stay text, since they are only compared.
+type account struct {
+	ID               uuid.UUID `json:"id"`
+	Email            string    `json:"email"`
+	NewEmail         string    `json:"new_email"`
+	Phone            string    `json:"phone"`
+	NewPhone         string    `json:"new_phone"`
+	EmailConfirmedAt string    `json:"email_confirmed_at"`
+	LastSignInAt     string    `json:"last_sign_in_at"`
+	BannedUntil      string    `json:"banned_until"`
+	// AppMetadata can be written by admins alone.
+	AppMetadata map[string]json.RawMessage `json:"app_metadata"`
+	// UserMetadata can be written by the user and by whoever signed up, so it proves nothing.
+	UserMetadata struct {
+		OpenID      json.RawMessage `json:"tiktok_open_id"`
+		DisplayName json.RawMessage `json:"display_name"`
+		AvatarURL   json.RawMessage `json:"avatar_url"`
+		Sub         json.RawMessage `json:"sub"`
+	} `json:"user_metadata"`
+	Identities []struct {
+		Provider string `json:"provider"`
+		Data     struct {
+			EmailVerified json.RawMessage `json:"email_verified"`
+		} `json:"identity_data"`
+	} `json:"identities"`
+	Factors []json.RawMessage `json:"factors"`
 }
 
-// spareAddress returns an address that nobody can have taken before.
-func (p person) spareAddress() string {
-	_, domain, _ := strings.Cut(p.ownAddress, "@")
-	return strings.ToLower(rand.Text()) + "@" + domain
+// Keys in app_metadata. GoTrue rewrites its own (provider, providers) at every sign-in.
+const (
+	anchorKey   = "tiktok"
+	adoptionKey = "tikbridge_adoption"
+)
+
+// anchor ties an account to a person: app_metadata.tiktok. Names of members must be exact, which
+// encoding/json does not demand of a struct.
+type anchor map[string]json.RawMessage
+
+func (a account) anchor() anchor {
+	var found anchor
+	_ = json.Unmarshal(a.AppMetadata[anchorKey], &found) // anything else is no anchor
+	return found
 }
 
-var localPart = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-
-// isLocalPart tells what every open_id seen so far looks like, and what an address takes as it is.
-func isLocalPart(openID string) bool { return len(openID) <= 64 && localPart.MatchString(openID) }
-
-func newPerson(openID, domain string) person {
-	p := person{openID: openID, id: UserID(openID)}
-	p.ownAddress = p.id.String() + "@" + domain
-	p.address = p.ownAddress
-	if isLocalPart(openID) {
-		p.address = strings.ToLower(openID) + "@" + domain
-	}
-	return p
-}
-
-// markKey is the key of the mark in app_metadata. GoTrue rewrites the keys provider and providers at
-// every sign-in, so the mark has one of its own.
-const markKey = "tiktok"
-
-// mark ties an account to a person. It lives in app_metadata, which only an admin can write.
-func mark(openID, unionID string) map[string]any {
+func newAnchor(openID, unionID string) map[string]any {
 	m := map[string]any{"open_id": openID}
 	if unionID != "" {
 		m["union_id"] = unionID
 	}
-	return map[string]any{markKey: m}
+	return map[string]any{anchorKey: m}
 }
 
-// metadata is what an app shows of the person, under the guide's names and under those that
+// owner returns the open_id of the person whose account it is, byte for byte; "" for an account without
+// an anchor.
+func (a account) owner() string { return text(a.anchor()["open_id"]) }
+
+// adoption returns the note that users adopt leaves on an account, nil if there is none.
+func (a account) adoption() *adoptionNote {
+	raw, ok := a.AppMetadata[adoptionKey]
+	if !ok {
+		return nil
+	}
+	var note adoptionNote
+	_ = json.Unmarshal(raw, &note) // a damaged note still says that the account is held
+	return &note
+}
+
+// isSoftDeleted reports an account that an admin deleted but whose row was kept: GoTrue replaces its
+// address with a hash (internal/models/user.go).
+func (a account) isSoftDeleted() bool { return a.Email != "" && !strings.Contains(a.Email, "@") }
+
+// publicSignUp says what shows that somebody made the account, or moved to its address, by a public
+// route; "" if nothing shows. It is never the person's own then: the address is nobody's mailbox.
+//
+// identity_data is GoTrue's to write, and says email_verified once an address was confirmed or changed,
+// but not after an admin's create. A sign-up leaves sub in user_metadata. Its user can take that out,
+// so an account that shows nothing may still be a squatter's.
+func (a account) publicSignUp() string {
+	if a.EmailConfirmedAt == "" {
+		return "its e-mail is not confirmed"
+	}
+	for _, i := range a.Identities {
+		if string(i.Data.EmailVerified) == "true" {
+			return "somebody confirmed its e-mail"
+		}
+	}
+	if a.UserMetadata.Sub != nil {
+		return "somebody signed up for it"
+	}
+	return ""
+}
+
+// domain returns what pkg/signin needs of an account that p owns.
+func (a account) domain(p person) signin.Account {
+	return signin.Account{
+		ID:     a.ID.String(),
+		OpenID: p.openID,
+		Profile: signin.Profile{
+			UnionID:     text(a.anchor()["union_id"]),
+			DisplayName: text(a.UserMetadata.DisplayName),
+			AvatarURL:   text(a.UserMetadata.AvatarURL),
+		},
+	}
+}
+
+// text returns a JSON string, and "" for anything else.
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// profileMetadata is what an app shows of the person, under the guide's names and under those that
 // Supabase's own providers use. The user may change all of it, so nothing here is ever trusted.
-func metadata(openID string, p signin.Profile) map[string]any {
+func profileMetadata(openID string, p signin.Profile) map[string]any {
 	m := map[string]any{"tiktok_open_id": openID}
 	if p.IsZero() {
 		return m
 	}
-	name := strings.ReplaceAll(p.DisplayName, "\x00", "") // Postgres takes every character but this one
+	name := strings.ReplaceAll(p.DisplayName, "\x00", "") // the one character PostgreSQL refuses
 	m["display_name"], m["name"], m["full_name"] = name, name, name
 	m["avatar_url"], m["picture"] = p.AvatarURL, p.AvatarURL
 	return m
-}
-
-// ownership is the result of vetting an account.
-type ownership int
-
-const (
-	unmarked ownership = iota // made by another recipe, or by a squatter: nothing tells them apart
-	mine                      // carries the mark of this open_id
-	foreign                   // carries the mark of another open_id
-)
-
-// vet tells whose account u is. Only the mark counts, byte for byte.
-func (p person) vet(u types.User) ownership {
-	openID, _ := markOf(u)["open_id"].(string)
-	switch openID {
-	case "":
-		return unmarked
-	case p.openID:
-		return mine
-	}
-	return foreign
-}
-
-func markOf(u types.User) map[string]any {
-	m, _ := u.AppMetadata[markKey].(map[string]any)
-	return m
-}
-
-// accountOf turns a vetted user into what the domain knows of it.
-func accountOf(p person, u types.User) signin.Account {
-	text := func(m map[string]any, key string) string {
-		s, _ := m[key].(string)
-		return s
-	}
-	return signin.Account{
-		ID:     u.ID.String(),
-		OpenID: p.openID,
-		Profile: signin.Profile{
-			UnionID:     text(markOf(u), "union_id"),
-			DisplayName: text(u.UserMetadata, "display_name"),
-			AvatarURL:   text(u.UserMetadata, "avatar_url"),
-		},
-	}
 }

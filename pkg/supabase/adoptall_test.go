@@ -2,10 +2,12 @@ package supabase_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -26,12 +28,22 @@ func (p project) edgeFunction(t *testing.T, id signin.Identity, more map[string]
 	return p.must(t, http.MethodPost, "/admin/users", p.secret, body)["id"].(string)
 }
 
-// review runs AdoptAll and returns the verdicts on the accounts of this test: a real project has
-// others.
-func (b bridge) review(t *testing.T, dryRun bool, ids map[string]string) map[string]string {
+// adoptAll runs AdoptAll with a quarantine that is over at once, and returns the last verdicts on the
+// accounts of this test: a real project has others. meanwhile, if any, runs when an account has entered
+// quarantine.
+func (b bridge) adoptAll(
+	t *testing.T, opts supabase.AdoptOptions, ids map[string]string, meanwhile func(id string),
+) map[string]string {
 	t.Helper()
+	if opts.Quarantine == 0 {
+		opts.Quarantine = time.Millisecond
+	}
+	opts.PerMinute = 60_000
 	got := map[string]string{}
-	err := b.AdoptAll(t.Context(), dryRun, func(r supabase.Review) {
+	err := b.AdoptAll(t.Context(), opts, func(r supabase.Review) {
+		if r.Verdict == supabase.VerdictQuarantined && meanwhile != nil {
+			meanwhile(r.UserID)
+		}
 		for name, id := range ids {
 			if r.UserID == id {
 				got[name] = strings.TrimSuffix(string(r.Verdict)+": "+r.Reason, ": ")
@@ -47,93 +59,243 @@ func (b bridge) review(t *testing.T, dryRun bool, ids map[string]string) map[str
 func TestAdoptAll(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {
 		b := p.client(t)
-		made, wrong, withPhone, withFactor, withPasskey, withIdentity, own := p.person(), p.person(), p.person(), p.person(), p.person(), p.person(), p.person()
+		made, withPhone, own := p.person(), p.person(), p.person()
+		phone := "4916" + digits(supabase.UserID(withPhone.OpenID).String())
+		other := map[string]any{"email": p.openIDs.next() + "@example.com"}
 		ids := map[string]string{
-			"made by the function": p.edgeFunction(t, made, nil),
-			"claims another id":    p.edgeFunction(t, wrong, map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "somebody-else"}}),
-			"claims nothing":       p.edgeFunction(t, p.person(), map[string]any{"user_metadata": map[string]any{}}),
-			"not confirmed":        p.edgeFunction(t, p.person(), map[string]any{"email_confirm": false}),
-			"has a phone":          p.edgeFunction(t, withPhone, map[string]any{"phone": "4916" + digits(supabase.UserID(withPhone.OpenID).String()), "phone_confirm": true}),
-			"has a factor":         p.edgeFunction(t, withFactor, nil),
-			"has a passkey":        p.edgeFunction(t, withPasskey, nil),
-			"has an identity":      p.edgeFunction(t, withIdentity, nil),
-			"made by the bridge":   b.signIn(t, own).Account.ID,
-			"of another kind":      p.must(t, http.MethodPost, "/admin/users", p.secret, map[string]any{"email": p.openIDs.next() + "@example.com"})["id"].(string),
+			"made by the function": p.edgeFunction(t, made, map[string]any{
+				"user_metadata": map[string]any{"tiktok_open_id": made.OpenID, "theme": "dark"},
+				"app_metadata":  map[string]any{"plan": "pro"},
+			}),
+			"claims another id":  p.edgeFunction(t, p.person(), map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "x"}}),
+			"claims nothing":     p.edgeFunction(t, p.person(), map[string]any{"user_metadata": map[string]any{}}),
+			"not confirmed":      p.edgeFunction(t, p.person(), map[string]any{"email_confirm": false}),
+			"is banned":          p.edgeFunction(t, p.person(), map[string]any{"ban_duration": "1000h"}),
+			"has a phone":        p.edgeFunction(t, withPhone, map[string]any{"phone": phone, "phone_confirm": true}),
+			"has a factor":       p.edgeFunction(t, p.person(), nil),
+			"has a passkey":      p.edgeFunction(t, p.person(), nil),
+			"has an identity":    p.edgeFunction(t, p.person(), nil),
+			"made by the bridge": b.signIn(t, own).Account.ID,
+			"of another kind":    p.must(t, http.MethodPost, "/admin/users", p.secret, other)["id"].(string),
 		}
 		p.addFactor(t, ids["has a factor"])
 		p.addPasskey(t, ids["has a passkey"])
 		p.addIdentity(t, ids["has an identity"], "")
-		squatter := p.squat(t, address(p.person())) // claims an id, but not that of the address
-		ids["squatted"] = squatter.id
-
 		want := map[string]string{
 			"made by the function": "adopted",
-			"claims another id":    "refused: its open_id is not known exactly",
-			"claims nothing":       "refused: its open_id is not known exactly",
-			"not confirmed":        "refused: its e-mail is not confirmed",
-			"has a phone":          "refused: has a phone number",
-			"has a factor":         "refused: has a second factor",
-			"has a passkey":        "refused: has a passkey",
-			"has an identity":      "refused: linked to another identity provider",
-			"made by the bridge":   "marked",
-			"squatted":             "refused: its open_id is not known exactly",
+			"claims another id":    "left: its open_id is not known exactly",
+			"claims nothing":       "left: its open_id is not known exactly",
+			"not confirmed":        "left: its e-mail is not confirmed",
+			"is banned":            "left: is banned",
+			"has a phone":          "left: has a phone number",
+			"has a factor":         "left: has a second factor",
+			"has a passkey":        "left: has a passkey",
+			"has an identity":      "left: is linked to another identity provider",
+			"made by the bridge":   "owned",
 		}
-		got := b.review(t, true, ids)
-		delete(got, "of another kind") // older servers list it, newer ones do not
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("dry run (-want +got):\n%s", diff)
+		for _, run := range []struct {
+			name string
+			opts supabase.AdoptOptions
+		}{
+			{"dry run", supabase.AdoptOptions{DryRun: true}},
+			{"first run", supabase.AdoptOptions{}},
+			{"second run", supabase.AdoptOptions{}},
+		} {
+			if run.name == "second run" {
+				want["made by the function"] = "owned"
+			}
+			got := b.adoptAll(t, run.opts, ids, func(string) {
+				if run.opts.DryRun {
+					t.Error("the dry run put an account into quarantine")
+				}
+			})
+			delete(got, "of another kind") // older servers list it, newer ones do not
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", run.name, diff)
+			}
 		}
-		if mark := p.user(t, ids["made by the function"])["app_metadata"].(map[string]any)["tiktok"]; mark != nil {
-			t.Fatalf("the dry run marked an account: %v", mark)
-		}
-
-		got = b.review(t, false, ids)
-		delete(got, "of another kind")
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("first run (-want +got):\n%s", diff)
-		}
-		want["made by the function"] = "marked"
-		got = b.review(t, false, ids)
-		delete(got, "of another kind")
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("second run (-want +got):\n%s", diff)
-		}
-		// The person comes back to their account, even where nothing is adopted at sign-in.
-		if in := p.client(t, adopt(supabase.AdoptNever)).signIn(t, made); in.Account.ID != ids["made by the function"] {
+		in := b.signIn(t, made)
+		if in.Account.ID != ids["made by the function"] {
 			t.Errorf("the person is user %s; want %s", in.Account.ID, ids["made by the function"])
 		}
+		user := p.user(t, in.Account.ID)
+		app := user["app_metadata"].(map[string]any)
+		if user["user_metadata"].(map[string]any)["theme"] != "dark" || app["plan"] != "pro" || app["tikbridge_adoption"] != nil {
+			t.Errorf("the account's data is not as it was: %v", user)
+		}
 	})
 }
 
-// TestAdoptAllForged: a squatter who claims the right open_id gains nothing from being adopted.
-func TestAdoptAllForged(t *testing.T) {
+// TestAdoptAll_quarantine: in quarantine the person is told to come back, and old passwords, sessions
+// and links open nothing.
+func TestAdoptAll_quarantine(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {
-		b, victim := p.client(t), p.person()
-		a := p.squat(t, address(victim))
-		p.must(t, http.MethodPut, "/user", a.access, map[string]any{"data": map[string]any{"tiktok_open_id": victim.OpenID}})
-		if got := b.review(t, false, map[string]string{"squatted": a.id}); !strings.HasPrefix(got["squatted"], "refused: somebody") {
-			t.Fatalf("verdict is %q", got["squatted"])
+		b, id := p.client(t), p.person()
+		a := p.migrant(t, id)
+		got := b.adoptAll(t, supabase.AdoptOptions{}, map[string]string{"": a.id}, func(quarantined string) {
+			if quarantined != a.id {
+				return
+			}
+			_, err := b.SignIn(t.Context(), id, device, noProfile)
+			e := signin.AsError(err)
+			if e.Code != signin.AccountConflict || e.RetryAfter <= 0 || !strings.Contains(e.Message, "come back later") {
+				t.Errorf("a sign-in meanwhile ends with %v, %q, after %v", err, e.Message, e.RetryAfter)
+			}
+			p.wantOut(t, a)
+		})
+		if got[""] != "adopted" {
+			t.Fatalf("verdict is %q", got[""])
 		}
-		in := b.signIn(t, victim)
-		p.wantAlive(t, in.Session, in.Account.ID)
-		p.wantLockedOut(t, a, in.Account.ID)
+		p.wantOut(t, a)
+		if in := b.signIn(t, id); in.Account.ID != a.id {
+			t.Errorf("the person is user %s; want %s", in.Account.ID, a.id)
+		}
 	})
 }
 
-// TestAdoptAllStops: the walk ends with its context, and goes on where it is run again.
-func TestAdoptAllStops(t *testing.T) {
-	contract(t, func(t *testing.T, p project) {
-		b := p.client(t)
-		for range 3 {
-			p.edgeFunction(t, p.person(), nil)
+// migrant is an account of the Edge Function whose owner set a password and is signed in: or a squatter
+// who left no trace.
+func (p project) migrant(t *testing.T, id signin.Identity) attacker {
+	t.Helper()
+	a := attacker{id: p.edgeFunction(t, id, map[string]any{"password": "Attacker-1!"}), email: address(id), password: "Attacker-1!"}
+	in := p.must(t, http.MethodPost, "/token?grant_type=password", "", map[string]string{"email": a.email, "password": a.password})
+	a.access, a.refresh = in["access_token"].(string), in["refresh_token"].(string)
+	return a
+}
+
+// wantOut checks that nothing an attacker holds opens the account any more.
+func (p project) wantOut(t *testing.T, a attacker) { t.Helper(); p.wantLockedOut(t, a, a.id) }
+
+// TestAdoptAll_moved: an account in which anything happened during the quarantine is let go.
+func TestAdoptAll_moved(t *testing.T) {
+	update := func(body map[string]any) func(*testing.T, project, string) {
+		return func(t *testing.T, p project, id string) {
+			p.must(t, http.MethodPut, "/admin/users/"+id, p.secret, body)
 		}
+	}
+	happens := map[string]struct {
+		event func(*testing.T, project, string)
+		want  string
+	}{
+		"e-mail":   {update(map[string]any{"email": "x-" + time.Now().Format("150405.000000") + "@tiktok.oauth"}), "left: changed its e-mail"},
+		"open_id":  {update(map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "other"}}), "left: changed its open_id"},
+		"unbanned": {update(map[string]any{"ban_duration": "none"}), "left: was banned or released by somebody else"},
+		"banned":   {update(map[string]any{"ban_duration": "9000h"}), "left: was banned or released by somebody else"},
+		"note":     {update(map[string]any{"app_metadata": map[string]any{"tikbridge_adoption": nil}}), "left: was released"},
+		"identity": {func(t *testing.T, p project, id string) { p.addIdentity(t, id, "") }, "left: is linked to another identity provider"},
+		"factor":   {func(t *testing.T, p project, id string) { p.addFactor(t, id) }, "left: has a second factor"},
+		"passkey":  {func(t *testing.T, p project, id string) { p.addPasskey(t, id) }, "left: has a passkey"},
+	}
+	for name, h := range happens {
+		t.Run(name, func(t *testing.T) {
+			contract(t, func(t *testing.T, p project) {
+				b := p.client(t)
+				id := p.edgeFunction(t, p.person(), nil)
+				got := b.adoptAll(t, supabase.AdoptOptions{}, map[string]string{"": id}, func(quarantined string) {
+					if quarantined == id {
+						h.event(t, p, id)
+					}
+				})
+				if got[""] != h.want {
+					t.Errorf("verdict is %q; want %q", got[""], h.want)
+				}
+				app := p.user(t, id)["app_metadata"].(map[string]any)
+				if app["tiktok"] != nil || app["tikbridge_adoption"] != nil {
+					t.Errorf("app_metadata is %v; want neither anchor nor note", app)
+				}
+			})
+		})
+	}
+}
+
+// TestAdoptAll_stopped: a run that ends in the quarantine leaves accounts that a later one finishes or
+// releases.
+func TestAdoptAll_stopped(t *testing.T) {
+	contract(t, func(t *testing.T, p project) {
+		finished, released := p.person(), p.person()
+		ids := map[string]string{"finished": p.edgeFunction(t, finished, nil), "released": p.edgeFunction(t, released, nil)}
 		ctx, cancel := context.WithCancel(t.Context())
-		err := b.AdoptAll(ctx, false, func(supabase.Review) { cancel() })
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("error is %v; want that it was stopped", err)
+		defer cancel()
+		held := 0
+		opts := supabase.AdoptOptions{Quarantine: time.Hour, PerMinute: 60_000}
+		err := p.client(t).AdoptAll(ctx, opts, func(r supabase.Review) {
+			if r.Verdict == supabase.VerdictQuarantined && (r.UserID == ids["finished"] || r.UserID == ids["released"]) {
+				if held++; held == len(ids) {
+					cancel()
+				}
+			}
+		})
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
 		}
-		if err := b.AdoptAll(t.Context(), true, func(supabase.Review) {}); err != nil {
-			t.Error(err)
+		b := p.client(t)
+		if w, err := b.CountWaiting(t.Context(), 0); err != nil || w.Quarantined < 2 {
+			t.Errorf("%+v wait (%v); want two in quarantine", w, err)
 		}
+		b.refuse(t, released, signin.AccountConflict)
+		p.releaseOnly(t, ids["released"])
+		if got := p.user(t, ids["released"])["app_metadata"].(map[string]any)["tikbridge_adoption"]; got != nil {
+			t.Errorf("the released account has the note %v", got)
+		}
+		got := b.adoptAll(t, supabase.AdoptOptions{}, ids, nil)
+		if diff := cmp.Diff(map[string]string{"finished": "adopted", "released": "adopted"}, got); diff != "" {
+			t.Errorf("later run (-want +got):\n%s", diff)
+		}
+		if in := b.signIn(t, finished); in.Account.ID != ids["finished"] {
+			t.Errorf("the person is user %s; want %s", in.Account.ID, ids["finished"])
+		}
+	})
+}
+
+// releaseOnly runs ReleaseAll and wants a verdict on one account.
+func (p project) releaseOnly(t *testing.T, id string) {
+	t.Helper()
+	var got supabase.Verdict
+	err := p.client(t).ReleaseAll(t.Context(), func(r supabase.Review) {
+		if r.UserID == id {
+			got = r.Verdict
+		}
+	})
+	if err != nil || got != supabase.VerdictReleased {
+		t.Errorf("verdict is %q, %v; want released", got, err)
+	}
+}
+
+// TestAdoptAll_unreadable: a row that cannot be read is reported, and the others are adopted.
+func TestAdoptAll_unreadable(t *testing.T) {
+	contract(t, func(t *testing.T, p project) {
+		b, before, after := p.client(t), p.person(), p.person()
+		ids := map[string]string{"before": p.edgeFunction(t, before, nil)}
+		p.unreadable(t, address(p.person()))
+		ids["after"] = p.edgeFunction(t, after, nil)
+		unreadable := 0
+		opts := supabase.AdoptOptions{Quarantine: time.Millisecond, PerMinute: 60_000}
+		got := map[string]supabase.Verdict{}
+		err := b.AdoptAll(t.Context(), opts, func(r supabase.Review) {
+			if r.UserID == "" && strings.Contains(r.Reason, "cannot be read") {
+				unreadable++
+			}
+			for name, id := range ids {
+				if r.UserID == id {
+					got[name] = r.Verdict
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if unreadable == 0 || got["before"] != supabase.VerdictAdopted || got["after"] != supabase.VerdictAdopted {
+			t.Errorf("%d unreadable rows, verdicts %v; want one and two adopted", unreadable, got)
+		}
+	})
+}
+
+// unreadable signs up with metadata that is too deep for any JSON decoder of Go once it is in an answer.
+func (p project) unreadable(t *testing.T, email string) {
+	t.Helper()
+	const levels = 9997
+	deep := strings.Repeat("[", levels) + strings.Repeat("]", levels)
+	p.must(t, http.MethodPost, "/signup", "", map[string]any{
+		"email": email, "password": "Attacker-1!", "data": map[string]any{"x": json.RawMessage(deep)},
 	})
 }

@@ -85,7 +85,7 @@ func isPassing(err error) bool {
 	}
 	var open *upstream.OpenError
 	return !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) &&
-		!errors.As(err, &open) && signin.CodeOf(err) == signin.SupabaseUnavailable
+		!errors.Is(err, upstream.ErrBusy) && !errors.As(err, &open) && signin.CodeOf(err) == signin.SupabaseUnavailable
 }
 
 // retryAfter is the advice for 429, which GoTrue answers without a Retry-After: at its default of 30
@@ -141,16 +141,18 @@ const unavailableMessage = "Supabase does not answer as it should. Please try ag
 // cause strips what net/http and gotrue-go put around an error, down to what happened. Errors of
 // decoding quote what they could not decode (time.ParseError, uuid), so they stay behind.
 func cause(err error) error {
-	var call *url.Error
-	if errors.As(err, &call) {
-		return err
-	}
-	for _, own := range []error{context.Canceled, context.DeadlineExceeded, upstream.ErrTooLarge, errNoSession, errNoLink, errNoAccount, errNoWay, errOtherAccount, errNoGoTrue} {
+	for _, own := range []error{
+		errNoSession, errNoLink, errNoAccount, errNotOwned, errOtherAccount, errNotGoTrue, errUnreadable,
+	} {
 		if errors.Is(err, own) {
-			return err
+			return own
 		}
 	}
-	return fmt.Errorf("answer is not the JSON of GoTrue (%T)", err)
+	var call *url.Error
+	if errors.As(err, &call) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("unexpected error (%T)", err)
 }
 
 // What an answer lacks although it can be read.
@@ -158,8 +160,9 @@ var (
 	errNoSession = errors.New("answer is no session of the vetted account")
 	errNoLink    = errors.New("answer is no link to an account")
 	errNoAccount = errors.New("answer is not the account that was changed")
-	errNoWay     = errors.New("no way to the account within the allowed steps")
+	errNotOwned  = errors.New("the account with the person's id does not carry their anchor")
 
 	errOtherAccount = errors.New("answer is another account than was asked for")
-	errNoGoTrue     = errors.New("answer is not of GoTrue")
+	errNotGoTrue    = errors.New("answer is not GoTrue's")
+	errUnreadable   = errors.New("answer cannot be read: metadata too large or nested too deep")
 )

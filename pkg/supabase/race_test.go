@@ -118,30 +118,6 @@ func TestCrowdOfTwins(t *testing.T) {
 	})
 }
 
-// TestCrowdAdopted: an account is adopted once, however many come at once.
-func TestCrowdAdopted(t *testing.T) {
-	contract(t, func(t *testing.T, p project) {
-		b, victim := p.client(t), p.person()
-		p.edgeFunction(t, victim, nil)
-		p.wantCrowd(t, crowd(t, 20, victim, b))
-		if got := strings.Count(b.audit.String(), "event=account_adopted"); got != 1 {
-			t.Errorf("the account was adopted %d times; want 1", got)
-		}
-	})
-}
-
-// TestCrowdAdoptedTwice: two replicas that adopt one account at once do not end each other's sessions.
-func TestCrowdAdoptedTwice(t *testing.T) {
-	contract(t, func(t *testing.T, p project) {
-		bridges := []bridge{p.client(t), p.client(t)}
-		for range 5 {
-			id := p.person()
-			p.edgeFunction(t, id, nil)
-			p.wantCrowd(t, crowd(t, 2, id, bridges...))
-		}
-	})
-}
-
 // TestGivesUp: whoever waits for their turn stops waiting when their client has gone.
 func TestGivesUp(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {

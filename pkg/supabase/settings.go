@@ -2,18 +2,18 @@ package supabase
 
 import (
 	"context"
-	"net/http"
-	"net/netip"
+	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/supabase-community/gotrue-go/types"
 
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// Warning is a setting of the project that makes squatting possible or easy.
+// Warning is something in the project that the operator should know.
 type Warning struct {
-	// Setting is GoTrue's name of it.
+	// Setting is GoTrue's name of a setting, or the bridge's.
 	Setting string
 	// Text says what it means.
 	Text string
@@ -24,44 +24,65 @@ type Warning struct {
 // CheckSettings reads the project's public settings and warns of those that let anybody sign up with
 // a person's address before the person does.
 func (c *Client) CheckSettings(ctx context.Context) ([]Warning, error) {
-	k := c.call(ctx, "settings", netip.Addr{})
-	k.headers = c.public
-	var settings struct {
-		DisableSignup     bool            `json:"disable_signup"`
-		MailerAutoconfirm bool            `json:"mailer_autoconfirm"`
-		External          map[string]bool `json:"external"`
-	}
-	if err := k.do(http.MethodGet, "/settings", nil, &settings); err != nil {
+	var settings types.SettingsResponse
+	_, err := c.api(ctx, call{"settings", signin.StageFind, c.public, maxAccount}, &settings).GetSettings()
+	if err != nil {
 		return nil, failure(signin.StageFind, err)
 	}
 	var warnings []Warning
-	if !settings.DisableSignup && settings.External["email"] {
+	if !settings.DisableSignup && settings.External.Email {
 		warnings = append(warnings, Warning{"disable_signup", "Anybody can sign up by e-mail, also with an address " +
-			"that belongs to a TikTok user. Such accounts are never trusted (see supabase.adopt).", "If nobody signs up " +
+			"that belongs to a TikTok user. Such accounts are never handed to anybody (see supabase.adopt).", "If nobody signs up " +
 			"by e-mail, switch off \"Allow new users to sign up\" or the e-mail provider in Authentication > Sign In / " +
 			"Providers; the bridge does not need them. If people do, install supabase/before_user_created.sql."})
 	}
 	if settings.MailerAutoconfirm {
 		warnings = append(warnings, Warning{"mailer_autoconfirm", "E-mail addresses are taken as confirmed without a " +
 			"mail, so users can change theirs to that of a TikTok user.", "Switch on \"Confirm email\" in Authentication > " +
-			"Sign In / Providers > Email. Where it must stay off and users may link other providers, set supabase.adopt to evict."})
+			"Sign In / Providers > Email."})
+	}
+	return warnings, nil
+}
+
+// CheckAccounts warns of accounts whose owners cannot sign in until they are adopted. It looks at the
+// oldest few thousand: the Edge Function's are older than the bridge's.
+func (c *Client) CheckAccounts(ctx context.Context) ([]Warning, error) {
+	const enough = 2000
+	w, err := c.CountWaiting(ctx, enough)
+	if err != nil {
+		return nil, err
+	}
+	atLeast := ""
+	if w.More {
+		atLeast = "at least "
+	}
+	var warnings []Warning
+	if w.Unclaimed > 0 {
+		text, fix := "Their owners cannot sign in.", "Run tikbridge users adopt, then set supabase.adopt to evict."
+		if c.opts.Adopt == AdoptEvict {
+			text = "At their next sign-in their owners get a new, empty account, since supabase.adopt is evict."
+			fix = "Set supabase.adopt to hold, run tikbridge users adopt, then set it to evict again."
+		}
+		warnings = append(warnings, Warning{"supabase.adopt", fmt.Sprintf(
+			"Accounts that look like those of Despia's Edge Function wait to be adopted: %s%d. %s", atLeast, w.Unclaimed, text), fix})
+	}
+	if w.Quarantined > 0 {
+		warnings = append(warnings, Warning{"supabase.adopt", fmt.Sprintf(
+			"Accounts in quarantine, whose owners cannot sign in: %s%d.", atLeast, w.Quarantined),
+			"If tikbridge users adopt is not running, run it to finish them, or with --release to let go of them."})
 	}
 	return warnings, nil
 }
 
 // Version asks which version of GoTrue answers, such as "v2.196.0"; "" is one that does not say.
 func (c *Client) Version(ctx context.Context) (string, error) {
-	k := c.call(ctx, "health", netip.Addr{})
-	k.headers = c.public
-	var health struct {
-		Name    string `json:"name"`
-		Version string `json:"version"`
-	}
-	if err := k.do(http.MethodGet, "/health", nil, &health); err != nil {
+	var health types.HealthCheckResponse
+	_, err := c.api(ctx, call{"health", signin.StageFind, c.public, maxAccount}, &health).HealthCheck()
+	if err != nil {
 		return "", failure(signin.StageFind, err)
 	}
 	if health.Name != "GoTrue" { // GoTrue internal/api/api.go, HealthCheck
-		return "", failure(signin.StageFind, errNoGoTrue)
+		return "", failure(signin.StageFind, errNotGoTrue)
 	}
 	return upstream.Code(health.Version), nil
 }

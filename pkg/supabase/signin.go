@@ -2,9 +2,10 @@ package supabase
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,19 +16,19 @@ import (
 
 // Bounds of a sign-in, which also ends with its context.
 const (
-	// maxSteps bounds the way to an account. The longest honest one takes five: somebody else's
-	// address, one's own address squatted, evicted, created, found.
-	maxSteps = 8
 	// maxSuccessors bounds how often one person's account may have been soft-deleted.
 	maxSuccessors = 20
 	// maxSuperseded bounds how often a link that another replica superseded is made again.
 	maxSuperseded = 12
-	// maxFaults bounds how often a fault of GoTrue is met with another attempt.
-	maxFaults = 3
+	// maxRounds bounds how often a sign-in is tried that GoTrue fails: what fails the same way twice
+	// will fail a third time.
+	maxRounds = 2
 )
 
 // SignIn implements signin.Accounts.
-func (c *Client) SignIn(ctx context.Context, id signin.Identity, device netip.Addr, profile func() signin.Profile) (signin.SignedIn, error) {
+func (c *Client) SignIn(
+	ctx context.Context, id signin.Identity, clientIP netip.Addr, profile func() signin.Profile,
+) (signin.SignedIn, error) {
 	p := newPerson(id.OpenID, c.opts.EmailDomain)
 	signin.ReportFrom(ctx).SetUser(p.id.String())
 	release, err := c.people.acquire(ctx, p.address)
@@ -37,8 +38,8 @@ func (c *Client) SignIn(ctx context.Context, id signin.Identity, device netip.Ad
 	defer release()
 
 	s := &search{client: c, person: p, id: p.id, profile: profile}
-	for superseded, faults := 0, 0; ; {
-		in, err := s.attempt(ctx, device)
+	for superseded, rounds := 0, 1; ; {
+		in, err := s.signIn(ctx, clientIP)
 		var reason string
 		switch {
 		case err == nil:
@@ -46,16 +47,13 @@ func (c *Client) SignIn(ctx context.Context, id signin.Identity, device netip.Ad
 		case hasCode(err, "otp_expired"):
 			reason = "superseded_link"
 			superseded++
-		case hasCode(err, "session_not_found"):
-			reason = "session_ended"
-			superseded++
 		case isPassing(err):
 			reason = "fault"
-			faults++
+			rounds++
 		default:
 			return signin.SignedIn{}, err
 		}
-		if superseded == maxSuperseded || faults == maxFaults || !pause(ctx, superseded+faults) {
+		if superseded == maxSuperseded || rounds > maxRounds || !pause(ctx, superseded+rounds) {
 			return signin.SignedIn{}, err
 		}
 		c.opts.Observer.Retried(ctx, service, reason)
@@ -67,7 +65,11 @@ func (c *Client) SignIn(ctx context.Context, id signin.Identity, device netip.Ad
 func pause(ctx context.Context, n int) bool {
 	const longest = time.Second
 	limit := min(20*time.Millisecond<<n, longest)
-	t := time.NewTimer(rand.N(limit)) // #nosec G404 -- spreads load, guards nothing
+	return sleep(ctx, rand.N(limit)) // #nosec G404 -- spreads load, guards nothing
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -81,195 +83,185 @@ func pause(ctx context.Context, n int) bool {
 type search struct {
 	client  *Client
 	person  person
-	id      uuid.UUID // of the account to look up or create
+	id      uuid.UUID // of the account: the person's, or a successor's
 	profile func() signin.Profile
 	created bool
-	adopted bool // just now
-	// successors counts the soft-deleted accounts that were met.
-	successors int
-	// held is an address that could not be had although no account has it.
-	held string
 }
 
-// attempt is one go at the pair of calls that makes a session: a link to a vetted account, and its
-// use.
-func (s *search) attempt(ctx context.Context, device netip.Addr) (signin.SignedIn, error) {
-	l, err := s.find(ctx)
+// signIn makes the pair of calls that gives a session: a link to the person's account, and its use.
+func (s *search) signIn(ctx context.Context, clientIP netip.Addr) (signin.SignedIn, error) {
+	l, err := s.link(ctx)
 	if err != nil {
 		return signin.SignedIn{}, err
 	}
-	signin.ReportFrom(ctx).SetUser(l.user.ID.String())
-	session, err := s.client.verify(ctx, l, device)
-	if err == nil && s.adopted {
-		err = s.outlast(ctx, session)
-	}
+	signin.ReportFrom(ctx).SetUser(l.account.ID.String())
+	session, err := s.client.verify(ctx, l, clientIP)
 	if hasCode(err, "user_banned") {
-		s.client.audit(ctx, "account_banned", l.user)
+		s.client.audit(ctx, "account_banned", l.account.ID)
 	}
 	if err != nil {
 		return signin.SignedIn{}, err
 	}
-	return signin.SignedIn{Session: session, Account: accountOf(s.person, l.user), Created: s.created}, nil
+	return signin.SignedIn{Session: session, Account: l.account.domain(s.person), Created: s.created}, nil
 }
 
-// outlast checks that a session outlives an adoption. Another replica may have begun to adopt the same
-// account a moment before it was marked, and its password, once GoTrue has hashed it, ends all
-// sessions. It happens once in the life of an account, so it may take its time.
-func (s *search) outlast(ctx context.Context, session signin.Session) error {
-	const hashing = 500 * time.Millisecond // several times what bcrypt takes GoTrue
-	t := time.NewTimer(hashing)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+// link returns a fresh link to the person's own account, and creates the account if there is none. The
+// address is only where to look first: whatever else is found there, the account is found by its id.
+func (s *search) link(ctx context.Context) (link, error) {
+	l, err := s.client.generateLink(ctx, s.person.address)
+	var address string
+	switch {
+	case hasCode(err, "user_not_found"):
+		address, err = s.findOrCreate(ctx)
+	case err == nil && l.account.owner() == s.person.openID:
+		return l, nil
+	case err == nil && l.account.owner() == "":
+		address, err = s.findOrReplace(ctx, &l.account)
+	case err == nil, errors.Is(err, errUnreadable):
+		address, err = s.findOrReplace(ctx, nil)
 	}
-	s.adopted = false
-	return s.client.alive(ctx, session)
-}
-
-// find returns a fresh link to the person's own account, which it makes if there is none. Each step
-// asks for a link, vets the account that came with it, and if it is not theirs goes on to another
-// address.
-func (s *search) find(ctx context.Context) (link, error) {
-	address := s.person.address
-	for range maxSteps {
-		l, err := s.client.generateLink(ctx, address)
-		switch {
-		case hasCode(err, "user_not_found"):
-			address, err = s.own(ctx, address)
-		case err != nil:
-			return link{}, err
-		default:
-			switch s.person.vet(l.user) {
-			case mine:
-				return l, nil
-			case foreign:
-				address, err = s.own(ctx, s.freeAddress(address))
-			case unmarked:
-				address, err = s.unmarked(ctx, l)
-			}
-		}
-		if err != nil {
+	if err != nil {
+		return link{}, err
+	}
+	l, err = s.client.generateLink(ctx, address)
+	switch {
+	case hasCode(err, "user_not_found"): // it moved this very moment
+		return link{}, failure(signin.StageFind, errNotOwned)
+	case err != nil:
+		return link{}, err
+	}
+	if l.account.ID == s.id && l.account.owner() == "" {
+		if l, err = s.anchorAgain(ctx, address); err != nil {
 			return link{}, err
 		}
 	}
-	return link{}, failure(signin.StageFind, errNoWay)
-}
-
-// freeAddress returns an address to make the person's account at when taken is somebody else's. Even
-// their own one may be, since it follows from the open_id; then any will do: their account is found
-// by its id.
-func (s *search) freeAddress(taken string) string {
-	if taken != s.person.ownAddress {
-		return s.person.ownAddress
+	if l.account.owner() != s.person.openID {
+		return link{}, failure(signin.StageFind, errNotOwned)
 	}
-	return s.person.spareAddress()
+	return l, nil
 }
 
-// own returns the address of the person's account, wherever they moved it. Most often there is none
-// yet, so it is looked up and created at once: creating an id that exists changes nothing.
-func (s *search) own(ctx context.Context, address string) (string, error) {
+// findOrCreate returns the address of the person's account when nobody has the address where it is
+// looked for first. Most often there is no account yet, so it is looked up and created side by side:
+// creating an id that exists changes nothing.
+func (s *search) findOrCreate(ctx context.Context) (string, error) {
 	looking, enough := context.WithCancel(ctx)
 	defer enough()
 	created := make(chan error, 1)
-	go func() {
-		err := s.client.createUser(ctx, s.id, s.person.openID, address, s.profile())
+	go func(id uuid.UUID) {
+		err := s.create(ctx, id, s.person.address)
 		if err == nil {
-			enough() // nobody waits for a look-up that found nothing
+			enough() // nobody waits for a look-up that finds nothing
 		}
 		created <- err
-	}()
-	existing, lookupErr := s.client.user(looking, s.id)
+	}(s.id)
+	own, lookupErr := s.lookUp(looking)
 	createErr := <-created
-
 	switch {
 	case createErr == nil:
-		s.created = true
-		s.client.audit(ctx, "account_created", types.User{ID: s.id})
-		return address, nil
+		return s.person.address, nil
 	case lookupErr == nil:
-		return s.addressOf(ctx, existing, address)
-	case hasCode(createErr, "email_exists") && s.held != address:
-		s.held = address
-		return address, nil // somebody was faster; the next step vets them
-	case hasCode(createErr, "email_exists"):
-		// Again, and no link leads there: an identity holds the address, and no account has it
-		// (GoTrue internal/models/user.go, IsDuplicatedEmail).
-		return s.freeAddress(address), nil
-	case isFault(createErr) && hasCode(lookupErr, "user_not_found"):
-		return s.afterLostRace(ctx, address, createErr)
-	case isFault(createErr):
-		// Most likely the account is there, at another address, and only the look-up would tell.
+		return s.reachable(ctx, own)
+	case !hasCode(lookupErr, "user_not_found"):
 		return "", lookupErr
 	}
-	return "", createErr
+	return s.afterCreate(ctx, createErr)
 }
 
-// afterLostRace deals with the 500 that GoTrue answers when another sign-in of the same person
-// created the account between its check and its insert.
-func (s *search) afterLostRace(ctx context.Context, address string, createErr error) (string, error) {
-	existing, err := s.client.user(ctx, s.id)
-	if err != nil {
-		return "", createErr // perhaps no race but a fault, so that SignIn begins again
-	}
-	return s.addressOf(ctx, existing, address)
-}
-
-// addressOf returns the address under which an account that was found by its id can be signed in. One
-// whose owner took the e-mail out (GoTrue lets people unlink it once they have another identity) gets
-// free, since there are links to addresses alone.
-func (s *search) addressOf(ctx context.Context, u types.User, free string) (string, error) {
+// findOrReplace returns the address of the person's account when another account has the address where
+// it is looked for first. unclaimed is that account if it can be read and has no anchor. If the person
+// has no account yet, an unclaimed one is evicted, which needs the operator's consent; any other is left
+// alone.
+func (s *search) findOrReplace(ctx context.Context, unclaimed *account) (string, error) {
+	own, err := s.lookUp(ctx)
 	switch {
-	case isSoftDeleted(u):
-		if err := s.succeed(); err != nil {
+	case err == nil:
+		return s.reachable(ctx, own)
+	case !hasCode(err, "user_not_found"):
+		return "", err
+	}
+	address := s.person.spareAddress()
+	if unclaimed != nil {
+		if err := s.client.mayEvict(ctx, *unclaimed); err != nil {
 			return "", err
 		}
-		return s.own(ctx, s.person.address)
-	case u.Email == "":
-		return free, s.client.setEmail(ctx, u, free)
+		if s.client.evict(ctx, unclaimed.ID) == nil {
+			address = s.person.address
+		}
 	}
-	return u.Email, nil
+	if err := s.create(ctx, s.id, address); err != nil {
+		return s.afterCreate(ctx, err)
+	}
+	return address, nil
 }
 
-// succeed goes on to the id that follows a soft-deleted account.
-func (s *search) succeed() error {
-	if s.successors++; s.successors > maxSuccessors {
-		return failure(signin.StageFind, errNoWay)
+// afterCreate returns the address of the person's account when creating it failed: another replica was
+// faster, which is a 422 or a 500 (GoTrue internal/api/admin.go), or somebody took the address.
+func (s *search) afterCreate(ctx context.Context, createErr error) (string, error) {
+	own, err := s.lookUp(ctx)
+	switch {
+	case err == nil:
+		return s.reachable(ctx, own)
+	case !hasCode(err, "user_not_found"):
+		return "", err
+	case !hasCode(createErr, "email_exists"):
+		return "", createErr
 	}
-	s.id = successorID(s.id)
+	address := s.person.spareAddress()
+	return address, s.create(ctx, s.id, address)
+}
+
+// create makes the person's account.
+func (s *search) create(ctx context.Context, id uuid.UUID, address string) error {
+	if err := s.client.createUser(ctx, id, s.person.openID, address, s.profile()); err != nil {
+		return err
+	}
+	s.created = true
+	s.client.audit(ctx, "account_created", id)
 	return nil
 }
 
-// isSoftDeleted tells an account that an admin deleted but whose row was kept: GoTrue replaces its
-// address by a hash (internal/models/user.go).
-func isSoftDeleted(u types.User) bool { return u.Email != "" && !strings.Contains(u.Email, "@") }
-
-// unmarked deals with an account at the person's address that carries no mark. Before it is settled
-// by the operator's choice, the person's own account is looked for: they may have moved it away and
-// somebody else taken the address.
-func (s *search) unmarked(ctx context.Context, l link) (string, error) {
-	u, err := l.account()
-	if err != nil {
-		return "", err
-	}
-	for {
-		existing, err := s.client.user(ctx, s.id)
-		switch {
-		case hasCode(err, "user_not_found"):
-			s.adopted = s.client.opts.Adopt == AdoptReset
-			return u.Email, s.client.settle(ctx, s.person, u)
-		case err != nil:
-			return "", err
-		case isSoftDeleted(existing):
-			if err := s.succeed(); err != nil {
-				return "", err
-			}
-		case existing.ID == u.ID:
-			// No public route can choose an id: this account was made by the bridge, and an admin
-			// removed the mark.
-			return u.Email, s.client.remark(ctx, s.person, u)
-		default:
-			return s.addressOf(ctx, existing, s.freeAddress(u.Email))
+// lookUp finds the person's account by its id, which no public route can choose. It steps over accounts
+// that were soft-deleted.
+func (s *search) lookUp(ctx context.Context) (account, error) {
+	for range maxSuccessors {
+		own, err := s.client.user(ctx, s.id)
+		if err != nil || !own.isSoftDeleted() {
+			return own, err
 		}
+		s.id = successorID(s.id)
 	}
+	return account{}, failure(signin.StageLookup, errNotOwned)
+}
+
+// reachable returns the address of the person's account. One whose owner unlinked the e-mail gets a new
+// address, since there are links to addresses alone.
+func (s *search) reachable(ctx context.Context, own account) (string, error) {
+	if own.Email != "" {
+		return own.Email, nil
+	}
+	address := s.person.spareAddress()
+	_, err := s.client.updateUser(ctx, signin.StageCreate, types.AdminUpdateUserRequest{
+		UserID: own.ID, Email: address, EmailConfirm: true,
+	})
+	return address, err
+}
+
+// anchorAgain puts the anchor back on the account that has the person's id, once: only an admin can
+// have removed it.
+func (s *search) anchorAgain(ctx context.Context, address string) (link, error) {
+	_, err := s.client.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{
+		UserID: s.id, AppMetadata: newAnchor(s.person.openID, ""),
+	})
+	if err != nil {
+		return link{}, err
+	}
+	s.client.audit(ctx, "account_anchored_again", s.id)
+	return s.client.generateLink(ctx, address)
+}
+
+// audit writes an event about an account: its id, no name and no address.
+func (c *Client) audit(ctx context.Context, event string, id uuid.UUID, attrs ...slog.Attr) {
+	attrs = append([]slog.Attr{slog.String("event", event), slog.String("user_id", id.String())}, attrs...)
+	c.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "audit", attrs...)
 }

@@ -34,7 +34,7 @@ func TestFirstSignIn(t *testing.T) {
 		}
 		wantMark := map[string]any{"open_id": id.OpenID, "union_id": "union-1"}
 		if diff := cmp.Diff(wantMark, user["app_metadata"].(map[string]any)["tiktok"]); diff != "" {
-			t.Errorf("mark (-want +got):\n%s", diff)
+			t.Errorf("anchor (-want +got):\n%s", diff)
 		}
 		metadata := user["user_metadata"].(map[string]any)
 		delete(metadata, "email_verified") // GoTrue's own
@@ -162,10 +162,10 @@ func TestUnlinkedEmail(t *testing.T) {
 	}
 }
 
-// TestMarkRemoved: an admin who wipes the mark does not lock the person out, since no public route
+// TestAnchorRemoved: an admin who wipes the anchor does not lock the person out, since no public route
 // can choose a user id.
-func TestMarkRemoved(t *testing.T) {
-	for _, mode := range []supabase.Adopt{supabase.AdoptReset, supabase.AdoptEvict, supabase.AdoptNever} {
+func TestAnchorRemoved(t *testing.T) {
+	for _, mode := range modes {
 		t.Run(string(mode), func(t *testing.T) {
 			contract(t, func(t *testing.T, p project) {
 				b, id := p.client(t, adopt(mode)), p.person()
@@ -174,12 +174,12 @@ func TestMarkRemoved(t *testing.T) {
 				if after := b.signIn(t, id); after.Account.ID != before.Account.ID {
 					t.Errorf("the person is user %s; want %s", after.Account.ID, before.Account.ID)
 				}
-				mark := p.user(t, before.Account.ID)["app_metadata"].(map[string]any)["tiktok"]
-				if diff := cmp.Diff(any(map[string]any{"open_id": id.OpenID}), mark); diff != "" {
-					t.Errorf("mark (-want +got):\n%s", diff)
+				anchor := p.user(t, before.Account.ID)["app_metadata"].(map[string]any)["tiktok"]
+				if diff := cmp.Diff(any(map[string]any{"open_id": id.OpenID}), anchor); diff != "" {
+					t.Errorf("anchor (-want +got):\n%s", diff)
 				}
-				if got := b.audit.String(); !strings.Contains(got, "event=account_marked_again user_id="+before.Account.ID) {
-					t.Errorf("audit log is %q; want the mark", got)
+				if got := b.audit.String(); !strings.Contains(got, "event=account_anchored_again user_id="+before.Account.ID) {
+					t.Errorf("audit log is %q; want the anchor", got)
 				}
 				p.wantAlive(t, before.Session, before.Account.ID)
 			})
@@ -284,7 +284,7 @@ func TestUpdateProfile(t *testing.T) {
 			t.Errorf("the profile is not stored: %v", metadata)
 		}
 		if diff := cmp.Diff(any(map[string]any{"open_id": id.OpenID, "union_id": "u2"}), app["tiktok"]); diff != "" {
-			t.Errorf("mark (-want +got):\n%s", diff)
+			t.Errorf("anchor (-want +got):\n%s", diff)
 		}
 		again := b.signIn(t, id)
 		if diff := cmp.Diff(profile, again.Account.Profile); diff != "" {

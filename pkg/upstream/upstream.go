@@ -96,6 +96,8 @@ func NoAnswer(err error) error {
 	switch {
 	case errors.As(err, &open):
 		return open
+	case errors.Is(err, ErrBusy):
+		return ErrBusy
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("caller has gone: %w", context.Canceled)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():

@@ -16,17 +16,14 @@ const (
 	GenerateLink Call = "generate_link" // finds the account
 	GetUser      Call = "get_user"      // looks an account up by its id
 	CreateUser   Call = "create_user"
-	ListPasskeys Call = "list_passkeys"
-	SetPassword  Call = "set_password" // takes an account over
-	Mark         Call = "mark"         // ties it to the person
-	Verify       Call = "verify"       // makes the session
-	GetOwnUser   Call = "get_own_user" // asks whether a session lasts
+	Evict        Call = "evict"  // moves somebody else's account out of the way
+	Verify       Call = "verify" // makes the session
 	StoreProfile Call = "store_profile"
 )
 
 // Calls returns all of them.
 func Calls() []Call {
-	return []Call{Token, UserInfo, GenerateLink, GetUser, CreateUser, ListPasskeys, SetPassword, Mark, Verify, GetOwnUser, StoreProfile}
+	return []Call{Token, UserInfo, GenerateLink, GetUser, CreateUser, Evict, Verify, StoreProfile}
 }
 
 // CallOf returns what a request asks; for none of a sign-in its path.
@@ -44,18 +41,12 @@ func CallOf(r *http.Request, body []byte) Call {
 		return Verify
 	case path == "/admin/users" && r.Method == http.MethodPost:
 		return CreateUser
-	case path == "/user":
-		return GetOwnUser
-	case user && strings.HasSuffix(path, "/passkeys"):
-		return ListPasskeys
 	case user && r.Method == http.MethodGet:
 		return GetUser
-	case user && r.Method == http.MethodPut && bytes.Contains(body, []byte(`"password"`)):
-		return SetPassword
 	case user && r.Method == http.MethodPut && bytes.Contains(body, []byte(`"user_metadata"`)):
 		return StoreProfile
 	case user && r.Method == http.MethodPut:
-		return Mark
+		return Evict
 	}
 	return Call(path)
 }

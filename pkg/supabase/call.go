@@ -1,0 +1,146 @@
+package supabase
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/supabase-community/gotrue-go"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+// Limits of what is read of an answer, in bytes. Anybody may fill an account with metadata, a megabyte a
+// request, and it is in every answer that holds the account; no app can use one that is larger than
+// this, since the metadata also travels in the access token. A session holds it twice, once in base64.
+const (
+	maxAccount = 8 << 20
+	maxSession = 20 << 20
+)
+
+// call describes one call to GoTrue.
+type call struct {
+	// name is what metrics and traces call it, such as "verify".
+	name  string
+	stage signin.Stage
+	// headers are those of the key that the call is made with. They are not changed.
+	headers http.Header
+	limit   int64
+}
+
+// admin returns a call with the secret key.
+func (c *Client) admin(name string, stage signin.Stage) call {
+	return call{name, stage, c.secret, maxAccount}
+}
+
+// api returns gotrue-go for one call. It makes the requests; the transport adds what it lacks, which is
+// a context, a deadline, the headers, and errors with a code. The answer is read into into, and
+// gotrue-go gets an empty one: it would read all of an account, and fail on what it does not expect.
+func (c *Client) api(ctx context.Context, k call, into any) gotrue.Client {
+	return c.gotrue.WithClient(http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+		if err := c.send(ctx, k, req, into); err != nil {
+			return nil, err
+		}
+		body := io.NopCloser(strings.NewReader("{}"))
+		return &http.Response{StatusCode: http.StatusOK, Body: body, Request: req}, nil
+	})})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// do makes a call that gotrue-go cannot make well: it has no id and no password_hash for a new user,
+// takes a successful verify for an error, and lacks newer routes. A nil body sends none.
+func (c *Client) do(ctx context.Context, k call, method, path string, body, into any) error {
+	payload := io.Reader(http.NoBody)
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		payload = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.opts.AuthURL+path, payload)
+	if err != nil {
+		return err
+	}
+	return failure(k.stage, c.send(ctx, k, req, into))
+}
+
+// send makes a call and reads a good answer into into. Of the headers of req none is used. It is the one
+// place where calls to GoTrue are timed, counted and traced.
+func (c *Client) send(ctx context.Context, k call, req *http.Request, into any) error {
+	defer signin.ReportFrom(ctx).Time(k.stage)()
+	ctx, done := c.opts.Observer.Begin(ctx, service, k.name)
+	calling, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	req = req.WithContext(calling)
+	req.Header = k.headers
+	resp, body, release, err := c.large.Send(c.opts.Transport, req, k.limit) //nolint:bodyclose // it does
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = newAPIError(resp, body)
+	}
+	done(resultOf(err))
+	switch {
+	case err == nil:
+		err = decode(body, into)
+	case errors.Is(err, upstream.ErrTooLarge):
+		err = errUnreadable
+	}
+	if _, ok := into.(*signin.Session); ok && err == nil {
+		// The session is as large as the answer, and lives until the app has it.
+		context.AfterFunc(ctx, release)
+	} else {
+		release()
+	}
+	return err
+}
+
+// decode reads an answer. JSON that is not as GoTrue writes it, or deeper than can be read, is
+// errUnreadable: anybody can make an account of their own such, since encoding/json takes 10,000 levels.
+func decode(body []byte, into any) error {
+	err := json.Unmarshal(body, into)
+	switch { // the text of err may quote the answer
+	case err == nil:
+		return nil
+	case bytes.HasPrefix(body, []byte("{")):
+		return errUnreadable
+	}
+	return errNotGoTrue
+}
+
+// resultOf is what an observer is told of the end of a call.
+func resultOf(err error) upstream.Result {
+	var answer *apiError
+	switch {
+	case err == nil:
+		return upstream.Result{Status: http.StatusOK}
+	case errors.As(err, &answer):
+		return upstream.Result{Status: answer.status, Code: answer.code}
+	}
+	return upstream.Result{Err: err}
+}
+
+// headersOf returns the headers that a key asks for. A new key goes into apikey alone, since it is no
+// JWT; a JWT goes into both, since GoTrue reads only Authorization and the gateway only apikey
+// (Supabase docs: API keys).
+func headersOf(key string) http.Header {
+	h := http.Header{}
+	h.Set("Apikey", key)
+	if !strings.HasPrefix(key, "sb_") {
+		h.Set("Authorization", "Bearer "+key)
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Supabase-Api-Version", "2024-01-01")
+	// Never the visitor's: the gateway refuses a secret key from what looks like a browser.
+	h.Set("User-Agent", "tikbridge")
+	return h
+}

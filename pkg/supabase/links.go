@@ -1,0 +1,70 @@
+package supabase
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/netip"
+
+	"github.com/google/uuid"
+	"github.com/supabase-community/gotrue-go/types"
+
+	"github.com/tikbridge/tikbridge/pkg/signin"
+)
+
+// link is a one-time link to an account: whoever holds its hash can sign in as that account, and the
+// hash is little more than six digits. It never leaves the bridge and is used up at once.
+type link struct {
+	account account
+	hash    signin.Secret
+	kind    string
+}
+
+// generateLink makes a link to the account with this address, and thereby finds the account. An address
+// that nobody has is user_not_found (GoTrue internal/api/mail.go; type magiclink would create an
+// account).
+func (c *Client) generateLink(ctx context.Context, address string) (link, error) {
+	var found struct {
+		account
+		Hash string `json:"hashed_token"`
+		Kind string `json:"verification_type"`
+	}
+	_, err := c.api(ctx, c.admin("generate_link", signin.StageFind), &found).AdminGenerateLink(
+		types.AdminGenerateLinkRequest{Type: types.LinkTypeRecovery, Email: address})
+	if err == nil && (found.ID == uuid.Nil || found.Hash == "") {
+		err = errNoLink // and no account that could be taken for an unclaimed one
+	}
+	if err != nil {
+		return link{}, failure(signin.StageFind, err)
+	}
+	return link{account: found.account, hash: signin.Secret(found.Hash), kind: found.Kind}, nil
+}
+
+// verify turns a link into a session. The type is the one that came with the link: with another one
+// GoTrue may fail on a link that was superseded meanwhile (internal/api/verify.go).
+func (c *Client) verify(ctx context.Context, l link, clientIP netip.Addr) (signin.Session, error) {
+	k := call{"verify", signin.StageVerify, c.public, maxSession}
+	if header := c.opts.ForwardClientIP; header != "" {
+		k.headers = c.secret // verify is public, but a forwarded IP is believed only with the secret key
+		if clientIP.IsValid() {
+			k.headers = c.secret.Clone()
+			k.headers.Set(header, clientIP.String())
+		}
+	}
+	body := struct {
+		Type string `json:"type"`
+		Hash string `json:"token_hash"`
+	}{l.kind, l.hash.Reveal()}
+	var session signin.Session
+	if err := c.do(ctx, k, http.MethodPost, "/verify", body, &session); err != nil {
+		return signin.Session{}, err
+	}
+	var user struct {
+		ID uuid.UUID `json:"id"`
+	}
+	if json.Unmarshal(session.User, &user) != nil || user.ID != l.account.ID ||
+		session.AccessToken == "" || session.RefreshToken == "" {
+		return signin.Session{}, failure(signin.StageVerify, errNoSession)
+	}
+	return session, nil
+}
