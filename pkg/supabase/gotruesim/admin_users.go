@@ -84,7 +84,9 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request) error {
 	if err := p.complete(u, s.now().UTC()); err != nil {
 		return err
 	}
-	s.pause(s.opts.WriteDelay)
+	if err := s.beforeWrite(r, s.opts.WriteDelay); err != nil {
+		return err
+	}
 	if err := s.db.tx(func(tx *tx) error { return tx.insert(u) }); err != nil {
 		return internal("Database error creating new user", err)
 	}
@@ -179,9 +181,11 @@ func (p *adminUserParams) complete(u *user, now time.Time) error {
 func (p *adminUserParams) apply(u *user, now time.Time) {
 	if role := strings.TrimSpace(p.Role); role != "" {
 		u.Role = role
+		u.write("Role")
 	}
 	if p.AppMetadata != nil {
 		u.AppMetadata = merged(u.AppMetadata, p.AppMetadata)
+		u.write("AppMetadata")
 	}
 	if p.EmailConfirm {
 		u.confirm(now)
@@ -189,6 +193,7 @@ func (p *adminUserParams) apply(u *user, now time.Time) {
 	if p.PhoneConfirm {
 		u.ConfirmationToken = ""
 		u.PhoneConfirmedAt = &now
+		u.write("ConfirmationToken")
 	}
 }
 
@@ -211,17 +216,22 @@ func (s *Server) updateUser(w http.ResponseWriter, r *http.Request, u *user) err
 			return err
 		}
 	}
+	if err := s.beforeWrite(r, s.opts.WriteDelay); err != nil {
+		return err
+	}
 	now := s.now().UTC()
 	p.apply(u, now)
-	shown := p.applyAddresses(u, now)
 	if p.UserMetadata != nil {
 		u.UserMetadata = merged(u.UserMetadata, p.UserMetadata)
+		u.write("UserMetadata")
 	}
 	if banned {
 		u.ban(d, now)
 	}
-	s.pause(s.opts.WriteDelay)
+	shown := u.clone().Identities
 	err = s.db.tx(func(tx *tx) error {
+		tx.reloadIdentities(u)
+		shown = append(shown, p.applyAddresses(u, now)...)
 		if err := tx.save(u); err != nil {
 			return internal("Error updating user", err)
 		}
@@ -255,23 +265,24 @@ func (u *user) setPassword(password string) error {
 	return nil
 }
 
-// applyAddresses changes e-mail and phone with their identities. It returns the identities to
-// answer with: GoTrue changes an existing one in the database only and answers with what it had
-// read before (admin.go, adminUserUpdate).
-func (p *adminUserParams) applyAddresses(u *user, now time.Time) (shown []identity) {
-	shown = u.clone().Identities
+// applyAddresses changes e-mail and phone with their identities. It returns the new identities alone:
+// GoTrue changes an existing one in the database only and answers with what it had read before
+// (admin.go, adminUserUpdate).
+func (p *adminUserParams) applyAddresses(u *user, now time.Time) (added []identity) {
 	for _, change := range []struct {
 		provider, value string
 		confirmed       bool
 		field           *string
+		column          string
 	}{
-		{emailProvider, p.Email, p.EmailConfirm, &u.Email},
-		{phoneProvider, p.Phone, p.PhoneConfirm, &u.Phone},
+		{emailProvider, p.Email, p.EmailConfirm, &u.Email, "Email"},
+		{phoneProvider, p.Phone, p.PhoneConfirm, &u.Phone, "Phone"},
 	} {
 		if change.value == "" {
 			continue
 		}
 		*change.field = change.value
+		u.write(change.column)
 		data := map[string]any{
 			change.provider: change.value, change.provider + "_verified": change.confirmed,
 		}
@@ -280,9 +291,9 @@ func (p *adminUserParams) applyAddresses(u *user, now time.Time) (shown []identi
 			continue
 		}
 		u.addIdentity(change.provider, data, nil, now)
-		shown = append(shown, u.Identities[len(u.Identities)-1])
+		added = append(added, u.Identities[len(u.Identities)-1])
 	}
-	return shown
+	return added
 }
 
 // deleteUser is DELETE /admin/users/{id}.
@@ -298,6 +309,9 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request, u *user) err
 		if err := parseJSON(body, &p, "adminUserDeleteParams"); err != nil {
 			return err
 		}
+	}
+	if err := s.beforeWrite(r, 0); err != nil {
+		return err
 	}
 	err = s.db.tx(func(tx *tx) error {
 		switch {
@@ -320,7 +334,10 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request, u *user) err
 	return nil
 }
 
-func showUser(w http.ResponseWriter, _ *http.Request, u *user) error {
+func (s *Server) showUser(w http.ResponseWriter, r *http.Request, u *user) error {
+	if err := s.beforeWrite(r, 0); err != nil {
+		return err
+	}
 	sendJSON(w, http.StatusOK, u)
 	return nil
 }

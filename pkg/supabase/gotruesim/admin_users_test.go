@@ -220,3 +220,21 @@ func TestMetadataOfPasswordHashUser(t *testing.T) {
 		t.Errorf("get: user_metadata (-want +got):\n%s", diff)
 	}
 }
+
+// TestListLeavesOut: a list does not load what belongs to a user (models/user.go:831).
+func TestListLeavesOut(t *testing.T) {
+	p := newProject(t, gotruesim.Options{})
+	id := p.user(victim)
+	if err := p.AddVerifiedFactor(id); err != nil {
+		t.Fatal(err)
+	}
+	u := p.must("GET", "/admin/users", nil).body["users"].([]any)[0].(map[string]any)
+	identities, ok := u["identities"]
+	if _, factors := u["factors"]; factors || !ok || identities != nil {
+		t.Errorf("list: got %v; want no factors and null for identities", u)
+	}
+	one := p.shown(id)
+	if one["factors"] == nil || one["identities"] == nil {
+		t.Errorf("get: got %v; want both", one)
+	}
+}

@@ -11,7 +11,7 @@
 //   - Admin routes: users (create, list, get, update, delete hard and soft), their factors
 //     and passkeys (the list), generate_link for every type of link, invite.
 //   - Public routes: signup, otp, magiclink, recover, verify (GET and POST), token (password and
-//     refresh_token grants), user, logout, settings, health.
+//     refresh_token grants), user, unlinking identities, logout, settings, health.
 //   - One-time tokens: one per user and type, so that each link supersedes the one before; hashes
 //     of six digits; consumption that nothing locks.
 //   - Sessions: a row per sign-in, HS256 access tokens that die with it at GoTrue, rotating refresh
@@ -24,6 +24,10 @@
 // GoTrue checks before it writes, and takes no locks in between. Options.WriteDelay stretches that
 // time: creates that race then lose with a 500, one link signs several requests in, a link that is
 // replaced during its verification makes GoTrue panic, and updates at once undo one another.
+//
+// Nor does GoTrue look again at what let a request in. Server.Hold keeps a request between that and
+// its commit, and so lets tests show what lands after a password was reset or a user was banned;
+// testdata/in-flight.md says what each route reads when, and what it writes over.
 //
 // # What it leaves out
 //

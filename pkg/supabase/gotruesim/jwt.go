@@ -152,7 +152,7 @@ func (s *Server) caller(c *claims) (*caller, error) {
 
 type callerKey struct{}
 
-// requireUser lets only signed-in users pass; a ban works at once.
+// requireUser lets only signed-in users pass; since v2.195.0 a ban works at once (auth.go:37).
 func (s *Server) requireUser(r *http.Request) (*http.Request, error) {
 	c, err := s.bearer(r)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Server) requireUser(r *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if who.user.banned(s.now()) {
+	if !s.opts.BannedKeepAccess && who.user.banned(s.now()) {
 		return nil, fail(http.StatusForbidden, codeUserBanned, "User is banned")
 	}
 	return r.WithContext(context.WithValue(r.Context(), callerKey{}, who)), nil

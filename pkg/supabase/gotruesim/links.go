@@ -56,6 +56,9 @@ func (s *Server) generateLink(w http.ResponseWriter, r *http.Request) error {
 		}
 		s.pause(s.opts.WriteDelay)
 	}
+	if err := s.beforeWrite(r, 0); err != nil {
+		return err
+	}
 	l := newLink(p.Email)
 	verifyType := p.Type
 	err = s.db.tx(func(tx *tx) error {
@@ -122,8 +125,7 @@ func (s *Server) setRecovery(tx *tx, u *user, hash string) error {
 	if err := tx.save(u); err != nil {
 		return err
 	}
-	tx.tokens.put(u.ID, recoveryToken, hash)
-	return nil
+	return tx.addToken(u, recoveryToken, hash)
 }
 
 // setConfirmation stores a link that confirms an address, and the account if it is new.
@@ -151,8 +153,7 @@ func (tx *tx) saveConfirmation(u *user, hash string, now time.Time) error {
 	if err := tx.save(u); err != nil {
 		return err
 	}
-	tx.tokens.put(u.ID, confirmationToken, hash)
-	return nil
+	return tx.addToken(u, confirmationToken, hash)
 }
 
 // emailChangeLink makes the link of the new mailbox hash the new address.
@@ -182,16 +183,19 @@ func (s *Server) setEmailChange(tx *tx, u *user, typ, newEmail, hash string) err
 }
 
 func (tx *tx) saveEmailChange(u *user) error {
+	u.write("EmailChange", "EmailChangeCurrent", "EmailChangeNew", "EmailChangeAccepted")
 	if err := tx.save(u); err != nil {
 		return err
 	}
 	if u.EmailChangeCurrent != "" {
-		tx.tokens.put(u.ID, emailChangeCurrentToken, u.EmailChangeCurrent)
+		if err := tx.addToken(u, emailChangeCurrentToken, u.EmailChangeCurrent); err != nil {
+			return err
+		}
 	}
-	if u.EmailChangeNew != "" {
-		tx.tokens.put(u.ID, emailChangeNewToken, u.EmailChangeNew)
+	if u.EmailChangeNew == "" {
+		return nil
 	}
-	return nil
+	return tx.addToken(u, emailChangeNewToken, u.EmailChangeNew)
 }
 
 // invite is POST /invite: an account without a password, and a mail to it.
@@ -214,6 +218,9 @@ func (s *Server) invite(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		s.pause(s.opts.WriteDelay)
+	}
+	if err := s.beforeWrite(r, 0); err != nil {
+		return err
 	}
 	l := newLink(email)
 	if err := s.db.tx(func(tx *tx) error {

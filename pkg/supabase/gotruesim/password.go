@@ -145,7 +145,7 @@ func (s *Server) passwordGrant(w http.ResponseWriter, r *http.Request) error {
 	if !u.confirmed() {
 		return fail(http.StatusBadRequest, codeEmailNotConfirmed, "Email not confirmed")
 	}
-	answer, err := s.signIn(w.Header(), u)
+	answer, err := s.signIn(w.Header(), r, u)
 	if err != nil {
 		return err
 	}
@@ -153,8 +153,12 @@ func (s *Server) passwordGrant(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// signIn issues tokens, in a transaction of its own, to someone who knows the password.
-func (s *Server) signIn(h http.Header, u *user) (answer *tokenResponse, err error) {
+// signIn issues tokens, in a transaction of its own, to someone who knew the password. Neither the
+// password nor a ban is looked at again.
+func (s *Server) signIn(h http.Header, r *http.Request, u *user) (answer *tokenResponse, err error) {
+	if err := s.beforeWrite(r, 0); err != nil {
+		return nil, err
+	}
 	err = s.db.tx(func(tx *tx) error {
 		answer, err = s.issue(tx, h, u, "password")
 		return err

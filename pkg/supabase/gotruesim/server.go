@@ -39,8 +39,21 @@ type Options struct {
 	// RequireConfirmation turns the mailer's autoconfirm off. With autoconfirm, the default,
 	// whoever signs up with an address owns it at once.
 	RequireConfirmation bool
+	// RequirePhoneConfirmation turns the autoconfirm of phones off, which `supabase start` has on.
+	// There is no provider to send a code, so that nobody can add a phone then, as on a hosted
+	// project that has not set one up.
+	RequirePhoneConfirmation bool
 	// DisableEmail switches the e-mail provider off for public routes.
 	DisableEmail bool
+	// ManualLinking lets users unlink identities
+	// (GOTRUE_SECURITY_MANUAL_LINKING_ENABLED).
+	ManualLinking bool
+	// BannedKeepAccess lets access tokens of banned users pass, as before v2.195.0.
+	BannedKeepAccess bool
+	// MaxRequestDuration is how long after its start a request may still commit
+	// (GOTRUE_API_MAX_REQUEST_DURATION). Default 10 s; negative is no limit. A real server answers
+	// 504 when the time is up, this one when the request goes on.
+	MaxRequestDuration time.Duration
 	// RateLimitVerify is how many /verify requests a key may make per 5 minutes, beside a burst of
 	// 30. It only matters with SBForwardedFor or RateLimitHeader. Default 30.
 	RateLimitVerify int
@@ -75,6 +88,7 @@ type Server struct {
 	verifyLimit *limiter
 	outbox      outbox
 	allowList   allowList
+	holds       holds
 	public      map[string]methods
 }
 
@@ -87,6 +101,7 @@ func New(o Options) *Server {
 	o.EmailMaxFrequency = cmp.Or(o.EmailMaxFrequency, time.Second)
 	o.AccessTokenTTL = cmp.Or(o.AccessTokenTTL, time.Hour)
 	o.OTPTTL = cmp.Or(o.OTPTTL, time.Hour)
+	o.MaxRequestDuration = cmp.Or(o.MaxRequestDuration, 10*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -133,15 +148,15 @@ func (s *Server) AddIdentity(userID, provider, providerID, email string) error {
 	return s.change(userID, func(u *user) { u.addIdentity(provider, claims, nil, s.now().UTC()) })
 }
 
-// UnlinkEmail takes the e-mail identity from a user, as DELETE /user/identities/{id} does where manual
-// linking is on and the user has another identity, one without an address (models/user.go,
-// UpdateUserEmailFromIdentities).
+// UnlinkEmail takes the e-mail identity from a user who has another one, as DELETE
+// /user/identities/{id} does.
 func (s *Server) UnlinkEmail(userID string) error {
-	return s.change(userID, func(u *user) {
-		u.Identities = slices.DeleteFunc(u.Identities, func(i identity) bool { return i.Provider == emailProvider })
-		u.Email, u.EmailConfirmedAt = "", nil
-		u.UserMetadata = merged(u.UserMetadata, map[string]any{"email_verified": false})
-		u.recomputeProviders()
+	return s.db.tx(func(tx *tx) error {
+		u := tx.userByID(userID)
+		if u == nil || u.identityOf(emailProvider) == nil || len(u.Identities) < 2 {
+			return fmt.Errorf("gotruesim: nothing to unlink from user %q", userID)
+		}
+		return s.unlink(tx, u, *u.identityOf(emailProvider))
 	})
 }
 
@@ -198,7 +213,7 @@ func (s *Server) gotrue(w http.ResponseWriter, r *http.Request) {
 	}
 	allowOrigin(w, r)
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if err := s.route(w, r); err != nil {
+	if err := s.route(w, s.start(r)); err != nil {
 		writeError(w, r, err)
 	}
 }
@@ -227,6 +242,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		}
 		return s.routeAdmin(w, r, tail)
 	case "user":
+		if id, ok := strings.CutPrefix(tail, "identities/"); ok {
+			return s.signedIn(s.routeIdentity(id))(w, r)
+		}
 		return s.signedIn(below(tail, methods{"GET": s.account, "PUT": s.updateAccount}))(w, r)
 	case "factors", "reauthenticate":
 		return s.signedIn(leftOut)(w, r)
@@ -311,7 +329,7 @@ func (s *Server) routeUser(w http.ResponseWriter, r *http.Request, path string) 
 	switch {
 	case head == "":
 		return methods{
-			"GET": with(showUser), "PUT": with(s.updateUser), "DELETE": with(s.deleteUser),
+			"GET": with(s.showUser), "PUT": with(s.updateUser), "DELETE": with(s.deleteUser),
 		}.serve(w, r)
 	case head == "factors" && tail == "":
 		return methods{"GET": with(showFactors)}.serve(w, r)

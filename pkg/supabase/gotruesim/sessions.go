@@ -52,6 +52,9 @@ func (s *Server) issue(
 		return nil, internal("Database error granting user", nil)
 	}
 	now := s.now().UTC()
+	if last := tx.users[u.ID].LastSignInAt; last != nil && !now.After(*last) {
+		now = last.Add(time.Microsecond) // a real clock never stands still between two sign-ins
+	}
 	u.LastSignInAt = &now
 	if err := tx.save(u); err != nil {
 		return nil, internal("Database error granting user", err)
@@ -133,17 +136,27 @@ func (s *Server) refreshGrant(w http.ResponseWriter, r *http.Request) error {
 	if !refreshTokenFormat().MatchString(p.RefreshToken) {
 		return invalid("Refresh token is not valid")
 	}
+	var u *user
+	err := s.db.tx(func(tx *tx) (err error) {
+		_, u, err = tx.refreshToken(p.RefreshToken)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Sb-Auth-User-Id", u.ID)
+	if u.banned(s.now()) {
+		return fail(http.StatusBadRequest, codeUserBanned, "Invalid Refresh Token: User Banned")
+	}
+	if err := s.beforeWrite(r, 0); err != nil {
+		return err
+	}
 	var answer *tokenResponse
-	err := s.db.tx(func(tx *tx) error {
-		rt, ok := tx.refresh[p.RefreshToken]
-		if !ok {
-			return fail(http.StatusBadRequest, codeRefreshNotFound,
-				"Invalid Refresh Token: Refresh Token Not Found")
-		}
-		u := tx.userByID(rt.session.userID)
-		w.Header().Set("Sb-Auth-User-Id", u.ID)
-		if u.banned(s.now()) {
-			return fail(http.StatusBadRequest, codeUserBanned, "Invalid Refresh Token: User Banned")
+	err = s.db.tx(func(tx *tx) error {
+		// GoTrue reads all of it again, locked, but does not ask about a ban again.
+		rt, u, err := tx.refreshToken(p.RefreshToken)
+		if err != nil {
+			return err
 		}
 		next, fresh, err := tx.rotate(rt)
 		if err != nil {
@@ -160,6 +173,16 @@ func (s *Server) refreshGrant(w http.ResponseWriter, r *http.Request) error {
 	}
 	sendJSON(w, http.StatusOK, answer)
 	return nil
+}
+
+// refreshToken finds a refresh token and its user. Neither outlives the session.
+func (tx *tx) refreshToken(token string) (*refreshToken, *user, error) {
+	rt, ok := tx.refresh[token]
+	if !ok {
+		return nil, nil, fail(http.StatusBadRequest, codeRefreshNotFound,
+			"Invalid Refresh Token: Refresh Token Not Found")
+	}
+	return rt, tx.userByID(rt.session.userID), nil
 }
 
 // rotate spends rt and returns the token that follows it. A spent one is still good when it is the

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 )
 
@@ -95,6 +97,71 @@ func TestLogout(t *testing.T) {
 			if got := p.Sessions(here.str("user", "id")); got != tt.left {
 				t.Errorf("got %d sessions; want %d", got, tt.left)
 			}
+		})
+	}
+}
+
+// TestLastSignInAt: every new session moves it, even within one tick of the clock, and nothing else
+// does (tokens/service.go, IssueRefreshToken).
+func TestLastSignInAt(t *testing.T) {
+	const password = "abcdef12"
+	p := newProject(t, gotruesim.Options{})
+	ses := p.signup(victim, password)
+	id, token := ses.str("user", "id"), ses.str("access_token")
+	steps := []struct {
+		name  string
+		do    func() reply
+		moves bool
+	}{
+		{"login", func() reply { return p.login(victim, password) }, true},
+		{"link", func() reply { return p.link(victim) }, false},
+		{"verify", func() reply { return p.signIn(victim) }, true},
+		{"refresh", func() reply { return p.refresh(ses.str("refresh_token")) }, false},
+		{"own data", func() reply { return p.as(token, "PUT", "/user", fields{"data": fields{"x": 1}}) }, false},
+		{"own password", func() reply { return p.as(token, "PUT", "/user", fields{"password": "x" + password}) }, false},
+		{"wrong password", func() reply { return p.login(victim, "wrong") }, false},
+		{"admin update", func() reply {
+			return p.call("PUT", "/admin/users/"+id, fields{"password": password, "ban_duration": "none"})
+		}, false},
+	}
+	type when struct{ Step, Moved any }
+	var got, want []when
+	for _, step := range steps {
+		before := p.shown(id)["last_sign_in_at"]
+		step.do()
+		got = append(got, when{step.name, p.shown(id)["last_sign_in_at"] != before})
+		want = append(want, when{step.name, step.moves})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("last_sign_in_at moved (-want +got):\n%s", diff)
+	}
+	fresh := p.must("GET", "/admin/users/"+p.user("new@tiktok.oauth"), nil)
+	if _, ok := fresh.body["last_sign_in_at"]; ok {
+		t.Errorf("got %s; want no sign-in of a user that an admin made", fresh.text)
+	}
+}
+
+// TestBan: a ban comes before the password, ends no session, and is over when its time is.
+func TestBan(t *testing.T) {
+	for name, keep := range map[string]bool{"since v2.195.0": false, "before": true} {
+		t.Run(name, func(t *testing.T) {
+			p := newProject(t, gotruesim.Options{BannedKeepAccess: keep, AccessTokenTTL: 3 * time.Hour})
+			ses := p.signup(victim, "abcdef12")
+			p.must("PUT", "/admin/users/"+ses.str("user", "id"), fields{"ban_duration": "1h"})
+			wantError(t, p.login(victim, "abcdef12"), 400, "user_banned")
+			wantError(t, p.login(victim, "wrong"), 400, "user_banned")
+			access := p.as(ses.str("access_token"), "PUT", "/user", fields{"data": fields{"x": 1}})
+			if keep {
+				wantStatus(t, access, 200)
+			} else {
+				wantError(t, access, 403, "user_banned")
+			}
+			if got := p.Sessions(ses.str("user", "id")); got != 1 {
+				t.Errorf("got %d sessions; want 1", got)
+			}
+			p.clock.advance(time.Hour)
+			wantStatus(t, p.login(victim, "abcdef12"), 200)
+			wantStatus(t, p.refresh(ses.str("refresh_token")), 200)
 		})
 	}
 }

@@ -20,7 +20,7 @@ func (s *Server) settings(w http.ResponseWriter, _ *http.Request) error {
 		"external":           external,
 		"disable_signup":     s.opts.DisableSignup,
 		"mailer_autoconfirm": !s.opts.RequireConfirmation,
-		"phone_autoconfirm":  true,
+		"phone_autoconfirm":  !s.opts.RequirePhoneConfirmation,
 		"sms_provider":       "",
 		"saml_enabled":       false,
 		"passkeys_enabled":   false,

@@ -34,7 +34,7 @@ func (s *Server) signup(w http.ResponseWriter, r *http.Request) error {
 		sendJSON(w, http.StatusOK, u)
 		return nil
 	}
-	answer, err := s.signIn(w.Header(), u)
+	answer, err := s.signIn(w.Header(), r, u)
 	if err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ func (s *Server) registerForLink(
 	if err != nil || !u.confirmed() {
 		return u, err
 	}
-	_, err = s.signIn(http.Header{}, u)
+	_, err = s.signIn(http.Header{}, r, u)
 	return u, err
 }
 
@@ -294,6 +294,9 @@ func (s *Server) recoverPassword(w http.ResponseWriter, r *http.Request) error {
 // moment ago, so anyone who knows the address can spoil a sign-in (gotrue facts, "Supersession").
 func (s *Server) mailRecovery(w http.ResponseWriter, r *http.Request, u *user, typ string) error {
 	if err := s.checkFrequency(u.RecoverySentAt); err != nil {
+		return err
+	}
+	if err := s.beforeWrite(r, 0); err != nil {
 		return err
 	}
 	l := newLink(u.Email)

@@ -116,7 +116,7 @@ func (tx *tx) insert(u *user) error {
 	if _, taken := tx.users[u.ID]; taken {
 		return uniqueViolation("users_pkey", "id", u.ID)
 	}
-	if err := tx.claimKeys(u); err != nil {
+	if err := tx.claimKeys(&user{}, u); err != nil {
 		return err
 	}
 	tx.seq++
@@ -128,35 +128,40 @@ func (tx *tx) insert(u *user) error {
 	return nil
 }
 
-// save writes the columns of u that changed since it was read. Writing to an account that has been
-// deleted meanwhile changes no row and is no error, as in SQL.
+// save writes the columns of u that changed since it was read, over whatever is there by now. Writing
+// to an account that has been deleted meanwhile changes no row and is no error, as in SQL.
 func (tx *tx) save(u *user) error {
 	row, ok := tx.users[u.ID]
 	if !ok {
 		return nil
 	}
-	if err := tx.claimKeys(u); err != nil {
+	next := row.clone()
+	u.applyTo(next)
+	if err := tx.claimKeys(row, next); err != nil {
 		return err
 	}
 	u.UpdatedAt = tx.now().UTC()
-	u.applyTo(row)
-	row.UpdatedAt = u.UpdatedAt
-	u.read = u.clone()
+	next.UpdatedAt = u.UpdatedAt
+	tx.users[u.ID] = next
+	u.read, u.written = u.clone(), nil
 	return nil
 }
 
-// claimKeys moves the entries of the unique indexes to u's present e-mail and phone.
-func (tx *tx) claimKeys(u *user) error {
-	var was user
-	if u.read != nil {
-		was = *u.read
+// reloadIdentities reads the user's identities again: they are rows of their own, which GoTrue looks
+// up in the transaction that changes them (models/identity.go, FindIdentityByIdAndProvider).
+func (tx *tx) reloadIdentities(u *user) {
+	if row := tx.userByID(u.ID); row != nil {
+		u.Identities, u.read.Identities = row.Identities, row.read.Identities
 	}
-	emailChanged := u.Email != was.Email
-	phoneChanged := u.Phone != was.Phone
-	if owner, taken := tx.emails[u.Email]; emailChanged && taken && owner != u.ID {
+}
+
+// claimKeys moves the entries of the unique indexes from an account's old e-mail and phone to the
+// new ones.
+func (tx *tx) claimKeys(was, u *user) error {
+	if owner, taken := tx.emails[u.Email]; taken && owner != u.ID {
 		return uniqueViolation("users_email_partial_key", "email", u.Email)
 	}
-	if owner, taken := tx.phones[u.Phone]; phoneChanged && taken && owner != u.ID {
+	if owner, taken := tx.phones[u.Phone]; taken && owner != u.ID {
 		return uniqueViolation("users_phone_key", "phone", u.Phone)
 	}
 	moveKey(tx.emails, was.Email, u.Email, u.ID)
@@ -205,6 +210,9 @@ func (tx *tx) newestFirst(aud string, keep func(*user) bool) []*user {
 	return list
 }
 
+// errNoUserRow is the violated foreign key of a row that belongs to a user.
+var errNoUserRow = &dbError{Code: "23503", Message: "insert or update violates foreign key constraint"}
+
 // tokenType is a column of its own in GoTrue's one_time_tokens: a user has one token of each type.
 type tokenType int
 
@@ -224,6 +232,15 @@ type tokenKey struct {
 type tokens struct {
 	byHash map[tokenKey]string // to user id
 	byUser map[string]map[tokenType]string
+}
+
+// addToken stores a one-time token, unless its user has been deleted meanwhile.
+func (tx *tx) addToken(u *user, typ tokenType, hash string) error {
+	if _, ok := tx.users[u.ID]; !ok {
+		return errNoUserRow
+	}
+	tx.tokens.put(u.ID, typ, hash)
+	return nil
 }
 
 // put stores a token and thereby supersedes the user's earlier one of that type

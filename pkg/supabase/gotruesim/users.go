@@ -66,6 +66,8 @@ type user struct {
 
 	// read is the row as it was read; nil for an account that is not stored yet.
 	read *user
+	// written are the columns that tx.save writes even if they equal what was read.
+	written []string
 	// seq orders accounts made within one tick of the clock.
 	seq int64
 }
@@ -116,12 +118,17 @@ func newUser(email, phone, hash, aud string, metadata map[string]any) *user {
 	}
 }
 
+// write makes the next save write columns whatever they hold: GoTrue's updates name their columns,
+// so a request that was under way for long puts back what it read (pop's UpdateOnly).
+func (u *user) write(columns ...string) { u.written = append(u.written, columns...) }
+
 // setProviders fills the two keys of app_metadata that GoTrue keeps for itself.
 func (u *user) setProviders(providers []string) {
 	u.AppMetadata = merged(u.AppMetadata, map[string]any{
 		"provider":  providers[0],
 		"providers": anySlice(providers),
 	})
+	u.write("AppMetadata")
 }
 
 // recomputeProviders derives provider and providers from the identities. Every verify does it,
@@ -177,6 +184,7 @@ func (u *user) confirm(now time.Time) {
 	u.ConfirmationToken = ""
 	u.EmailConfirmedAt = &now
 	u.UserMetadata = merged(u.UserMetadata, map[string]any{"email_verified": true})
+	u.write("ConfirmationToken", "UserMetadata")
 }
 
 func (u *user) confirmed() bool { return u.EmailConfirmedAt != nil }
@@ -191,6 +199,7 @@ func (u *user) ban(d time.Duration, now time.Time) {
 	if d != 0 {
 		u.BannedUntil = new(now.Add(d))
 	}
+	u.write("BannedUntil")
 }
 
 func (u *user) hasMFA() bool {
@@ -198,11 +207,14 @@ func (u *user) hasMFA() bool {
 }
 
 // forgetPending drops every link and pending change: after a password change none is trusted
-// (models/user.go, UpdatePassword). The pending new address itself stays.
+// (models/user.go, UpdatePassword). The pending new address itself stays. The caller also clears the
+// one-time tokens.
 func (u *user) forgetPending() {
 	u.ConfirmationToken, u.RecoveryToken = "", ""
 	u.EmailChangeCurrent, u.EmailChangeNew = "", ""
 	u.ConfirmationSentAt, u.RecoverySentAt, u.EmailChangeSentAt = nil, nil, nil
+	u.write("ConfirmationToken", "RecoveryToken", "EmailChangeCurrent", "EmailChangeNew",
+		"ConfirmationSentAt", "RecoverySentAt", "EmailChangeSentAt")
 }
 
 // softDelete makes the account anonymous but keeps its row and id (models/user.go,
@@ -216,6 +228,7 @@ func (u *user) softDelete(now time.Time) {
 	u.EmailChangeCurrent, u.EmailChangeNew = "", ""
 	u.DeletedAt = &now
 	u.UserMetadata, u.AppMetadata = map[string]any{}, map[string]any{}
+	u.write("UserMetadata", "AppMetadata")
 	u.Factors = nil
 	for i := range u.Identities {
 		id := &u.Identities[i]
@@ -232,7 +245,7 @@ func (u *user) obfuscate(value string) string {
 // clone copies the row so that no map or slice is shared.
 func (u *user) clone() *user {
 	c := *u
-	c.read = nil
+	c.read, c.written = nil, nil
 	c.AppMetadata, c.UserMetadata = cloneMap(u.AppMetadata), cloneMap(u.UserMetadata)
 	c.Factors = slices.Clone(u.Factors)
 	c.Passkeys = slices.Clone(u.Passkeys)
@@ -246,7 +259,7 @@ func (u *user) clone() *user {
 // generated are the fields that no update writes.
 var generated = []string{"ID", "ConfirmedAt", "CreatedAt", "UpdatedAt"}
 
-// applyTo writes the columns that changed since u was read into row.
+// applyTo writes the columns into row that changed since u was read, and those that write names.
 func (u *user) applyTo(row *user) {
 	from, was, to := reflect.ValueOf(u.clone()).Elem(), reflect.ValueOf(u.read).Elem(),
 		reflect.ValueOf(row).Elem()
@@ -255,7 +268,8 @@ func (u *user) applyTo(row *user) {
 		if !field.IsExported() || slices.Contains(generated, field.Name) {
 			continue
 		}
-		if !reflect.DeepEqual(from.Field(i).Interface(), was.Field(i).Interface()) {
+		if slices.Contains(u.written, field.Name) ||
+			!reflect.DeepEqual(from.Field(i).Interface(), was.Field(i).Interface()) {
 			to.Field(i).Set(from.Field(i))
 		}
 	}

@@ -35,7 +35,7 @@ func (s *Server) verifyPost(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p.aud = requestAud(r)
-	answer, err := s.verify(w.Header(), &p)
+	answer, err := s.verify(w.Header(), r, &p)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *Server) verifyGet(w http.ResponseWriter, r *http.Request) error {
 	if p.TokenHash == "" {
 		return invalid("Verify requires a token or a token hash")
 	}
-	answer, err := s.verify(w.Header(), &p)
+	answer, err := s.verify(w.Header(), r, &p)
 	bare, _, _ := strings.Cut(p.RedirectTo, "#") // alone with tokens a fragment is kept
 	if e, ok := errors.AsType[*apiError](err); ok && e.code == "" {
 		return err // a panic is no redirect
@@ -141,7 +141,9 @@ func errorFragment(e *apiError) url.Values {
 // verify turns a link or OTP into a session; a nil answer means that a second confirmation is
 // needed. Nothing locks the link between the reading and the consuming, so several requests at once
 // may all pass with it (gotrue facts, "one hash posted 3x in parallel").
-func (s *Server) verify(h http.Header, p *verifyParams) (answer *tokenResponse, err error) {
+func (s *Server) verify(
+	h http.Header, r *http.Request, p *verifyParams,
+) (answer *tokenResponse, err error) {
 	var u *user
 	if p.Token == "" {
 		u, err = s.findByHash(p)
@@ -151,7 +153,9 @@ func (s *Server) verify(h http.Header, p *verifyParams) (answer *tokenResponse, 
 	if err != nil {
 		return nil, err
 	}
-	s.pause(s.opts.WriteDelay / 2)
+	if err := s.beforeWrite(r, s.opts.WriteDelay/2); err != nil {
+		return nil, err
+	}
 	err = s.db.tx(func(tx *tx) error {
 		again, err := s.consume(tx, u, p)
 		if err != nil || again {
@@ -293,6 +297,7 @@ func (s *Server) refuseBanned(u *user) error {
 // of a new address is done.
 func (s *Server) consume(tx *tx, u *user, p *verifyParams) (again bool, err error) {
 	now := s.now().UTC()
+	tx.reloadIdentities(u)
 	failed := "Database error updating user"
 	switch p.Type {
 	case typeSignup, typeInvite:
@@ -300,6 +305,7 @@ func (s *Server) consume(tx *tx, u *user, p *verifyParams) (again bool, err erro
 		confirmSignup(tx, u, now)
 	case typeRecovery, typeMagicLink:
 		u.RecoveryToken = ""
+		u.write("RecoveryToken")
 		if !u.confirmed() {
 			u.confirm(now)
 		}
@@ -370,6 +376,7 @@ func (u *user) changeEmail(now time.Time) {
 	u.Email = u.EmailChange
 	u.EmailChange, u.EmailChangeCurrent, u.EmailChangeNew = "", "", ""
 	u.EmailChangeAccepted = false
+	u.write("Email", "EmailChange", "EmailChangeCurrent", "EmailChangeNew", "EmailChangeAccepted")
 	if !u.confirmed() {
 		u.confirm(now)
 	}
