@@ -144,7 +144,7 @@ func TestAdoptAll_inFlight(t *testing.T) {
 		"refresh":        "adopted", // its session ended with the password
 		"new password":   "adopted", // another one is set over it
 		"phone":          "left: has a phone number",
-		"e-mail":         "left: changed its e-mail",
+		"e-mail":         "left: has a change of e-mail pending",
 		"link":           "left: was released", // GoTrue wrote app_metadata as it was before
 		"metadata":       "left: changed its open_id",
 	}
