@@ -145,13 +145,20 @@ func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
 // challengeLength is the length of base64url(SHA-256(x)) (RFC 7636, section 4.2).
 const challengeLength = 43
 
+// emptyChallenge is what a script sends that lost its verifier: everybody knows that verifier.
+var emptyChallenge = hash("")
+
 // checkBegin vets a request and fills in what it leaves to the operator.
 func (s *Service) checkBegin(r *BeginRequest) error {
 	invalid := func(message string) error { return &Error{Code: InvalidRequest, Message: message} }
 	if s.opts.CallbackURL == "" {
 		return &Error{Code: InvalidRequest, Message: "This bridge cannot lead a sign-in: its operator has not set server.public_url."}
 	}
-	if r.Challenge != "" && !isChallenge(r.Challenge) {
+	switch {
+	case r.Challenge == emptyChallenge:
+		return invalid("The parameter challenge is the hash of an empty verifier. " +
+			"Make a random verifier first, then send base64url(SHA-256(verifier)).")
+	case r.Challenge != "" && !isChallenge(r.Challenge):
 		return invalid("The parameter challenge must be base64url(SHA-256(verifier)), 43 characters.")
 	}
 	switch r.Platform {
@@ -402,7 +409,7 @@ func (s *Service) openHandoff(r RedeemRequest) (handoff, error) {
 	if age := s.age(h.IssuedAt); age < -clockSkew || age > HandoffLifetime {
 		return h, &Error{Code: HandoffInvalid, Message: "This handoff has expired. Please sign in again."}
 	}
-	proven := h.Challenge != "" && equal(hash(r.Verifier), h.Challenge) ||
+	proven := h.Challenge != "" && r.Verifier != "" && equal(hash(r.Verifier), h.Challenge) ||
 		h.Challenge == "" && r.Cookie != nil && equal(hash(r.Cookie(h.FlowID)), h.Binder)
 	if !proven {
 		return h, &Error{Code: HandoffInvalid, Message: "This handoff belongs to another sign-in: the verifier does not fit. Please sign in again."}

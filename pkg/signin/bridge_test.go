@@ -183,6 +183,11 @@ func TestBegin(t *testing.T) {
 		{"challenge too short", native("myapp", "abc"), signin.InvalidRequest},
 		{"challenge padded", native("myapp", s256("v")+"="), signin.InvalidRequest},
 		{"challenge in hex", native("myapp", strings.Repeat("a", 64)), signin.InvalidRequest},
+		{"challenge of an empty verifier, native", native("myapp", s256("")), signin.InvalidRequest},
+		{
+			"challenge of an empty verifier, web",
+			signin.BeginRequest{Platform: signin.PlatformWeb, Challenge: s256("")}, signin.InvalidRequest,
+		},
 		{"challenge not canonical", native("myapp", s256("v")[:42]+"_"), signin.InvalidRequest},
 		{"no platform", signin.BeginRequest{Challenge: s256("v")}, signin.InvalidRequest},
 		{"odd platform", signin.BeginRequest{Platform: "ios", Challenge: s256("v")}, signin.InvalidRequest},
@@ -386,6 +391,15 @@ func TestRedeem(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRedeem_emptyVerifier: a sign-in that began with the challenge of an empty verifier, before such a
+// challenge was refused, belongs to everybody. Nobody gets it.
+func TestRedeem_emptyVerifier(t *testing.T) {
+	l := newLed(t)
+	handoff := l.opts.Sealer.Seal("handoff", []byte(`{"i":"12345678","o":"-000M1ra","n":"12345678","c":"`+s256("")+`","t":1800000000}`))
+	_, err := l.redeem(t, handoff, "")
+	wantCode(t, err, signin.HandoffInvalid)
 }
 
 // TestRedeemOnce: a handoff is worth one session, and a wrong verifier does not use it up.
