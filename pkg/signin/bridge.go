@@ -377,8 +377,11 @@ func (s *Service) Redeem(ctx context.Context, r RedeemRequest) (Session, error) 
 	switch {
 	case r.Handoff == "":
 		return Session{}, &Error{Code: InvalidRequest, Message: "The field handoff is missing: send the one from the address of your page."}
-	case len(r.Verifier) > maxVerifier:
-		return Session{}, &Error{Code: InvalidRequest, Message: "The field verifier is longer than the 128 characters RFC 7636 allows."}
+	case r.Verifier != "" && !isVerifier(r.Verifier):
+		return Session{}, &Error{
+			Code:    InvalidRequest,
+			Message: "The field verifier must be 43 to 128 letters, digits, -, ., _ and ~, as RFC 7636 says.",
+		}
 	}
 	h, err := s.openHandoff(r)
 	if err != nil {
@@ -465,6 +468,13 @@ func hash(s string) string {
 func isChallenge(s string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil && len(s) == challengeLength && len(raw) == sha256.Size
+}
+
+// isVerifier tells whether s has the form of a verifier (RFC 7636, section 4.1). A shorter one could be
+// guessed from its challenge, which travels in addresses.
+func isVerifier(s string) bool {
+	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+	return len(s) >= minVerifier && len(s) <= maxVerifier && strings.Trim(s, unreserved) == ""
 }
 
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,7 +61,7 @@ func (m *marks) First(_ context.Context, key string, _ time.Duration) (bool, err
 
 const (
 	bridgeCallback = "https://bridge.example/api/auth/tiktok/callback"
-	verifier       = "verifier-of-the-app"
+	verifier       = "verifier-of-the-app-0123456789-0123456789-01"
 )
 
 func s256(s string) string {
@@ -360,7 +361,8 @@ func TestRedeem(t *testing.T) {
 		{"foreign", web, func(*led, string) string { return "something" }, verifier, signin.HandoffInvalid},
 		{"endless", web, func(*led, string) string { return strings.Repeat("x", 10000) }, verifier, signin.HandoffInvalid},
 		{"a state for a handoff", web, func(l *led, _ string) string { return l.tiktok.asked.State }, verifier, signin.HandoffInvalid},
-		{"wrong verifier", web, nil, "another", signin.HandoffInvalid},
+		{"wrong verifier", web, nil, strings.Repeat("v", 43), signin.HandoffInvalid},
+		{"longest wrong verifier", web, nil, strings.Repeat("v", 128), signin.HandoffInvalid},
 		{"no verifier", web, nil, "", signin.HandoffInvalid},
 		{"the challenge for a verifier", web, nil, s256(verifier), signin.HandoffInvalid},
 		{"endless verifier", web, nil, strings.Repeat("v", 129), signin.InvalidRequest},
@@ -368,7 +370,7 @@ func TestRedeem(t *testing.T) {
 		{"just fresh", web, func(l *led, h string) string { l.now = l.now.Add(60 * time.Second); return h }, verifier, ""},
 		{"without cookie", web, func(l *led, h string) string { clear(l.cookies); return h }, verifier, ""},
 		{"by cookie", without, nil, "", ""},
-		{"by cookie, verifier ignored", without, nil, "another", ""},
+		{"by cookie, verifier ignored", without, nil, verifier, ""},
 		{"by cookie of another browser", without, func(l *led, h string) string { clear(l.cookies); return h }, "", signin.HandoffInvalid},
 	}
 	for _, tt := range tests {
@@ -393,6 +395,47 @@ func TestRedeem(t *testing.T) {
 	}
 }
 
+// TestRedeem_verifierForm: a verifier that can be guessed from its challenge opens nothing, even where it
+// fits. The refusal uses nothing up.
+func TestRedeem_verifierForm(t *testing.T) {
+	for name, verifier := range map[string]string{
+		"42 characters": strings.Repeat("v", 42), "one word": "secret", "a space": strings.Repeat("v", 43) + " ",
+		"padding": strings.Repeat("v", 43) + "=", "base64 of old": strings.Repeat("v", 43) + "+/",
+		"an umlaut": strings.Repeat("v", 43) + "ü", "a zero byte": strings.Repeat("v", 43) + "\x00",
+		"129 characters": strings.Repeat("v", 129),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLed(t)
+			r := web
+			r.Challenge = s256(verifier)
+			back, err := l.callback(t, l.begin(t, r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = l.redeem(t, back.Handoff, verifier)
+			wantCode(t, err, signin.InvalidRequest)
+			if slices.Contains(l.calls.all(), "sign in") {
+				t.Error("Supabase heard of it")
+			}
+		})
+	}
+	for name, verifier := range map[string]string{
+		"43 characters": "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ", "every kind": strings.Repeat("aZ09-._~", 16),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLed(t)
+			r := web
+			r.Challenge = s256(verifier)
+			back, err := l.callback(t, l.begin(t, r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = l.redeem(t, back.Handoff, verifier)
+			wantCode(t, err, "")
+		})
+	}
+}
+
 // TestRedeem_emptyVerifier: a sign-in that began with the challenge of an empty verifier, before such a
 // challenge was refused, belongs to everybody. Nobody gets it.
 func TestRedeem_emptyVerifier(t *testing.T) {
@@ -409,7 +452,7 @@ func TestRedeemOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = l.redeem(t, back.Handoff, "wrong")
+	_, err = l.redeem(t, back.Handoff, strings.Repeat("v", 43))
 	wantCode(t, err, signin.HandoffInvalid)
 	if _, err := l.redeem(t, back.Handoff, verifier); err != nil {
 		t.Fatal(err)

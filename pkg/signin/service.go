@@ -187,7 +187,8 @@ const (
 	maxCode        = 4096
 	maxRedirectURI = 512 // TikTok docs: Login Kit for Web
 	maxState       = 4096
-	maxVerifier    = 128 // RFC 7636, section 4.1
+	minVerifier    = 43 // RFC 7636, section 4.1
+	maxVerifier    = 128
 )
 
 // Exchange is the documented flow: the app built TikTok's authorize URL itself, with a state of
