@@ -184,6 +184,9 @@ func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity,
 	if token.AccessToken == "" || token.OpenID == "" {
 		return signin.Identity{}, ans.unavailable(fmt.Errorf("answer lacks access_token or open_id"))
 	}
+	if !signin.IsOpenID(token.OpenID) {
+		return signin.Identity{}, ans.unavailable(fmt.Errorf("open_id has broken or control characters"))
+	}
 	return signin.Identity{
 		OpenID:       token.OpenID,
 		Scopes:       splitScopes(token.Scope),

@@ -290,6 +290,38 @@ func TestClient_Exchange_accepted(t *testing.T) {
 	}
 }
 
+// Half a character decodes to U+FFFD like any other half, so its owner cannot be told from others. Names may
+// have one: TikTok cuts them in the middle of an emoji.
+func TestClient_Exchange_brokenOpenID(t *testing.T) {
+	t.Parallel()
+	for name, raw := range map[string]string{
+		"no UTF-8":                    "-000canary\xff",
+		"cut in the middle":           "-000canary\xf0\x9f\x98",
+		"overlong slash":              "-000canary\xc0\xaf",
+		"surrogate in UTF-8":          "-000canary\xed\xa0\x80",
+		"lone high surrogate":         `-000canary\ud83d`,
+		"lone low surrogate":          `-000canary\uDE00`,
+		"surrogates swapped":          `-000canary\ude00\ud83d`,
+		"the replacement character":   "-000canary\uFFFD",
+		"that character, written out": `-000canary\ufffd`,
+		"zero":                        `-000canary\u0000`,
+		"line break":                  `-000canary\n`,
+		"delete":                      "-000canary\x7f",
+		"control of Latin-1":          `-000canary\u0085`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := answering(http.MethodPost, tokenURL, response(200, `{"access_token":"a","open_id":"`+raw+`"}`))
+			id, err := newClient(m).Exchange(t.Context(), grant)
+			wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageExchange, 0, tiktokAnswer(200, "", "")})
+			wantQuiet(t, err)
+			if id.OpenID != "" || !strings.Contains(err.Error(), "open_id") {
+				t.Errorf("got %q, %v; want nobody, and a cause that names the open_id", id.OpenID, err)
+			}
+		})
+	}
+}
+
 func TestClient_Profile_request(t *testing.T) {
 	t.Parallel()
 	var req *http.Request
