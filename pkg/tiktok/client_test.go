@@ -387,6 +387,7 @@ func TestClient_Profile(t *testing.T) {
 		{"avatar as path", `"avatar_url":"/a.jpeg"`, signin.Profile{}},
 		{"avatar without host", `"avatar_url":"https:a.jpeg"`, signin.Profile{}},
 		{"avatar with line break", `"avatar_url":"https://p16.tiktokcdn.com/a\n.jpeg"`, signin.Profile{}},
+		{"half an emoji", `"display_name":"Mira \ud83d"`, signin.Profile{DisplayName: "Mira \uFFFD"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
