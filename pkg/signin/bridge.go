@@ -331,8 +331,16 @@ func containsScope(scopes []string, scope string) bool {
 	return false
 }
 
+// isErrorCode tells whether s looks like a code of RFC 6749: short words of small letters. Anything else may
+// be whatever somebody wrote into the address, and stays out of the log.
 func isErrorCode(s string) bool {
-	return len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+	const longest, longestWord = 64, 20
+	for _, word := range strings.Split(s, "_") {
+		if word == "" || len(word) > longestWord || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") != "" {
+			return false
+		}
+	}
+	return len(s) <= longest
 }
 
 func (s *Service) sealHandoff(st state, id Identity) (string, error) {

@@ -334,6 +334,21 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+// TestDenied_log: the log has the error of the callback if it looks like a code. Anybody can write an address.
+func TestDenied_log(t *testing.T) {
+	for in, want := range map[string]string{
+		"access_denied": "access_denied", "a_code_of_tomorrow": "a_code_of_tomorrow",
+		"mira@example.com": "", "access_denied\nlevel=error": "", "4f0c9d2b7e5a41c3": "", "act.abc": "", "_": "", "a__b": "",
+		strings.Repeat("a", 21): "", strings.Repeat("abc_", 16) + "a": "",
+	} {
+		l := newLed(t)
+		_, err := l.Callback(t.Context(), signin.CallbackRequest{State: l.begin(t, web), Cookie: l.cookie, Error: in})
+		if got := signin.AsError(err).Upstream.Code; got != want {
+			t.Errorf("error %q is logged as %q; want %q", in, got, want)
+		}
+	}
+}
+
 func TestExchangeFails(t *testing.T) {
 	l := newLed(t)
 	l.tiktok.exchange = func(context.Context, signin.Grant) (signin.Identity, error) {

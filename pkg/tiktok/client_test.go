@@ -264,6 +264,10 @@ func TestClient_Exchange_accepted(t *testing.T) {
 			signin.Identity{OpenID: "o", AccessToken: "a"},
 		},
 		{
+			"nested 0", response(200, `{"open_id":"o","access_token":"a","error":{"code":0,"message":"","log_id":1}}`),
+			signin.Identity{OpenID: "o", AccessToken: "a"},
+		},
+		{
 			"members of tomorrow", response(200, `{"open_id":"o","access_token":"a","scope":"user.info.basic","x":{"y":[1]}}`),
 			signin.Identity{OpenID: "o", AccessToken: "a", Scopes: []string{"user.info.basic"}},
 		},
