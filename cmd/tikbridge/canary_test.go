@@ -925,7 +925,7 @@ func (u *upstreams) lead(t *testing.T, bridge, platform string, p planted, made 
 		wantNoPart(t, "the redemption", answer, state[1], cookie[2], challenge, handoff[1])
 		return status, answer
 	}
-	if status, _ := redeem("canary of another"); status != http.StatusBadRequest {
+	if status, _ := redeem("canary-of-another~verifier.0123456789-0123456789"); status != http.StatusBadRequest {
 		t.Errorf("with another verifier the status is %d; want 400", status)
 	}
 	status, answer := redeem(p.verifier())

@@ -130,11 +130,27 @@ func checkWildcard(suffix string) error {
 	case len(labels) < 2:
 		return errors.New("has a wildcard over a whole top-level domain; write it like https://*.preview.example")
 	}
-	// Below *.vercel.app or *.co.uk everybody may have a host (publicsuffix.org).
-	if public, _ := publicsuffix.PublicSuffix(host); public == host {
-		return errors.New("has a wildcard below which anybody may have an address; list your own")
+	if isShared(host) || isShared("x."+host) {
+		return errors.New("has a wildcard where anybody can get an address; list your own addresses, like https://my-app." + host)
 	}
 	return nil
+}
+
+// isShared tells whether anybody may get a host below this one, as below vercel.app or co.uk
+// (publicsuffix.org). The list has wildcards too: *.code.run makes every x.code.run shared, and code.run is
+// not on it.
+func isShared(host string) bool {
+	public, _ := publicsuffix.PublicSuffix(host)
+	_, parent, _ := strings.Cut(host, ".")
+	return public == host || slices.Contains(unlistedShared, host) || slices.Contains(unlistedShared, parent)
+}
+
+// unlistedShared are hosts of many customers that the public suffix list lacks: of editors, tunnels and
+// builders whose previews people may want to allow. Some have a label for a machine in between.
+var unlistedShared = []string{
+	"canva.site", "cloudworkstations.dev", "devtunnels.ms", "exp.direct", "github.dev", "gitpod.io", "glitch.me",
+	"googleusercontent.com", "koyeb.app", "lhr.life", "loca.lt", "serveo.net", "softr.app", "stackblitz.io",
+	"surge.sh", "tiiny.site", "uberspace.de", "webcontainer.io", "webcontainer-api.io", "wordpress.com",
 }
 
 func allLabels(labels []string) bool {

@@ -91,6 +91,8 @@ func TestCheck_message(t *testing.T) {
 		{"origin in capitals", allow.CheckOrigin, "https://App.example", "lower case"},
 		{"origin with default port", allow.CheckOrigin, "https://app.example:443", "default port"},
 		{"origin with wildcard", allow.CheckOrigin, "https://*.example", "wildcard"},
+		{"origin with wildcard over a shared host", allow.CheckOrigin, "https://*.vercel.app", "https://my-app.vercel.app"},
+		{"origin with wildcard over shared hosts", allow.CheckOrigin, "https://*.code.run:8443", "https://my-app.code.run"},
 		{"origin with wildcard inside", allow.CheckOrigin, "https://app.*.example", "wildcard"},
 		{"origin with wildcard over addresses", allow.CheckOrigin, "https://*.[::1]", "https://*.preview.example"},
 		{"origin with wildcard over http", allow.CheckOrigin, "http://*.preview.example", "wildcard"},

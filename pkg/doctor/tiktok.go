@@ -51,7 +51,7 @@ func tiktokApp(_ context.Context, o Options) []Finding {
 	if c.PKCE != ours.PKCE && !exchanges {
 		findings = append(findings, warning(
 			fmt.Sprintf("tiktok.pkce is %s. TikTok documents no PKCE for the platform Web.", c.PKCE),
-			"Set it to off, unless sign-ins work only with it."))
+			"Sign in once and keep it if that works: it protects a code that leaks before it is used. Set it to off if sign-ins fail."))
 	}
 	return orWell(findings, "Addresses, scopes and PKCE are as TikTok documents them for the web.")
 }

@@ -23,7 +23,7 @@ func TestAttackerSeesEveryAddress(t *testing.T) {
 		for _, when := range []string{"before the app redeems", "after the app redeemed"} {
 			t.Run(platform+" "+when, func(t *testing.T) {
 				s := startDev(t)
-				const verifier = "only the app knows this"
+				const verifier = "only-the-app-knows-this-0123456789-0123456789"
 				sum := sha256.Sum256([]byte(verifier))
 				start := s.bridge + "/api/auth/tiktok/start?" + url.Values{
 					"platform": {platform}, "challenge": {base64.RawURLEncoding.EncodeToString(sum[:])},

@@ -230,7 +230,7 @@ func TestBridgeLedWeb(t *testing.T) {
 	if handoff == "" || len(q) != 3 {
 		t.Fatalf("the address has %d values; want the handoff and the page's two", len(q))
 	}
-	if status, _ := b.redeem(t, s, map[string]string{"handoff": handoff, "verifier": "another"}, "omit"); status != http.StatusBadRequest {
+	if status, _ := b.redeem(t, s, map[string]string{"handoff": handoff, "verifier": strings.Repeat("v", 43)}, "omit"); status != http.StatusBadRequest {
 		t.Errorf("with another verifier the status is %d; want 400", status)
 	}
 	status, in := b.redeem(t, s, map[string]string{"handoff": handoff, "verifier": f.verifier}, "omit")

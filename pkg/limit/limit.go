@@ -5,6 +5,7 @@
 package limit
 
 import (
+	"container/heap"
 	"context"
 	"sync"
 	"time"
@@ -24,21 +25,28 @@ type Memory struct {
 	max int
 	now func() time.Time
 
-	mu sync.Mutex
-	// busy tells until when the allowance of a key is spoken for: each event adds its share of a
-	// minute, and nothing may reach further than a minute ahead.
-	busy    map[string]time.Time
-	sweepAt int // how many keys there may be before those are dropped whose time is over
+	mu    sync.Mutex
+	busy  map[string]*allowance
+	queue queue // the same ones
+	takes uint64
 }
 
-// fewKeys is how many keys are not worth looking through.
-const fewKeys = 1024
+// allowance is what is left to one key.
+type allowance struct {
+	key string
+	// until is when all of it is free again: each event adds its share of a minute, and nothing may reach
+	// further than a minute ahead.
+	until time.Time
+	// last tells which of two was asked for later.
+	last  uint64
+	place int // in the queue
+}
 
-// NewMemory returns a limiter that keeps at most limit keys, each some 100 bytes. When so many are
-// busy at once, half of them are forgotten and begin anew: an attacker with that many addresses must
-// not cost memory too.
+// NewMemory returns a limiter that keeps at most limit keys, each some 200 bytes: an attacker with many
+// addresses must not cost memory too. When so many are busy at once, it forgets those that have the most
+// left, and of several the oldest. So a flood of new addresses does not free one that is spent.
 func NewMemory(limit int) *Memory {
-	return &Memory{max: max(limit, 1), now: time.Now, busy: make(map[string]time.Time), sweepAt: min(max(limit, 1), fewKeys)}
+	return &Memory{max: max(limit, 1), now: time.Now, busy: make(map[string]*allowance)}
 }
 
 // Take implements [Limiter].
@@ -49,38 +57,69 @@ func (m *Memory) Take(ctx context.Context, key string, perMinute int) (time.Dura
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	until, known := m.busy[key]
+	a := m.busy[key]
+	if a == nil {
+		m.makeRoom(now)
+		a = &allowance{key: key}
+		m.busy[key] = a
+		heap.Push(&m.queue, a)
+	}
+	m.takes++
+	a.last = m.takes
+	until := a.until
 	if until.Before(now) {
 		until = now
 	}
 	until = until.Add(share(perMinute))
-	if wait := until.Sub(now) - time.Minute; wait > 0 {
-		return wait, nil
+	wait := max(until.Sub(now)-time.Minute, 0)
+	if wait == 0 {
+		a.until = until
 	}
-	if !known && len(m.busy) >= m.sweepAt {
-		m.sweep(now)
-	}
-	m.busy[key] = until
-	return 0, nil
+	heap.Fix(&m.queue, a.place)
+	return wait, nil
 }
 
 // share is what one event takes of a minute.
 func share(perMinute int) time.Duration { return time.Minute / time.Duration(max(perMinute, 1)) }
 
-// sweep makes room. It runs once in as many new keys as it leaves, so on average a call pays for one.
-func (m *Memory) sweep(now time.Time) {
-	for key, until := range m.busy {
-		if !until.After(now) {
-			delete(m.busy, key)
-		}
+// makeRoom drops the keys whose time is over, and one more if there is still no room.
+func (m *Memory) makeRoom(now time.Time) {
+	for len(m.queue) > 0 && (len(m.queue) >= m.max || !m.queue[0].until.After(now)) {
+		a := heap.Pop(&m.queue).(*allowance)
+		delete(m.busy, a.key)
 	}
-	if len(m.busy) >= m.max {
-		for key := range m.busy {
-			if len(m.busy) <= m.max/2 {
-				break
-			}
-			delete(m.busy, key)
-		}
+}
+
+// queue is a heap (container/heap) of allowances, with the next one to forget first.
+type queue []*allowance
+
+func (q queue) Len() int { return len(q) }
+
+func (q queue) Less(i, j int) bool {
+	if q[i].until.Equal(q[j].until) {
+		return q[i].last < q[j].last
 	}
-	m.sweepAt = min(max(2*len(m.busy), fewKeys), m.max)
+	return q[i].until.Before(q[j].until)
+}
+
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].place, q[j].place = i, j
+}
+
+// Push implements heap.Interface.
+func (q *queue) Push(x any) {
+	a := x.(*allowance)
+	a.place = len(*q)
+	*q = append(*q, a)
+}
+
+// Pop implements heap.Interface.
+func (q *queue) Pop() any {
+	old := *q
+	last := len(old) - 1
+	a := old[last]
+	old[last] = nil
+	*q = old[:last]
+	return a
 }

@@ -56,6 +56,80 @@ func TestMemory_bounded(t *testing.T) {
 	})
 }
 
+// A flood of addresses that each come once frees none that is spent, however many they are.
+func TestMemory_flood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const perMinute = 10
+		m := limit.NewMemory(1 << 16)
+		spend := func(key string) {
+			for range perMinute {
+				if wait, _ := m.Take(t.Context(), key, perMinute); wait != 0 {
+					t.Fatalf("%s has to wait %v", key, wait)
+				}
+			}
+		}
+		spend("before")
+		for i := range 70_000 {
+			if i == 35_000 {
+				spend("between")
+			}
+			if wait, _ := m.Take(t.Context(), fmt.Sprint(i), perMinute); wait != 0 {
+				t.Fatalf("address %d has to wait %v", i, wait)
+			}
+			time.Sleep(50 * time.Microsecond)
+		}
+		if m.Len() > 1<<16 {
+			t.Errorf("%d keys; want %d at most", m.Len(), 1<<16)
+		}
+		for _, key := range []string{"before", "between"} {
+			if wait, _ := m.Take(t.Context(), key, perMinute); wait == 0 {
+				t.Errorf("%s may come again after the flood", key)
+			}
+		}
+	})
+}
+
+// Of addresses that are all spent, the oldest are forgotten first, and one that keeps coming is not old.
+func TestMemory_oldest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := limit.NewMemory(1000)
+		for i := range 1500 {
+			if wait, _ := m.Take(t.Context(), fmt.Sprint(i), 1); wait != 0 {
+				t.Fatalf("address %d has to wait %v", i, wait)
+			}
+			if i%100 == 99 {
+				want(t, m, 1, i == 99)
+			}
+		}
+		for i := 1499; i > 500; i-- {
+			if wait, _ := m.Take(t.Context(), fmt.Sprint(i), 1); wait == 0 {
+				t.Fatalf("address %d is forgotten; want the newest 1000 to be remembered", i)
+			}
+		}
+		if wait, _ := m.Take(t.Context(), "0", 1); wait != 0 {
+			t.Errorf("the oldest waits %v; want it forgotten", wait)
+		}
+	})
+}
+
+// What is over goes when somebody new comes, so that a flood does not fill memory for good.
+func TestMemory_over(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := limit.NewMemory(1000)
+		for i := range 1000 {
+			_, _ = m.Take(t.Context(), fmt.Sprint(i), 60)
+		}
+		time.Sleep(time.Second)
+		_, _ = m.Take(t.Context(), "new", 60)
+		if m.Len() != 1 {
+			t.Errorf("%d keys; want the new one alone", m.Len())
+		}
+	})
+}
+
 // replica is one bridge's limiter.
 type replica struct {
 	*limit.Shared

@@ -32,7 +32,7 @@ const (
 	callbackPath = "/api/auth/tiktok/callback"
 	redeemPath   = "/api/auth/tiktok/redeem"
 	publicURL    = "https://signin.app.example"
-	appVerifier  = "verifier-of-the-app"
+	appVerifier  = "verifier-of-the-app-0123456789-0123456789-01"
 
 	forPeople  = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" // as browsers send it
 	forScripts = "application/json"
@@ -881,11 +881,13 @@ func TestRedeem_bodies(t *testing.T) {
 		{"verifier of null", `{"handoff":"x","verifier":null}`, 400, signin.HandoffInvalid, foreign},
 		{"more fields", `{"handoff":"x","more":{"a":[1]},"":0}`, 400, signin.HandoffInvalid, foreign},
 		{"other case", `{"HANDOFF":"x"}`, 400, signin.HandoffInvalid, foreign},
-		{"foreign", `{"handoff":"x","verifier":"v"}`, 400, signin.HandoffInvalid, foreign},
-		{"half a character", `{"handoff":"\ud800","verifier":"\u0000"}`, 400, signin.HandoffInvalid, foreign},
+		{"foreign", `{"handoff":"x","verifier":"` + appVerifier + `"}`, 400, signin.HandoffInvalid, foreign},
+		{"short verifier", `{"handoff":"x","verifier":"v"}`, 400, signin.InvalidRequest, "43 to 128"},
+		{"half a character", `{"handoff":"\ud800"}`, 400, signin.HandoffInvalid, foreign},
+		{"zero bytes", `{"handoff":"x","verifier":"` + strings.Repeat(`\u0000`, 43) + `"}`, 400, signin.InvalidRequest, "43 to 128"},
 		{"no UTF-8", "{\"handoff\":\"\xff\xfe\"}", 400, signin.HandoffInvalid, foreign},
 		{"endless handoff", `{"handoff":"` + strings.Repeat("x", 60_000) + `"}`, 400, signin.HandoffInvalid, foreign},
-		{"endless verifier", `{"handoff":"x","verifier":"` + strings.Repeat("v", 129) + `"}`, 400, signin.InvalidRequest, "128 characters"},
+		{"endless verifier", `{"handoff":"x","verifier":"` + strings.Repeat("v", 129) + `"}`, 400, signin.InvalidRequest, "43 to 128"},
 		{"too large", `{"handoff":"` + strings.Repeat("x", 64<<10) + `"}`, 413, signin.InvalidRequest, "64 KiB"},
 		{"much too large", strings.Repeat(" ", 2_000_000), 413, signin.InvalidRequest, "64 KiB"},
 	}

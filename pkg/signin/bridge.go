@@ -145,13 +145,20 @@ func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
 // challengeLength is the length of base64url(SHA-256(x)) (RFC 7636, section 4.2).
 const challengeLength = 43
 
+// emptyChallenge is what a script sends that lost its verifier: everybody knows that verifier.
+var emptyChallenge = hash("")
+
 // checkBegin vets a request and fills in what it leaves to the operator.
 func (s *Service) checkBegin(r *BeginRequest) error {
 	invalid := func(message string) error { return &Error{Code: InvalidRequest, Message: message} }
 	if s.opts.CallbackURL == "" {
 		return &Error{Code: InvalidRequest, Message: "This bridge cannot lead a sign-in: its operator has not set server.public_url."}
 	}
-	if r.Challenge != "" && !isChallenge(r.Challenge) {
+	switch {
+	case r.Challenge == emptyChallenge:
+		return invalid("The parameter challenge is the hash of an empty verifier. " +
+			"Make a random verifier first, then send base64url(SHA-256(verifier)).")
+	case r.Challenge != "" && !isChallenge(r.Challenge):
 		return invalid("The parameter challenge must be base64url(SHA-256(verifier)), 43 characters.")
 	}
 	switch r.Platform {
@@ -324,8 +331,16 @@ func containsScope(scopes []string, scope string) bool {
 	return false
 }
 
+// isErrorCode tells whether s looks like a code of RFC 6749: short words of small letters. Anything else may
+// be whatever somebody wrote into the address, and stays out of the log.
 func isErrorCode(s string) bool {
-	return len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+	const longest, longestWord = 64, 20
+	for _, word := range strings.Split(s, "_") {
+		if word == "" || len(word) > longestWord || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") != "" {
+			return false
+		}
+	}
+	return len(s) <= longest
 }
 
 func (s *Service) sealHandoff(st state, id Identity) (string, error) {
@@ -370,8 +385,11 @@ func (s *Service) Redeem(ctx context.Context, r RedeemRequest) (Session, error) 
 	switch {
 	case r.Handoff == "":
 		return Session{}, &Error{Code: InvalidRequest, Message: "The field handoff is missing: send the one from the address of your page."}
-	case len(r.Verifier) > maxVerifier:
-		return Session{}, &Error{Code: InvalidRequest, Message: "The field verifier is longer than the 128 characters RFC 7636 allows."}
+	case r.Verifier != "" && !isVerifier(r.Verifier):
+		return Session{}, &Error{
+			Code:    InvalidRequest,
+			Message: "The field verifier must be 43 to 128 letters, digits, -, ., _ and ~, as RFC 7636 says.",
+		}
 	}
 	h, err := s.openHandoff(r)
 	if err != nil {
@@ -402,7 +420,7 @@ func (s *Service) openHandoff(r RedeemRequest) (handoff, error) {
 	if age := s.age(h.IssuedAt); age < -clockSkew || age > HandoffLifetime {
 		return h, &Error{Code: HandoffInvalid, Message: "This handoff has expired. Please sign in again."}
 	}
-	proven := h.Challenge != "" && equal(hash(r.Verifier), h.Challenge) ||
+	proven := h.Challenge != "" && r.Verifier != "" && equal(hash(r.Verifier), h.Challenge) ||
 		h.Challenge == "" && r.Cookie != nil && equal(hash(r.Cookie(h.FlowID)), h.Binder)
 	if !proven {
 		return h, &Error{Code: HandoffInvalid, Message: "This handoff belongs to another sign-in: the verifier does not fit. Please sign in again."}
@@ -458,6 +476,13 @@ func hash(s string) string {
 func isChallenge(s string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil && len(s) == challengeLength && len(raw) == sha256.Size
+}
+
+// isVerifier tells whether s has the form of a verifier (RFC 7636, section 4.1). A shorter one could be
+// guessed from its challenge, which travels in addresses.
+func isVerifier(s string) bool {
+	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+	return len(s) >= minVerifier && len(s) <= maxVerifier && strings.Trim(s, unreserved) == ""
 }
 
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

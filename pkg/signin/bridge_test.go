@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,7 +61,7 @@ func (m *marks) First(_ context.Context, key string, _ time.Duration) (bool, err
 
 const (
 	bridgeCallback = "https://bridge.example/api/auth/tiktok/callback"
-	verifier       = "verifier-of-the-app"
+	verifier       = "verifier-of-the-app-0123456789-0123456789-01"
 )
 
 func s256(s string) string {
@@ -183,6 +184,11 @@ func TestBegin(t *testing.T) {
 		{"challenge too short", native("myapp", "abc"), signin.InvalidRequest},
 		{"challenge padded", native("myapp", s256("v")+"="), signin.InvalidRequest},
 		{"challenge in hex", native("myapp", strings.Repeat("a", 64)), signin.InvalidRequest},
+		{"challenge of an empty verifier, native", native("myapp", s256("")), signin.InvalidRequest},
+		{
+			"challenge of an empty verifier, web",
+			signin.BeginRequest{Platform: signin.PlatformWeb, Challenge: s256("")}, signin.InvalidRequest,
+		},
 		{"challenge not canonical", native("myapp", s256("v")[:42]+"_"), signin.InvalidRequest},
 		{"no platform", signin.BeginRequest{Challenge: s256("v")}, signin.InvalidRequest},
 		{"odd platform", signin.BeginRequest{Platform: "ios", Challenge: s256("v")}, signin.InvalidRequest},
@@ -328,6 +334,21 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+// TestDenied_log: the log has the error of the callback if it looks like a code. Anybody can write an address.
+func TestDenied_log(t *testing.T) {
+	for in, want := range map[string]string{
+		"access_denied": "access_denied", "a_code_of_tomorrow": "a_code_of_tomorrow",
+		"mira@example.com": "", "access_denied\nlevel=error": "", "4f0c9d2b7e5a41c3": "", "act.abc": "", "_": "", "a__b": "",
+		strings.Repeat("a", 21): "", strings.Repeat("abc_", 16) + "a": "",
+	} {
+		l := newLed(t)
+		_, err := l.Callback(t.Context(), signin.CallbackRequest{State: l.begin(t, web), Cookie: l.cookie, Error: in})
+		if got := signin.AsError(err).Upstream.Code; got != want {
+			t.Errorf("error %q is logged as %q; want %q", in, got, want)
+		}
+	}
+}
+
 func TestExchangeFails(t *testing.T) {
 	l := newLed(t)
 	l.tiktok.exchange = func(context.Context, signin.Grant) (signin.Identity, error) {
@@ -355,7 +376,8 @@ func TestRedeem(t *testing.T) {
 		{"foreign", web, func(*led, string) string { return "something" }, verifier, signin.HandoffInvalid},
 		{"endless", web, func(*led, string) string { return strings.Repeat("x", 10000) }, verifier, signin.HandoffInvalid},
 		{"a state for a handoff", web, func(l *led, _ string) string { return l.tiktok.asked.State }, verifier, signin.HandoffInvalid},
-		{"wrong verifier", web, nil, "another", signin.HandoffInvalid},
+		{"wrong verifier", web, nil, strings.Repeat("v", 43), signin.HandoffInvalid},
+		{"longest wrong verifier", web, nil, strings.Repeat("v", 128), signin.HandoffInvalid},
 		{"no verifier", web, nil, "", signin.HandoffInvalid},
 		{"the challenge for a verifier", web, nil, s256(verifier), signin.HandoffInvalid},
 		{"endless verifier", web, nil, strings.Repeat("v", 129), signin.InvalidRequest},
@@ -363,7 +385,7 @@ func TestRedeem(t *testing.T) {
 		{"just fresh", web, func(l *led, h string) string { l.now = l.now.Add(60 * time.Second); return h }, verifier, ""},
 		{"without cookie", web, func(l *led, h string) string { clear(l.cookies); return h }, verifier, ""},
 		{"by cookie", without, nil, "", ""},
-		{"by cookie, verifier ignored", without, nil, "another", ""},
+		{"by cookie, verifier ignored", without, nil, verifier, ""},
 		{"by cookie of another browser", without, func(l *led, h string) string { clear(l.cookies); return h }, "", signin.HandoffInvalid},
 	}
 	for _, tt := range tests {
@@ -388,6 +410,56 @@ func TestRedeem(t *testing.T) {
 	}
 }
 
+// TestRedeem_verifierForm: a verifier that can be guessed from its challenge opens nothing, even where it
+// fits. The refusal uses nothing up.
+func TestRedeem_verifierForm(t *testing.T) {
+	for name, verifier := range map[string]string{
+		"42 characters": strings.Repeat("v", 42), "one word": "secret", "a space": strings.Repeat("v", 43) + " ",
+		"padding": strings.Repeat("v", 43) + "=", "base64 of old": strings.Repeat("v", 43) + "+/",
+		"an umlaut": strings.Repeat("v", 43) + "ü", "a zero byte": strings.Repeat("v", 43) + "\x00",
+		"129 characters": strings.Repeat("v", 129),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLed(t)
+			r := web
+			r.Challenge = s256(verifier)
+			back, err := l.callback(t, l.begin(t, r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = l.redeem(t, back.Handoff, verifier)
+			wantCode(t, err, signin.InvalidRequest)
+			if slices.Contains(l.calls.all(), "sign in") {
+				t.Error("Supabase heard of it")
+			}
+		})
+	}
+	for name, verifier := range map[string]string{
+		"43 characters": "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ", "every kind": strings.Repeat("aZ09-._~", 16),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLed(t)
+			r := web
+			r.Challenge = s256(verifier)
+			back, err := l.callback(t, l.begin(t, r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = l.redeem(t, back.Handoff, verifier)
+			wantCode(t, err, "")
+		})
+	}
+}
+
+// TestRedeem_emptyVerifier: a sign-in that began with the challenge of an empty verifier, before such a
+// challenge was refused, belongs to everybody. Nobody gets it.
+func TestRedeem_emptyVerifier(t *testing.T) {
+	l := newLed(t)
+	handoff := l.opts.Sealer.Seal("handoff", []byte(`{"i":"12345678","o":"-000M1ra","n":"12345678","c":"`+s256("")+`","t":1800000000}`))
+	_, err := l.redeem(t, handoff, "")
+	wantCode(t, err, signin.HandoffInvalid)
+}
+
 // TestRedeemOnce: a handoff is worth one session, and a wrong verifier does not use it up.
 func TestRedeemOnce(t *testing.T) {
 	l := newLed(t)
@@ -395,7 +467,7 @@ func TestRedeemOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = l.redeem(t, back.Handoff, "wrong")
+	_, err = l.redeem(t, back.Handoff, strings.Repeat("v", 43))
 	wantCode(t, err, signin.HandoffInvalid)
 	if _, err := l.redeem(t, back.Handoff, verifier); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,9 @@ package signin
 import (
 	"fmt"
 	"log/slog"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Identity is a person as TikTok vouches for them: the result of a code exchange.
@@ -16,6 +19,15 @@ type Identity struct {
 	// the operator wants them in the session, forgotten.
 	AccessToken  string
 	RefreshToken string
+}
+
+// IsOpenID tells whether s can be the open_id of one person alone. Decoders of JSON write U+FFFD for every
+// byte that is no UTF-8 and for half a surrogate pair, and databases drop or refuse control characters:
+// with any of these, two people could end up with one id.
+func IsOpenID(s string) bool {
+	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r == utf8.RuneError || unicode.IsControl(r)
+	})
 }
 
 // Format keeps the tokens out of anything that prints an identity.

@@ -20,7 +20,8 @@ type Authenticator interface {
 	// nothing where PKCE is off.
 	CodeVerifier(verifier string) string
 	// Exchange turns an authorization code into an identity. It sends the code at most once,
-	// whatever happens: a code that may have reached TikTok is spent. Errors are *Error.
+	// whatever happens: a code that may have reached TikTok is spent. The OpenID of an identity is
+	// one by [IsOpenID]. Errors are *Error.
 	Exchange(ctx context.Context, g Grant) (Identity, error)
 	// Profile reads how the person wants to be shown, as far as the granted scopes allow.
 	Profile(ctx context.Context, id Identity) (Profile, error)
@@ -187,7 +188,8 @@ const (
 	maxCode        = 4096
 	maxRedirectURI = 512 // TikTok docs: Login Kit for Web
 	maxState       = 4096
-	maxVerifier    = 128 // RFC 7636, section 4.1
+	minVerifier    = 43 // RFC 7636, section 4.1
+	maxVerifier    = 128
 )
 
 // Exchange is the documented flow: the app built TikTok's authorize URL itself, with a state of
@@ -241,6 +243,12 @@ func schemeOf(state string) (scheme string, ok bool) {
 // mint is the core of every flow: identity, account, session. The profile is read beside the search
 // for the account, since nothing but a new account needs it.
 func (s *Service) mint(ctx context.Context, id Identity, client netip.Addr) (Session, error) {
+	if !IsOpenID(id.OpenID) { // no Authenticator should let it get here; two people must never share an account
+		err := Errorf(TikTokUnavailable, "TikTok does not answer as it should. Please try again in a moment.",
+			"open_id cannot be told from that of another person")
+		err.Stage = StageExchange
+		return Session{}, err
+	}
 	profile := s.readProfile(ctx, id)
 	in, err := s.opts.Accounts.SignIn(ctx, id, client, profile.wait)
 	if err != nil {

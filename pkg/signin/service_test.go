@@ -750,3 +750,30 @@ func TestService_concurrent(t *testing.T) {
 		t.Errorf("got log %s; want none", out)
 	}
 }
+
+// TestOpenID: whatever an Authenticator says, in either flow, nobody whose open_id may be that of others
+// gets to an account.
+func TestOpenID(t *testing.T) {
+	for name, openID := range map[string]string{
+		"empty": "", "no UTF-8": "-000M1ra\xff", "replacement character": "-000M1ra\uFFFD", "zero": "-000M1ra\x00",
+		"line break": "-000\nM1ra", "control of Latin-1": "-000M1ra\u0085",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLed(t)
+			l.tiktok.exchange = func(context.Context, signin.Grant) (signin.Identity, error) {
+				return signin.Identity{OpenID: openID, AccessToken: "act." + canary}, nil
+			}
+			_, err := l.Exchange(t.Context(), signin.ExchangeRequest{Code: "code", RedirectURI: callback})
+			wantCode(t, err, signin.TikTokUnavailable)
+			back, err := l.callback(t, l.begin(t, web))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = l.redeem(t, back.Handoff, verifier)
+			wantCode(t, err, signin.TikTokUnavailable)
+			if got := l.calls.all(); slices.Contains(got, "sign in") || slices.Contains(got, "profile") {
+				t.Errorf("calls are %v; want none about the person", got)
+			}
+		})
+	}
+}

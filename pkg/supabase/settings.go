@@ -84,7 +84,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	if health.Name != "GoTrue" { // GoTrue internal/api/api.go, HealthCheck
 		return "", failure(signin.StageFind, errNotGoTrue)
 	}
-	return upstream.Code(health.Version), nil
+	return upstream.Version(health.Version), nil
 }
 
 // CheckSecretKey looks an account up that cannot exist. Nil says that the secret key may manage users.

@@ -3,6 +3,7 @@ package tiktok
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -126,8 +127,8 @@ type tokenResponse struct {
 	Scope        string `json:"scope"`
 
 	Error            errorCode `json:"error"`
-	ErrorDescription string    `json:"error_description"`
-	LogID            string    `json:"log_id"`
+	ErrorDescription note      `json:"error_description"`
+	LogID            note      `json:"log_id"`
 }
 
 func (t *tokenResponse) failure() errorCode {
@@ -137,32 +138,51 @@ func (t *tokenResponse) failure() errorCode {
 	return e
 }
 
-// errorCode is the member "error": a string from the token endpoint, an object from all others.
+// errorCode is the member "error": a code from the token endpoint, an object from all others.
 type errorCode struct {
-	Code    string
-	Message string
-	LogID   string
+	Code    code `json:"code"`
+	Message note `json:"message"`
+	LogID   note `json:"log_id"`
 }
 
 // UnmarshalJSON takes both shapes.
 func (e *errorCode) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '"' {
-		return upstream.Decode(b, &e.Code)
+	if len(b) > 0 && b[0] == '{' {
+		type members errorCode // without this method
+		return upstream.Decode(b, (*members)(e))
 	}
-	var nested struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-		LogID   string `json:"log_id"`
+	return e.Code.UnmarshalJSON(b)
+}
+
+// code is an error code, which is a string or a number.
+type code string
+
+// UnmarshalJSON refuses what is neither: an answer with such an error is not to be trusted.
+func (c *code) UnmarshalJSON(b []byte) error {
+	switch {
+	case string(b) == "null":
+	case len(b) > 0 && b[0] == '"':
+		return upstream.Decode(b, (*string)(c))
+	case len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9'):
+		*c = code(b)
+	default:
+		return errors.New("error code is neither a string nor a number")
 	}
-	if err := upstream.Decode(b, &nested); err != nil {
-		return err
-	}
-	*e = errorCode(nested)
 	return nil
 }
 
-// failed tells an error from the absence of one, which TikTok writes as no member or as code "ok".
-func (e errorCode) failed() bool { return e.Code != "" && e.Code != "ok" }
+// note is a text beside the code. Whatever TikTok makes of it does not spoil the answer.
+type note string
+
+// UnmarshalJSON keeps strings and numbers.
+func (n *note) UnmarshalJSON(b []byte) error {
+	_ = (*code)(n).UnmarshalJSON(b)
+	return nil
+}
+
+// failed tells an error from the absence of one, which TikTok writes as no member or as code "ok"; its older
+// APIs have 0.
+func (e errorCode) failed() bool { return e.Code != "" && e.Code != "ok" && e.Code != "0" }
 
 // Exchange sends the code once. It never repeats the call: a code that may have reached TikTok is
 // spent, and net/http repeats a POST only if not one byte of it was written.
@@ -183,6 +203,9 @@ func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity,
 	}
 	if token.AccessToken == "" || token.OpenID == "" {
 		return signin.Identity{}, ans.unavailable(fmt.Errorf("answer lacks access_token or open_id"))
+	}
+	if !signin.IsOpenID(token.OpenID) {
+		return signin.Identity{}, ans.unavailable(fmt.Errorf("open_id has broken or control characters"))
 	}
 	return signin.Identity{
 		OpenID:       token.OpenID,
@@ -294,12 +317,16 @@ func (c *Client) call(t http.RoundTripper, req *http.Request, name string, stage
 	}
 	if err = upstream.Decode(body, v); err == nil {
 		failure := v.failure()
-		ans.description, ans.logID = failure.Message, failure.LogID
+		ans.description, ans.logID = string(failure.Message), string(failure.LogID)
 		if failure.failed() {
-			ans.code = failure.Code
+			ans.code = string(failure.Code)
 		}
 	}
-	done(upstream.Result{Status: ans.status, Code: upstream.Code(ans.code)})
+	result := upstream.Result{Status: ans.status, Code: upstream.Code(ans.code)}
+	if ans.code != "" && result.Code == "" {
+		result.Code = "other" // it failed all the same
+	}
+	done(result)
 	switch {
 	case err != nil && ans.status != http.StatusTooManyRequests:
 		return ans, ans.unavailable(fmt.Errorf("answer is not the JSON of TikTok (%d bytes)", len(bytes.TrimSpace(body))))

@@ -264,6 +264,10 @@ func TestClient_Exchange_accepted(t *testing.T) {
 			signin.Identity{OpenID: "o", AccessToken: "a"},
 		},
 		{
+			"nested 0", response(200, `{"open_id":"o","access_token":"a","error":{"code":0,"message":"","log_id":1}}`),
+			signin.Identity{OpenID: "o", AccessToken: "a"},
+		},
+		{
 			"members of tomorrow", response(200, `{"open_id":"o","access_token":"a","scope":"user.info.basic","x":{"y":[1]}}`),
 			signin.Identity{OpenID: "o", AccessToken: "a", Scopes: []string{"user.info.basic"}},
 		},
@@ -285,6 +289,38 @@ func TestClient_Exchange_accepted(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("identity (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Half a character decodes to U+FFFD like any other half, so its owner cannot be told from others. Names may
+// have one: TikTok cuts them in the middle of an emoji.
+func TestClient_Exchange_brokenOpenID(t *testing.T) {
+	t.Parallel()
+	for name, raw := range map[string]string{
+		"no UTF-8":                    "-000canary\xff",
+		"cut in the middle":           "-000canary\xf0\x9f\x98",
+		"overlong slash":              "-000canary\xc0\xaf",
+		"surrogate in UTF-8":          "-000canary\xed\xa0\x80",
+		"lone high surrogate":         `-000canary\ud83d`,
+		"lone low surrogate":          `-000canary\uDE00`,
+		"surrogates swapped":          `-000canary\ude00\ud83d`,
+		"the replacement character":   "-000canary\uFFFD",
+		"that character, written out": `-000canary\ufffd`,
+		"zero":                        `-000canary\u0000`,
+		"line break":                  `-000canary\n`,
+		"delete":                      "-000canary\x7f",
+		"control of Latin-1":          `-000canary\u0085`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := answering(http.MethodPost, tokenURL, response(200, `{"access_token":"a","open_id":"`+raw+`"}`))
+			id, err := newClient(m).Exchange(t.Context(), grant)
+			wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageExchange, 0, tiktokAnswer(200, "", "")})
+			wantQuiet(t, err)
+			if id.OpenID != "" || !strings.Contains(err.Error(), "open_id") {
+				t.Errorf("got %q, %v; want nobody, and a cause that names the open_id", id.OpenID, err)
 			}
 		})
 	}
@@ -355,6 +391,7 @@ func TestClient_Profile(t *testing.T) {
 		{"avatar as path", `"avatar_url":"/a.jpeg"`, signin.Profile{}},
 		{"avatar without host", `"avatar_url":"https:a.jpeg"`, signin.Profile{}},
 		{"avatar with line break", `"avatar_url":"https://p16.tiktokcdn.com/a\n.jpeg"`, signin.Profile{}},
+		{"half an emoji", `"display_name":"Mira \ud83d"`, signin.Profile{DisplayName: "Mira \uFFFD"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package tiktok
 import (
 	"errors"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -88,7 +89,20 @@ func (a answer) error(code signin.Code, message string) *signin.Error {
 			Service: service,
 			Status:  a.status,
 			Code:    upstream.Code(a.code),
-			LogID:   upstream.Code(a.logID),
+			LogID:   logID(a.logID),
 		},
 	}
+}
+
+// logIDPattern is a time and then hexadecimal digits, as in 20220829194722CBE87ED59D524E727021, or a number.
+var logIDPattern = regexp.MustCompile(`^((20|02)[0-9]+[0-9A-Fa-f]*|[0-9]+)$`)
+
+// logID returns TikTok's log_id if it looks like one, so that nothing else of an answer gets into a log.
+func logID(s string) string {
+	const longest, shortestTime = 64, 8
+	digits := len(s) - len(strings.TrimLeft(s, "0123456789"))
+	if len(s) > longest || !logIDPattern.MatchString(s) || digits < min(shortestTime, len(s)) {
+		return ""
+	}
+	return s
 }

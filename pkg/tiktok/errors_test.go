@@ -166,11 +166,64 @@ var failures = []failure{
 	{"JSON array", 200, "[" + tokenOK + "]", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
 	{"JSON null", 200, "null", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
 	{"JSON string", 200, `"` + echo + `"`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
-	{"error of an odd type", 200, `{"error":7,"x":"` + echo + `"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
-	{"error of a nested odd type", 200, `{"error":{"code":7,"message":"` + echo + `"}}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"number for an error", 200, `{"error":10007,"x":"` + echo + `"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "10007", "")},
+	{
+		"numbers in a nested error", 200, `{"error":{"code":2190008,"message":"` + echo + `","log_id":7}}`, nil,
+		signin.TikTokUnavailable, 0, tiktokAnswer(200, "2190008", "7"),
+	},
+	{"error of an odd type", 200, `{"error":["` + echo + `"]}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{"error of a nested odd type", 200, `{"error":{"code":true,"message":"` + echo + `"}}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
 	{"2 MB", 200, `{"padding":"` + strings.Repeat("canary", 2<<20/6) + `"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
 	{"empty object", 200, "{}", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
 	{"v1 envelope", 200, `{"data":{"error_code":10007,"description":"` + echo + `"},"message":"error"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+}
+
+// What TikTok writes beside a code, and in which type, does not change what the code says.
+func TestClient_Exchange_oddLogID(t *testing.T) {
+	t.Parallel()
+	for logID, want := range map[string]string{
+		`"202211221200000123456789ABCDEF01"`:     "202211221200000123456789ABCDEF01",
+		`"021718000000123fdbddc0100fff0010a3cd"`: "021718000000123fdbddc0100fff0010a3cd",
+		`20221122120000`:                         "20221122120000", `7`: "7", `""`: "", `null`: "", `true`: "", `{}`: "", `["x"]`: "", `-7`: "", `1e30`: "",
+		`"` + code + `"`: "", `"` + accessToken + `"`: "", `"` + openID + `"`: "", `"mira@example.com"`: "", `"7\n8"`: "",
+		// A secret that happens to be of hexadecimal digits, or of letters.
+		`"4f0c9d2b7e5a41c38d6f0a1b2c3d4e5f"`: "", `"canary"`: "", `"2022canary"`: "",
+		`"` + strings.Repeat("7", 65) + `"`: "",
+	} {
+		t.Run(logID, func(t *testing.T) {
+			t.Parallel()
+			for _, body := range []string{
+				`{"error":"invalid_grant","error_description":"Authorization code is expired.","log_id":` + logID + `}`,
+				`{"error":{"code":"invalid_grant","message":7,"log_id":` + logID + `}}`,
+				`{"error":"invalid_grant","error_description":{"text":"` + echo + `"},"log_id":` + logID + `}`,
+			} {
+				_, err := newClient(answering(http.MethodPost, tokenURL, response(400, body))).Exchange(t.Context(), grant)
+				wantVerdict(t, err, verdict{signin.InvalidGrant, signin.StageExchange, 0, tiktokAnswer(400, "invalid_grant", want)})
+				wantQuiet(t, err)
+			}
+		})
+	}
+}
+
+// Whoever answers in TikTok's place chooses what it calls an error.
+func TestClient_Exchange_oddCode(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{
+		secret, accessToken, openID, verifier, "4f0c9d2b7e5a41c38d6f0a1b2c3d4e5f", "eyJhbGciOiJIUzI1NiJ9.e30.abc", "sb_secret_4f0c9d2b7e5a",
+		"mira@example.com", "invalid_grant\n", "Mira", "canarycanarycanarycanary", "8e5f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b",
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			quoted, err := json.Marshal(code)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, body := range []string{`{"error":` + string(quoted) + `}`, `{"error":{"code":` + string(quoted) + `}}`} {
+				_, err := newClient(answering(http.MethodPost, tokenURL, response(400, body))).Exchange(t.Context(), grant)
+				wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageExchange, 0, tiktokAnswer(400, "", "")})
+			}
+		})
+	}
 }
 
 func TestClient_Exchange_fails(t *testing.T) {
@@ -222,6 +275,9 @@ func TestClient_Exchange_incomplete(t *testing.T) {
 		{"null open_id", 200, `{"access_token":"` + accessToken + `","open_id":null}`},
 		{"number as open_id", 200, `{"access_token":"` + accessToken + `","open_id":7}`},
 		{"no access_token", 200, `{"open_id":"` + openID + `"}`},
+		{"token beside an error that is a number", 200, `{"error":10007,` + tokenOK[1:]},
+		{"token beside an error that is a list", 200, `{"error":["x"],` + tokenOK[1:]},
+		{"token beside a nested error that is a list", 200, `{"error":{"code":["x"]},` + tokenOK[1:]},
 		{"token beside an error", 200, `{"error":"server_error",` + tokenOK[1:]},
 		{"token with 500", 500, tokenOK},
 		{"token in data, as v1 had it", 200, `{"data":` + tokenOK + `,"message":"success"}`},

@@ -2,6 +2,7 @@ package tiktok_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -94,6 +95,57 @@ func FuzzToken(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzOpenID: two open_ids that differ on the wire are never one person's.
+func FuzzOpenID(f *testing.F) {
+	for _, pair := range [][2]string{
+		{"-000a", "-000b"}, {"-000\xff", "-000\xfe"}, {"-000\xff", "-000\uFFFD"}, {"-000\xf0\x9f", "-000\xf0\x98"}, {"a", "a\x00"},
+		{"\xd8\x00", "\xdb\xff"}, {"\x00a\xd8\x3d", "\x00a\xde\x00"}, {"\xd8\x3d", "\xff\xfd"}, {"é", "e\u0301"}, {"A", "a"},
+	} {
+		f.Add([]byte(pair[0]), []byte(pair[1]))
+	}
+	spellings := map[string]func([]byte) string{"bytes": jsonBytes, "UTF-16": jsonUTF16}
+	f.Fuzz(func(t *testing.T, one, other []byte) {
+		for name, spell := range spellings {
+			a, b := spell(one), spell(other)
+			if a == b {
+				continue
+			}
+			var people []signin.Identity
+			for _, id := range []string{a, b} {
+				person, err := fixed{200, `{"access_token":"a","open_id":"` + id + `"}`, ""}.client().Exchange(t.Context(), grant)
+				if err == nil {
+					people = append(people, person)
+				}
+			}
+			if len(people) == 2 && people[0].OpenID == people[1].OpenID {
+				t.Errorf("%s: %q and %q are both %q", name, a, b, people[0].OpenID)
+			}
+		}
+	})
+}
+
+// jsonBytes is the inside of a JSON string that has these bytes as they are, as far as JSON allows.
+func jsonBytes(raw []byte) string {
+	var b strings.Builder
+	for _, c := range raw {
+		if c < 0x20 || c == '"' || c == '\\' {
+			fmt.Fprintf(&b, `\u%04x`, c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// jsonUTF16 is the inside of a JSON string that has these bytes as escaped units of UTF-16.
+func jsonUTF16(raw []byte) string {
+	var b strings.Builder
+	for ; len(raw) >= 2; raw = raw[2:] {
+		fmt.Fprintf(&b, `\u%02x%02x`, raw[0], raw[1])
+	}
+	return b.String()
 }
 
 // FuzzUserInfo reads any answer of the user info endpoint.

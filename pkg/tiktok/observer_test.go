@@ -42,7 +42,8 @@ func TestObserver(t *testing.T) {
 		{"fault", response(http.StatusBadGateway, "<html>"), "tiktok token fault 502 "},
 		{"no answer", httpmock.NewErrorResponder(errors.New("broken")), "tiktok token no_answer 0 "},
 		// What is no code is nobody's business.
-		{"text for a code", response(http.StatusBadRequest, `{"error":"the code `+code+` is bad"}`), "tiktok token refused 400 "},
+		{"text for a code", response(http.StatusBadRequest, `{"error":"the code `+code+` is bad"}`), "tiktok token refused 400 other"},
+		{"text for a code with status 200", response(http.StatusOK, `{"error":"the code `+code+` is bad"}`), "tiktok token refused 200 other"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -126,14 +127,38 @@ func quotesNothing(err error) bool {
 	return errors.As(err, &connection) || errors.As(err, &certificate)
 }
 
-// codePattern has no bounds: a pattern with {1,64} is compiled to 64 copies of its class, at every start.
-var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+// Long bounds are not in the patterns: one with {1,64} is compiled to 64 copies of its class, at every start.
+var (
+	codePattern    = regexp.MustCompile(`^([a-z]+[0-9]{0,4}|[A-Z]+[0-9]{0,4})([_.-]([a-z]+[0-9]{0,4}|[A-Z]+[0-9]{0,4}))*$`)
+	numberPattern  = regexp.MustCompile(`^[0-9]+$`)
+	versionPattern = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+(-rc[0-9.]*)?`)
+)
 
-// Code returns an error code or an id from an answer if it looks like one, so that nothing else of
-// an answer gets into a log.
+// Code returns an error code from an answer if it looks like one, so that nothing else of an answer gets
+// into a log. Codes are words of one case, or a number. Tokens, secrets and ids are neither: letters of
+// both cases and digits alternate in them, or go on for longer than a word does.
 func Code(s string) string {
-	if len(s) <= 64 && codePattern.MatchString(s) {
+	const longest, longestWord, mostDigits = 64, 20, 10
+	switch {
+	case len(s) <= mostDigits && numberPattern.MatchString(s):
 		return s
+	case len(s) > longest || !codePattern.MatchString(s):
+		return ""
+	}
+	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r == '_' || r == '.' || r == '-' }) {
+		if len(word) > longestWord {
+			return ""
+		}
+	}
+	return s
+}
+
+// Version returns the version at the beginning of what an answer says about itself, such as "v2.196.0" of
+// "v2.196.0-3-gabcdef"; "" if there is none. What follows stays out of logs.
+func Version(s string) string {
+	const longest = 24
+	if v := versionPattern.FindString(s); len(v) <= longest {
+		return v
 	}
 	return ""
 }

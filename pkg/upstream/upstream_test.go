@@ -129,14 +129,28 @@ func TestCode(t *testing.T) {
 	}{
 		{"TikTok", "invalid_grant", "invalid_grant"},
 		{"GoTrue", "otp_expired", "otp_expired"},
-		{"log_id", "202611221200000123456789ABCDEF01", "202611221200000123456789ABCDEF01"},
-		{"64 characters", strings.Repeat("a", 64), strings.Repeat("a", 64)},
-		{"65 characters", strings.Repeat("a", 65), ""},
+		{"GoTrue with a digit", "web3_unsupported_chain", "web3_unsupported_chain"},
+		{"gateway", "UNAUTHORIZED_INVALID_JWT_FORMAT", "UNAUTHORIZED_INVALID_JWT_FORMAT"},
+		{"PostgREST", "PGRST301", "PGRST301"},
+		{"number", "2190008", "2190008"},
+		{"64 characters", strings.Repeat("abc_", 15) + "abcd", strings.Repeat("abc_", 15) + "abcd"},
+		{"65 characters", strings.Repeat("abc_", 15) + "abcde", ""},
+		{"word of 21", strings.Repeat("a", 21), ""},
+		{"number of 11", "49170123456", ""},
 		{"empty", "", ""},
 		{"sentence", "the code abc is bad", ""},
 		{"line break", "invalid_grant\nlevel=error", ""},
 		{"trailing line break", "invalid_grant\n", ""},
 		{"authorization code", "abc*0!6410.va", ""},
+		{"access token", "act.a1b2c3d4e5f6", ""},
+		{"JWT", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln", ""},
+		{"secret key", "sb_secret_N7UND0UgjKTVK", ""},
+		{"client secret", "9f8e7d6c5b4a39281706f5e4d3c2b1a0", ""},
+		{"token hash", "pkce_0a1b2c3d4e5f", ""},
+		{"open_id", "-000AbCdEfGhIjKlMnOpQrStUvWxYz012345", ""},
+		{"UUID", "8e5f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b", ""},
+		{"e-mail address", "mira@example.com", ""},
+		{"name", "Mira", ""},
 		{"HTML", "<b>x</b>", ""},
 		{"URL", "https://evil.example", ""},
 		{"terminal escape", "\x1b[31m", ""},
@@ -148,6 +162,19 @@ func TestCode(t *testing.T) {
 				t.Errorf("code (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"v2.196.0": "v2.196.0", "2.155.0": "2.155.0", "v2.180.0-rc.3": "v2.180.0-rc.3", "v2.99.0-3-g1a2b3c4": "v2.99.0",
+		"v2.196.0-sb_secret_N7UND0UgjKTVK": "v2.196.0", "v2.196.0\nlevel=error": "v2.196.0",
+		"": "", "unspecified": "", "sb_secret_2.196.0": "", "v2": "", strings.Repeat("7", 30) + ".1.2": "",
+	} {
+		if got := upstream.Version(in); got != want {
+			t.Errorf("Version(%q) = %q; want %q", in, got, want)
+		}
 	}
 }
 
