@@ -312,9 +312,9 @@ func TestHeldBody(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 			const body = `{"password":"Held-one1!"}`
-			fmt.Fprintf(conn, "PUT %s/user HTTP/1.1\r\nHost: x\r\nApikey: %s\r\nAuthorization: Bearer %s\r\n"+
+			_, _ = fmt.Fprintf(conn, "PUT %s/user HTTP/1.1\r\nHost: x\r\nApikey: %s\r\nAuthorization: Bearer %s\r\n"+
 				"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n",
 				prefix, gotruesim.PublishableKey, ses.str("access_token"), len(body))
 			in := bufio.NewReader(conn)
@@ -334,7 +334,7 @@ func TestHeldBody(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer r.Body.Close()
+			_ = r.Body.Close()
 			if r.StatusCode != http.StatusOK {
 				t.Errorf("got status %d; want 200", r.StatusCode)
 			}

@@ -52,7 +52,7 @@ func (s *Server) issue(
 		return nil, internal("Database error granting user", nil)
 	}
 	now := s.now().UTC()
-	if last := tx.users[u.ID].LastSignInAt; last != nil && !now.After(*last) {
+	if last := tx.users[u.ID].LastSignInAt; last != nil && !now.Truncate(time.Microsecond).After(*last) {
 		now = last.Add(time.Microsecond) // a real clock never stands still between two sign-ins
 	}
 	u.LastSignInAt = &now

@@ -165,3 +165,22 @@ func TestBan(t *testing.T) {
 		})
 	}
 }
+
+// TestTimesInAnswers: the request that sets a time answers with more digits of it than the row keeps
+// (tried on v2.196), so the two are never equal.
+func TestTimesInAnswers(t *testing.T) {
+	now := time.Date(2026, 11, 22, 14, 0, 0, 123456789, time.UTC)
+	p := newProject(t, gotruesim.Options{Now: func() time.Time { return now }})
+	first := object(p.signup(victim, "abcdef12").body["user"])
+	id := first["id"].(string)
+	ban := p.must("PUT", "/admin/users/"+id, fields{"ban_duration": "1h"})
+	u := p.shown(id)
+	got := []any{first["last_sign_in_at"], u["last_sign_in_at"], ban.body["banned_until"], u["banned_until"]}
+	want := []any{
+		"2026-11-22T14:00:00.123456789Z", "2026-11-22T14:00:00.123456Z",
+		"2026-11-22T15:00:00.123456789Z", "2026-11-22T15:00:00.123456Z",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("times (-want +got):\n%s", diff)
+	}
+}

@@ -121,9 +121,11 @@ func (tx *tx) insert(u *user) error {
 	}
 	tx.seq++
 	u.seq = tx.seq
-	u.CreatedAt = tx.now().UTC()
+	u.CreatedAt = tx.now().UTC().Truncate(time.Microsecond)
 	u.UpdatedAt = u.CreatedAt
-	tx.users[u.ID] = u.clone()
+	row := u.clone()
+	row.truncateTimes()
+	tx.users[u.ID] = row
 	u.read = u.clone()
 	return nil
 }
@@ -140,8 +142,9 @@ func (tx *tx) save(u *user) error {
 	if err := tx.claimKeys(row, next); err != nil {
 		return err
 	}
-	u.UpdatedAt = tx.now().UTC()
+	u.UpdatedAt = tx.now().UTC().Truncate(time.Microsecond)
 	next.UpdatedAt = u.UpdatedAt
+	next.truncateTimes()
 	tx.users[u.ID] = next
 	u.read, u.written = u.clone(), nil
 	return nil

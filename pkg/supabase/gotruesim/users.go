@@ -259,6 +259,20 @@ func (u *user) clone() *user {
 // generated are the fields that no update writes.
 var generated = []string{"ID", "ConfirmedAt", "CreatedAt", "UpdatedAt"}
 
+// truncateTimes keeps microseconds, as PostgreSQL does. So the answer to the request that sets
+// last_sign_in_at or banned_until says it to the nanosecond, and every later one does not.
+func (u *user) truncateTimes() {
+	v := reflect.ValueOf(u).Elem()
+	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
+		if t, ok := v.Field(i).Interface().(*time.Time); ok && t != nil {
+			v.Field(i).Set(reflect.ValueOf(new(t.Truncate(time.Microsecond))))
+		}
+	}
+}
+
 // applyTo writes the columns into row that changed since u was read, and those that write names.
 func (u *user) applyTo(row *user) {
 	from, was, to := reflect.ValueOf(u.clone()).Elem(), reflect.ValueOf(u.read).Elem(),
