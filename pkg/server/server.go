@@ -106,7 +106,6 @@ func New(opts Options) (*Server, error) {
 
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
-	e.JSONSerializer = serializer{}
 	e.HTTPErrorHandler = s.writeError
 	// Echo believes X-Forwarded-For from anybody unless it is told whom to believe.
 	e.IPExtractor = clientAddress(opts.TrustedProxies)

@@ -20,6 +20,29 @@ type answer struct {
 	logID       string
 }
 
+// read takes what r says of an error. The member "error" is a string from the token endpoint and an object
+// from all others; where there is none it is missing, empty or "ok".
+func (a *answer) read(r reply) error {
+	a.description, a.logID = r.text("error_description"), r.text("log_id")
+	code := r["error"]
+	if _, nested := code.(map[string]any); nested {
+		e := r.object("error")
+		a.description += e.text("message")
+		a.logID += e.text("log_id")
+		code = e["code"]
+	}
+	switch code := code.(type) {
+	case nil:
+	case string:
+		if code != "ok" {
+			a.code = code
+		}
+	default:
+		return errors.New("its error is neither a string nor an object")
+	}
+	return nil
+}
+
 // retryAfter is the advice where TikTok gives none; its limits are per minute (TikTok docs: Rate
 // Limits).
 const retryAfter = time.Minute
