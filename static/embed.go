@@ -1,9 +1,10 @@
 // Package static holds the files that tikbridge gives to browsers: the two pages of the documented
-// flow (native-callback.html and auth.html), the scripts and the stylesheet under sdk/ that they and
+// flow (native-callback.html and auth.html), the template of the page that ends a sign-in led by the
+// bridge (return.html), the scripts and the stylesheet under sdk/ that they and
 // the apps load, and, for `tikbridge dev`, the demo app under demo/ and the API reference under
 // reference/, whose page is made from the document beside it.
 //
-// The pages hold their configuration in data attributes on the html element, written exactly once
+// The two pages hold their configuration in data attributes on the html element, written exactly once
 // each, so that the server can render them by plain string replacement:
 //
 //	data-bridge="" data-schemes="myapp" data-auth-path="/auth" data-next="/"
