@@ -250,15 +250,18 @@ func TestOpenAPI_answers(t *testing.T) {
 
 func (a *auditor) start() {
 	b := newLed(a.T)
-	good := query(startPath, "platform", "web", "redirect_to", appOrigin+"/welcome", "challenge", challenge(), "select_account", "1")
+	good := query(startPath, "platform", "web", "redirect_to", appOrigin+"/welcome",
+		"challenge", challenge(), "select_account", "1")
 	a.ask(b, "GET", good, "")
 	a.ask(b, "GET", query(startPath, "platform", "native", "scheme", "com.example.other", "challenge", challenge()), "")
 	a.ask(b, "GET", good, "", "Accept", forScripts)
 	for _, accept := range []string{forScripts, forPeople} {
 		a.ask(b, "GET", query(startPath, "platform", "other"), "", "Accept", accept)
 		a.ask(b, "GET", query(startPath, "platform", "web", "challenge", "short"), "", "Accept", accept)
-		a.ask(b, "GET", query(startPath, "platform", "web", "redirect_to", "https://evil.example/"), "", "Accept", accept)
-		a.ask(b, "GET", query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge()), "", "Accept", accept)
+		foreignPage := query(startPath, "platform", "web", "redirect_to", "https://evil.example/")
+		a.ask(b, "GET", foreignPage, "", "Accept", accept)
+		foreignScheme := query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge())
+		a.ask(b, "GET", foreignScheme, "", "Accept", accept)
 		a.ask(b, "GET", good, "", "Accept", accept, "Origin", "https://evil.example")
 		limited := newLed(a.T, func(o *ledOptions) { o.options.StartPerMinute = 1 })
 		a.ask(limited, "GET", good, "")
@@ -292,8 +295,11 @@ func (a *auditor) callback() {
 	}
 	for _, accept := range []string{forScripts, forPeople} {
 		a.ask(newLed(a.T), "GET", query(callbackPath, "state", "foreign", "code", "c"), "", "Accept", accept)
-		b := newLed(a.T, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) { panic("a fault") }}))
-		a.ask(b, "GET", query(callbackPath, "state", b.begin(a.T, platforms[0]...).state, "code", "c"), "", "Accept", accept)
+		b := newLed(a.T, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
+			panic("a fault")
+		}}))
+		state := b.begin(a.T, platforms[0]...).state
+		a.ask(b, "GET", query(callbackPath, "state", state, "code", "c"), "", "Accept", accept)
 	}
 }
 
@@ -307,7 +313,8 @@ func (a *auditor) redeem() {
 	a.ask(b, "POST", redeemPath, once)
 	a.refusals(b, redeemPath, body(b), func(o *server.Options) { o.RedeemPerMinute = 1 })
 	for _, code := range []signin.Code{
-		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured, signin.Internal, signin.SupabaseUnavailable,
+		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured,
+		signin.Internal, signin.SupabaseUnavailable,
 	} {
 		b := newLed(a.T, with(minting(code)))
 		a.ask(b, "POST", redeemPath, body(b))
@@ -317,18 +324,21 @@ func (a *auditor) redeem() {
 func (a *auditor) exchange(path string) {
 	b := newLed(a.T)
 	a.ask(b, "POST", path, goodBody)
-	a.ask(newLed(a.T, func(o *ledOptions) { o.tokens = true }), "POST", path, `{"code":"c","redirect_uri":"https://app.example/auth","state":"id|myapp","code_verifier":"v"}`)
+	const whole = `{"code":"c","redirect_uri":"https://app.example/auth","state":"id|myapp","code_verifier":"v"}`
+	a.ask(newLed(a.T, func(o *ledOptions) { o.tokens = true }), "POST", path, whole)
 	a.ask(b, "POST", path, `{"code":"c","redirect_uri":"https://evil.example/auth"}`)
 	a.ask(b, "POST", path, `{"code":"c","redirect_uri":"https://app.example/auth","state":"id|evil"}`)
 	a.refusals(b, path, goodBody, func(o *server.Options) { o.ExchangePerMinute = 1 })
 	for _, code := range []signin.Code{
-		signin.InvalidGrant, signin.RedirectURIMismatch, signin.AccessDenied, signin.RateLimited, signin.TikTokUnavailable,
+		signin.InvalidGrant, signin.RedirectURIMismatch, signin.AccessDenied, signin.RateLimited,
+		signin.TikTokUnavailable,
 		signin.TikTokMisconfigured, signin.Internal,
 	} {
 		a.ask(newLed(a.T, with(failing(fault(code)))), "POST", path, goodBody)
 	}
 	for _, code := range []signin.Code{
-		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured, signin.SupabaseUnavailable, signin.Internal,
+		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured,
+		signin.SupabaseUnavailable, signin.Internal,
 	} {
 		a.ask(newLed(a.T, with(minting(code))), "POST", path, goodBody)
 	}
@@ -418,10 +428,13 @@ func TestOpenAPI_parameters(t *testing.T) {
 		return "disable_auto_auth=" + u.Query().Get("disable_auto_auth")
 	}
 	heeded := map[string][2]string{ // what comes without, and with
-		"platform":       {ask("challenge", challenge()), ask("platform", "web", "challenge", challenge())},
-		"challenge":      {ask("platform", "native"), ask("platform", "native", "challenge", challenge())},
-		"redirect_to":    {ask("platform", "web"), ask("platform", "web", "redirect_to", "https://evil.example/")},
-		"scheme":         {ask("platform", "native", "challenge", challenge()), ask("platform", "native", "challenge", challenge(), "scheme", "evil")},
+		"platform":    {ask("challenge", challenge()), ask("platform", "web", "challenge", challenge())},
+		"challenge":   {ask("platform", "native"), ask("platform", "native", "challenge", challenge())},
+		"redirect_to": {ask("platform", "web"), ask("platform", "web", "redirect_to", "https://evil.example/")},
+		"scheme": {
+			ask("platform", "native", "challenge", challenge()),
+			ask("platform", "native", "challenge", challenge(), "scheme", "evil"),
+		},
 		"select_account": {ask("platform", "web"), ask("platform", "web", "select_account", "1")},
 	}
 	slices.Sort(documented)

@@ -70,7 +70,8 @@ func TestPages_escaped(t *testing.T) {
 	const app = `<script>"&amp;'`
 	const redirect = "https://" + app + "/cb"
 	openID := strings.Repeat(nasty, 10)
-	query := authorizeQuery(set("client_key", nasty), set("redirect_uri", redirect), set("state", nasty), set("scope", "user.info.basic"))
+	query := authorizeQuery(set("client_key", nasty), set("redirect_uri", redirect), set("state", nasty),
+		set("scope", "user.info.basic"))
 	typed := url.Values{"decision": {"continue"}, "account": {"other"}, "display_name": {nasty}, "open_id": {openID}}
 	consent := elements(t, s.get("/sim/consent?"+query+"&"+typed.Encode()).body)
 
@@ -81,8 +82,8 @@ func TestPages_escaped(t *testing.T) {
 		}
 	}
 	wantFields := map[string]string{
-		"client_key": nasty, "response_type": "code", "scope": "user.info.basic", "redirect_uri": redirect, "state": nasty,
-		"display_name": nasty, "open_id": openID,
+		"client_key": nasty, "response_type": "code", "scope": "user.info.basic", "redirect_uri": redirect,
+		"state": nasty, "display_name": nasty, "open_id": openID,
 	}
 	if diff := cmp.Diff(wantFields, fields); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
