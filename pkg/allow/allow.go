@@ -223,7 +223,8 @@ func soundHost(u *url.URL) error {
 		return errors.New("has characters that no URI has; a host with other letters begins with xn--")
 	case notIP != nil && numberPattern.MatchString(host),
 		notIP == nil && (addr.Is4In6() || addr.Zone() != "" || addr.String() != strings.ToLower(host)):
-		return errors.New("has an IP address that browsers spell another way; write it like 203.0.113.7 or [2001:db8::1]")
+		return errors.New("has an IP address that browsers spell another way; " +
+			"write it like 203.0.113.7 or [2001:db8::1]")
 	case strings.HasSuffix(u.Host, ":"),
 		port != "" && (notPort != nil || number == 0 || strconv.FormatUint(number, 10) != port):
 		return errors.New("has a port that is none")
@@ -251,7 +252,7 @@ func isLoopback(host string) bool {
 }
 
 // schemePattern is RFC 3986, section 3.1, in lower case.
-var schemePattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
+var schemePattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,63}$`)
 
 // neverSchemes run code, read files, or lead to the web or to other apps than the operator's own.
 var neverSchemes = []string{
@@ -290,10 +291,11 @@ func CheckScheme(scheme string) error {
 	switch {
 	case strings.ContainsAny(scheme, ":/"):
 		return errors.New("has more than the scheme; write myapp, without ://")
-	case len(scheme) > 64, !schemePattern.MatchString(scheme):
+	case !schemePattern.MatchString(scheme):
 		return errors.New("is not a scheme; it has lower-case letters, digits, +, . and -, and begins with a letter")
 	case slices.Contains(neverSchemes, scheme):
-		return errors.New("belongs to the browser or to the system and cannot open your app; see Despia > Publish > Deeplink")
+		return errors.New("belongs to the browser or to the system and cannot open your app; " +
+			"see Despia > Publish > Deeplink")
 	}
 	return nil
 }

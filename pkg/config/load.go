@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
@@ -190,13 +189,17 @@ func unknownKeys(file *viper.Viper, keys []string) Problems {
 		switch {
 		case slices.Contains(keys, key), isSection && file.Get(key) == nil:
 		case isSection:
-			problems = append(problems, Problem{key, "is a section and has no value itself", "Write its keys below it, each indented by two spaces."})
+			problems = append(problems, Problem{
+				key, "is a section and has no value itself", "Write its keys below it, each indented by two spaces.",
+			})
 		case within >= 0: // what is inside a value may be the value, such as {secret}
 			if !problems.has(keys[within]) {
 				problems = append(problems, wrongType(keys[within]))
 			}
 		default:
-			problems = append(problems, Problem{cmp.Or(key, `""`), "is not a key of the configuration", suggestion(key, keys, asWritten)})
+			problems = append(problems, Problem{
+				cmp.Or(key, `""`), "is not a key of the configuration", suggestion(key, keys, asWritten),
+			})
 		}
 	}
 	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
@@ -206,12 +209,10 @@ func unknownKeys(file *viper.Viper, keys []string) Problems {
 // foreignEnv are variables that have the prefix and are somebody else's: those of the contract tests
 // of pkg/supabase, and those by which Kubernetes tells every pod of a service that is called
 // tikbridge, or tikbridge-something.
-var foreignEnv = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^TIKBRIDGE_(CONTRACT_.*` +
-		`|([A-Z0-9_]+_)?SERVICE_HOST|([A-Z0-9_]+_)?SERVICE_PORT(_[A-Z0-9_]+)?` +
-		`|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?` +
-		`|([A-Z0-9_]+_)?PORT=(tcp|udp|sctp)://.*)$`)
-})
+var foreignEnv = regexp.MustCompile(`^TIKBRIDGE_(CONTRACT_.*` +
+	`|([A-Z0-9_]+_)?SERVICE_HOST|([A-Z0-9_]+_)?SERVICE_PORT(_[A-Z0-9_]+)?` +
+	`|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?` +
+	`|([A-Z0-9_]+_)?PORT=(tcp|udp|sctp)://.*)$`)
 
 // unknownEnv finds variables with the prefix of the bridge that set nothing, which are misspelt.
 func unknownEnv(keys []string) Problems {
@@ -222,7 +223,10 @@ func unknownEnv(keys []string) Problems {
 	}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) || known[name] || foreignEnv().MatchString(name) || foreignEnv().MatchString(entry) {
+		if !strings.HasPrefix(name, envPrefix) || known[name] {
+			continue
+		}
+		if foreignEnv.MatchString(name) || foreignEnv.MatchString(entry) {
 			continue
 		}
 		problems = append(problems, Problem{name, "is a variable that sets nothing", suggestion(name, keys, envName)})
@@ -294,16 +298,15 @@ func fileProblem(file string, err error) Problem {
 	case errors.Is(err, fs.ErrNotExist):
 		return Problem{fileFlag, fmt.Sprintf("names %s, which does not exist", file), "Check the path."}
 	case errors.As(err, &path):
-		return Problem{fileFlag, fmt.Sprintf("names %s, which cannot be read: %v", file, path.Err), "Check the path and who may read it."}
+		what := fmt.Sprintf("names %s, which cannot be read: %v", file, path.Err)
+		return Problem{fileFlag, what, "Check the path and who may read it."}
 	case errors.As(err, &parse):
 		return Problem{fileFlag, fmt.Sprintf("names %s, which cannot be read%s", file, place(parse.Unwrap())), form}
 	}
 	return Problem{fileFlag, fmt.Sprintf("names %s, which has no known ending", file), form}
 }
 
-var linePattern = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^yaml: line ([0-9]+):`)
-})
+var linePattern = regexp.MustCompile(`^yaml: line ([0-9]+):`)
 
 // place tells where a parser stumbled, "" if it does not say.
 func place(err error) string {
@@ -316,7 +319,7 @@ func place(err error) string {
 	case errors.As(err, &syntax):
 		return fmt.Sprintf(" at character %d", syntax.Offset)
 	}
-	if m := linePattern().FindStringSubmatch(err.Error()); m != nil {
+	if m := linePattern.FindStringSubmatch(err.Error()); m != nil {
 		return " at or near line " + m[1]
 	}
 	return ""

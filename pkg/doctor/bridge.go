@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tikbridge/tikbridge/pkg/config"
@@ -289,16 +288,15 @@ func sameBridge(ctx context.Context, o Options, health answer) Finding {
 	return well("The bridge at " + at + " is this one.")
 }
 
-// Compiled when they are needed: only the doctor does.
 var (
-	serverPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ./()_-]{0,40}$`) })
-	originPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^https?://[A-Za-z0-9.:-]{1,253}$`) })
+	serverPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ./()_-]{0,40}$`)
+	originPattern = regexp.MustCompile(`^https?://[A-Za-z0-9.:-]{1,253}$`)
 )
 
 // behind names the proxy that an answer came through. The bridge itself sends neither header.
 func behind(a answer) string {
 	for _, name := range []string{"Server", "Via"} {
-		if value := a.header.Get(name); serverPattern().MatchString(value) {
+		if value := a.header.Get(name); serverPattern.MatchString(value) {
 			return " (through " + value + ")"
 		}
 	}
@@ -311,7 +309,7 @@ func destination(a answer) string {
 	if err != nil {
 		return ""
 	}
-	if origin := u.Scheme + "://" + u.Host; originPattern().MatchString(origin) {
+	if origin := u.Scheme + "://" + u.Host; originPattern.MatchString(origin) {
 		return ", to " + origin
 	}
 	return ""

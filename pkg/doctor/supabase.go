@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tikbridge/tikbridge/pkg/config"
@@ -137,13 +136,11 @@ func supabaseProject(ctx context.Context, o Options) []Finding {
 	return findings
 }
 
-var versionPattern = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^v?(\d+)\.(\d+)\.(\d+)`)
-})
+var versionPattern = regexp.MustCompile(`^v?(\d+)\.(\d+)\.(\d+)`)
 
 // supabaseVersion judges the version of GoTrue.
 func supabaseVersion(o Options, version string) Finding {
-	m := versionPattern().FindStringSubmatch(version)
+	m := versionPattern.FindStringSubmatch(version)
 	if m == nil {
 		return well("GoTrue answers; it does not say which version it is.")
 	}

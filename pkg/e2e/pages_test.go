@@ -52,7 +52,6 @@ func TestPages(t *testing.T) {
 			open(s.bridge, "#sign-in")(t, b)
 			b.run(t, "sign in", click("#sign-in"), visible(continueButton), click(continueButton), visible("#signed-in"))
 		}, stays: true},
-		{name: "reference", reach: open(s.bridge+"/api", "#schemas"), stays: true},
 		{name: "tiktok", reach: open(native, continueButton), stays: true},
 		{name: "return done", reach: consent(native, continueButton, "#card[data-view=done] #action")},
 		{name: "return cancelled", reach: consent(native, cancelButton, "#card[data-view=idle] #action")},
@@ -139,7 +138,6 @@ func TestPages_withoutScript(t *testing.T) {
 		"native-callback": {"/native-callback?code=c&state=0b5c%7Cmyapp", "needs JavaScript"},
 		"auth":            {"/auth?code=c", "needs JavaScript"},
 		"demo":            {"/", "needs JavaScript"},
-		"reference":       {"/api", "/api/auth/tiktok/redeem"},
 		"error":           {bridgePath + "start?platform=web&redirect_to=https://evil.example/", "Sign-in did not work"},
 	} {
 		t.Run(name, func(t *testing.T) {

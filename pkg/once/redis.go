@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -150,7 +149,7 @@ func (r *Redis) Run(ctx context.Context, s *Script, key string, args ...any) (in
 	}
 	var reply redis.Error
 	if errors.As(err, &reply) {
-		if code := replyCode().FindString(reply.Error()); code == "NOPERM" || code == "ERR" {
+		if code := replyCode.FindString(reply.Error()); code == "NOPERM" || code == "ERR" {
 			return 0, fmt.Errorf("%w with %q", ErrScript, code)
 		}
 	}
@@ -174,9 +173,7 @@ func (r *Redis) Close() error {
 	return nil
 }
 
-var replyCode = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[A-Z]{2,32}\b`)
-})
+var replyCode = regexp.MustCompile(`^[A-Z]{2,32}\b`)
 
 // plain reduces an error to what a log may hold. Servers quote the command they do not know, and for
 // AUTH that is the password.
@@ -203,7 +200,7 @@ func plain(ctx context.Context, err error) error {
 	case errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolTimeout):
 		return err
 	case errors.As(err, &reply):
-		return fmt.Errorf("server refuses with %q", replyCode().FindString(reply.Error()))
+		return fmt.Errorf("server refuses with %q", replyCode.FindString(reply.Error()))
 	}
 	return fmt.Errorf("answer cannot be read (%T)", err)
 }

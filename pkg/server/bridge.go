@@ -1,6 +1,7 @@
 package server
 
 import (
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -116,7 +117,7 @@ func (s *Server) toApp(c echo.Context, scheme string, values url.Values, failed 
 	query := strings.ReplaceAll(values.Encode(), "+", "%20")
 	page := returnPage{
 		View: "done", Title: wordsDone, Text: wordsUseButton,
-		Link:  scheme + "://oauth" + s.opts.AuthPath + "?" + query,
+		Link:  template.URL(scheme + "://oauth" + s.opts.AuthPath + "?" + query), //nolint:gosec // a listed scheme
 		Label: wordsOpenApp, Follow: true,
 	}
 	if failed != nil {
@@ -133,7 +134,8 @@ func isForPeople(c echo.Context) bool {
 
 // explain shows an error that has no way back to an app.
 func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
-	page := returnPage{Link: s.opts.StartPage, Label: wordsGoToApp}
+	page := returnPage{Label: wordsGoToApp}
+	page.Link = template.URL(s.opts.StartPage) //nolint:gosec // the operator's own
 	page.describe(c, err)
 	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
 		// What is left of the address when the page of toApp is loaded again.

@@ -116,6 +116,24 @@ func TestExchange_contentType(t *testing.T) {
 	}
 }
 
+// TestExchange_unencodable: a session that is no JSON is an error, and nothing of it is sent.
+func TestExchange_unencodable(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, people{signIn: func(context.Context, netip.Addr) (signin.SignedIn, error) {
+		return signin.SignedIn{Session: signin.Session{
+			AccessToken: "canary", RefreshToken: "canary", User: json.RawMessage(`{"id":`),
+		}}, nil
+	}})
+	resp := b.post(t, goodBody)
+	body := readBody(t, resp)
+	if resp.StatusCode != http.StatusInternalServerError || strings.Contains(body, "canary") {
+		t.Errorf("answer is %d %s; want 500 and nothing of the session", resp.StatusCode, body)
+	}
+	if !json.Valid([]byte(body)) || !strings.Contains(body, string(signin.Internal)) {
+		t.Errorf("body is %s; want the error alone", body)
+	}
+}
+
 func TestExchange_strict(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {

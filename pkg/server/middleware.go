@@ -72,16 +72,17 @@ func (s *Server) noticeProxy(c echo.Context) {
 	}
 	s.proxyNotice.Do(func() {
 		s.opts.Logger.LogAttrs(c.Request().Context(), slog.LevelWarn,
-			"X-Forwarded-For is not believed: if the bridge is behind a proxy, list it in server.trusted_proxies, or all people share one rate limit")
+			"X-Forwarded-For is not believed: if the bridge is behind a proxy, "+
+				"list it in server.trusted_proxies, or all people share one rate limit")
 	})
 }
 
-var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
 // inboundRequestID returns the id a trusted proxy gave the request.
 func (s *Server) inboundRequestID(c echo.Context) string {
 	id := c.Request().Header.Get(echo.HeaderXRequestID)
-	if len(id) < 8 || len(id) > 64 || !requestIDPattern.MatchString(id) {
+	if !requestIDPattern.MatchString(id) {
 		return ""
 	}
 	if !s.isFromProxy(c) {
@@ -222,7 +223,8 @@ func note(c echo.Context, err error) { c.Set(notedKey, err) }
 // knownMethod keeps invented methods out of the log.
 func knownMethod(m string) string {
 	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions, http.MethodPut, http.MethodPatch, http.MethodDelete:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions,
+		http.MethodPut, http.MethodPatch, http.MethodDelete:
 		return m
 	}
 	return "(other)"

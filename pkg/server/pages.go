@@ -100,7 +100,9 @@ func (p *pages) register(e *echo.Echo) error {
 	get("/", p.demo)
 	get("/demo/config.json", func(c echo.Context) error { return c.JSON(http.StatusOK, p.opts.Demo.Config) })
 	p.files(get, "demo", func(echo.Context) {})
-	return registerReference(get)
+	get("/openapi.yaml", p.openAPI)
+	get("/api", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/openapi.yaml") })
+	return nil
 }
 
 // files registers the files of a folder of static/.
@@ -144,7 +146,8 @@ func contentType(name string) string {
 }
 
 func (p *pages) about(c echo.Context) error {
-	return c.String(http.StatusOK, fmt.Sprintf("tikbridge %s: sign in with TikTok for apps on Supabase.\n", p.opts.Version))
+	text := fmt.Sprintf("tikbridge %s: sign in with TikTok for apps on Supabase.\n", p.opts.Version)
+	return c.String(http.StatusOK, text)
 }
 
 func (p *pages) page(content []byte) echo.HandlerFunc {
@@ -163,6 +166,14 @@ func (p *pages) demo(c echo.Context) error {
 	c.Response().Header().Set("Content-Security-Policy",
 		contentPolicy([]string{"'self'"}, p.opts.Demo.Connect, []string{"https:", "http:"}))
 	return c.HTMLBlob(http.StatusOK, content)
+}
+
+func (*pages) openAPI(c echo.Context) error {
+	document, err := static.Files.ReadFile("openapi.yaml")
+	if err != nil {
+		return err
+	}
+	return c.Blob(http.StatusOK, "application/yaml; charset=utf-8", document) // RFC 9512
 }
 
 func sources(list ...string) []string {

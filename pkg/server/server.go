@@ -106,7 +106,6 @@ func New(opts Options) (*Server, error) {
 
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
-	e.JSONSerializer = serializer{}
 	e.HTTPErrorHandler = s.writeError
 	// Echo believes X-Forwarded-For from anybody unless it is told whom to believe.
 	e.IPExtractor = clientAddress(opts.TrustedProxies)
@@ -134,8 +133,10 @@ func (s *Server) routes() error {
 		s.api(signin.StepExchange, http.MethodPost, path, s.exchange, exchange, limit)
 	}
 	// A web app on the same site as the bridge may redeem by its flow cookie.
-	s.api(signin.StepRedeem, http.MethodPost, pathRedeem, s.redeem, s.cors(http.MethodPost, true), s.rateLimit("redeem", s.opts.RedeemPerMinute))
-	s.api(signin.StepStart, http.MethodGet, pathStart, s.start, s.cors(http.MethodGet, false), s.rateLimit("start", s.opts.StartPerMinute))
+	s.api(signin.StepRedeem, http.MethodPost, pathRedeem, s.redeem,
+		s.cors(http.MethodPost, true), s.rateLimit("redeem", s.opts.RedeemPerMinute))
+	s.api(signin.StepStart, http.MethodGet, pathStart, s.start,
+		s.cors(http.MethodGet, false), s.rateLimit("start", s.opts.StartPerMinute))
 	e.GET(pathCallback, s.callback, isStep(signin.StepCallback), deadline)
 	s.probes(e)
 	return pages.register(e)

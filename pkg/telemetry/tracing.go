@@ -2,11 +2,14 @@ package telemetry
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +19,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -40,27 +43,20 @@ type Tracing struct {
 // Variable Specification; OTLP Exporter Configuration); nil if they name no endpoint. Close it when
 // done. If the endpoint does not answer, log is told when that begins and when it ends.
 func NewTracing(version string, log *slog.Logger) (*Tracing, error) {
-	client, err := tracingWanted()
-	if client == nil || err != nil {
+	exporter, err := newExporter()
+	if exporter == nil || err != nil {
 		return nil, err
 	}
-	// The library's own logger prints headers it cannot read, and with them the key of the endpoint.
-	// What it has to say was checked above.
-	otel.SetLogger(logr.Discard())
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
-
-	ctx := context.Background() // nothing is sent yet
-	about, err := resource.New(ctx,
-		resource.WithAttributes(attribute.String("service.name", "tikbridge"), attribute.String("service.version", version)),
+	about, err := resource.New(context.Background(),
+		resource.WithAttributes(
+			attribute.String("service.name", "tikbridge"),
+			attribute.String("service.version", version),
+		),
 		resource.WithTelemetrySDK(),
 		resource.WithFromEnv(), // last, so that it wins
 	)
 	if err != nil {
 		return nil, errors.New("OTEL_RESOURCE_ATTRIBUTES cannot be read; write it like key=value,key=value")
-	}
-	exporter, err := otlptrace.New(ctx, client)
-	if err != nil {
-		return nil, fmt.Errorf("set up tracing: %w", err)
 	}
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithResource(about),
@@ -71,34 +67,104 @@ func NewTracing(version string, log *slog.Logger) (*Tracing, error) {
 
 // CheckTracing tells what is wrong with the OTEL_* variables.
 func CheckTracing() error {
-	_, err := tracingWanted()
+	_, err := newExporter()
 	return err
 }
 
-// tracingWanted returns the client that spans are sent with, nil if the variables want none. It also
-// refuses what the library would pass over without a word.
-func tracingWanted() (*otlp, error) {
+// newExporter returns what sends the spans, nil if the variables want no traces. The exporter reads its
+// own variables.
+func newExporter() (sdktrace.SpanExporter, error) {
 	_, endpoint := otlpSetting("ENDPOINT")
 	exporter := os.Getenv("OTEL_TRACES_EXPORTER")
 	if endpoint == "" || exporter == "none" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return nil, nil
 	}
-	client, err := newOTLP()
-	problems := []error{err}
+	if err := checkVariables(); err != nil {
+		return nil, err
+	}
+	// The library logs headers it cannot read, and with them the key of the endpoint.
+	otel.SetLogger(logr.Discard())
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
+	otlp, err := otlptracehttp.New(context.Background()) // sends nothing yet
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_*: %w", err)
+	}
+	return otlp, nil
+}
+
+// otlpSetting returns a variable of the exporter: the one for traces alone goes before the one for all.
+func otlpSetting(name string) (key, value string) {
+	for _, key = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
+		if value = strings.TrimSpace(os.Getenv(key)); value != "" {
+			break
+		}
+	}
+	return key, value
+}
+
+// checkVariables refuses what the library would ignore without a word. Its errors repeat no value that may
+// be a key.
+func checkVariables() error {
+	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if exporter != "" && exporter != "otlp" {
+
+	key, endpoint := otlpSetting("ENDPOINT")
+	if u, err := url.Parse(endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		problem("%s is no http or https address; write it like http://collector:4318", key)
+	}
+	key, protocol := otlpSetting("PROTOCOL")
+	if !slices.Contains([]string{"", "http/protobuf", "http/json"}, protocol) {
+		problem("%s is %q; write http/protobuf, which collectors take at port 4318, or http/json", key, protocol)
+	}
+	if key, headers := otlpSetting("HEADERS"); headers != "" && !isHeaderList(headers) {
+		problem("%s cannot be read; write it like name=value,name=value, with %%2C for a comma in a value", key)
+	}
+	key, compression := otlpSetting("COMPRESSION")
+	if !slices.Contains([]string{"", "gzip", "none"}, compression) {
+		problem("%s is %q; the bridge knows gzip and none", key, compression)
+	}
+	if key, ms := otlpSetting("TIMEOUT"); ms != "" {
+		if n, err := strconv.Atoi(ms); err != nil || n <= 0 {
+			problem("%s is %q; write it in milliseconds, like 10000", key, ms)
+		}
+	}
+	for _, name := range []string{"CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"} {
+		if key, file := otlpSetting(name); file != "" && !isPEM(file) {
+			problem("%s names no file in PEM", key)
+		}
+	}
+	if exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter != "" && exporter != "otlp" {
 		problem("OTEL_TRACES_EXPORTER is %q; the bridge knows otlp and none", exporter)
 	}
 	sampler := strings.TrimPrefix(os.Getenv("OTEL_TRACES_SAMPLER"), "parentbased_")
 	if !slices.Contains([]string{"", "always_on", "always_off", "traceidratio"}, sampler) {
-		problem("OTEL_TRACES_SAMPLER is none of always_on, always_off, traceidratio, or one of these with parentbased_ before it")
+		problem("OTEL_TRACES_SAMPLER is none of always_on, always_off, traceidratio, " +
+			"or one of these with parentbased_ before it")
 	}
 	if arg := os.Getenv("OTEL_TRACES_SAMPLER_ARG"); sampler == "traceidratio" && arg != "" {
 		if ratio, err := strconv.ParseFloat(arg, 64); err != nil || ratio < 0 || ratio > 1 {
 			problem("OTEL_TRACES_SAMPLER_ARG is %q; write the share of requests to trace, from 0 to 1", arg)
 		}
 	}
-	return client, errors.Join(problems...)
+	return errors.Join(problems...)
+}
+
+// isHeaderList tells whether s is written like name=value,name=value with percent-encoded values.
+func isHeaderList(s string) bool {
+	for pair := range strings.SplitSeq(s, ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		name = strings.TrimSpace(name)
+		if _, err := url.PathUnescape(value); err != nil || !ok || name == "" || strings.ContainsAny(name, " \t:") {
+			return false
+		}
+	}
+	return true
+}
+
+func isPEM(file string) bool {
+	content, err := os.ReadFile(file) // #nosec G304 -- the operator's file
+	block, _ := pem.Decode(content)
+	return err == nil && block != nil
 }
 
 // Close sends what is still to be sent, until ctx is done.
@@ -120,7 +186,9 @@ type Answer struct {
 // BeginRequest starts the span of a request by route pattern and known method, which goes on with the
 // context that is returned. header is that of the request if it comes from a trusted proxy, whose trace
 // it then is a part of; nil for one from anybody else.
-func (t *Tracing) BeginRequest(ctx context.Context, method, route string, header http.Header) (context.Context, func(Answer)) {
+func (t *Tracing) BeginRequest(
+	ctx context.Context, method, route string, header http.Header,
+) (context.Context, func(Answer)) {
 	if t == nil {
 		return ctx, func(Answer) {}
 	}
@@ -200,10 +268,27 @@ func (r *reporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySp
 	err := r.SpanExporter.ExportSpans(ctx, spans)
 	if failed := err != nil; r.fails.Swap(failed) != failed {
 		if failed {
-			r.log.WarnContext(ctx, "traces are lost: the endpoint does not take them", slog.String("cause", err.Error()))
+			r.log.WarnContext(ctx, "traces are lost: the endpoint does not take them",
+				slog.String("cause", exportCause(err)))
 		} else {
 			r.log.InfoContext(ctx, "the endpoint takes traces again")
 		}
 	}
 	return err
+}
+
+// exportStatus finds the status in an error of the exporter.
+var exportStatus = regexp.MustCompile(`failed to send to \S+: (\d{3}) `)
+
+// exportCause says why spans were not taken. Errors of the exporter also hold the address of the collector
+// and its answer, which stay out of the log.
+func exportCause(err error) string {
+	var call *url.Error
+	if errors.As(err, &call) {
+		return upstream.NoAnswer(call).Error()
+	}
+	if status := exportStatus.FindStringSubmatch(err.Error()); status != nil {
+		return "status " + status[1]
+	}
+	return "the collector is busy or rejects some of them"
 }

@@ -3,8 +3,14 @@ package telemetry_test
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -84,7 +90,9 @@ func TestTracing(t *testing.T) {
 		}
 		spans[i].TraceID, spans[i].ID, spans[i].ParentID = "", "", ""
 	}
-	about := map[string]string{"service.name": "tikbridge", "service.version": "v1.2.3", "deployment.environment.name": "test"}
+	about := map[string]string{
+		"service.name": "tikbridge", "service.version": "v1.2.3", "deployment.environment.name": "test",
+	}
 	call := func(name string, failed bool, attributes map[string]string) tracetest.Span {
 		return tracetest.Span{Name: name, Kind: "client", Attributes: attributes, Resource: about, Failed: failed}
 	}
@@ -98,8 +106,9 @@ func TestTracing(t *testing.T) {
 		{
 			Name: "POST /api/auth/tiktok/redeem", Kind: "server", Resource: about, Failed: true,
 			Attributes: map[string]string{
-				"http.request.method": "POST", "http.route": "/api/auth/tiktok/redeem", "http.response.status_code": "503",
-				"tikbridge.request_id": "request1", "tikbridge.flow": "bridge", "tikbridge.step": "redeem",
+				"http.request.method": "POST", "http.route": "/api/auth/tiktok/redeem",
+				"http.response.status_code": "503",
+				"tikbridge.request_id":      "request1", "tikbridge.flow": "bridge", "tikbridge.step": "redeem",
 				"tikbridge.outcome": "supabase_unavailable", "error.type": "supabase_unavailable",
 			},
 			Events: []string{"retry service=supabase reason=superseded_link"},
@@ -134,7 +143,8 @@ func TestTracing_parent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, end := tracing.BeginRequest(t.Context(), http.MethodGet, "/auth", http.Header{"Traceparent": {tt.traceparent}})
+			header := http.Header{"Traceparent": {tt.traceparent}}
+			ctx, end := tracing.BeginRequest(t.Context(), http.MethodGet, "/auth", header)
 			log.InfoContext(ctx, "request")
 			end(telemetry.Answer{Status: http.StatusOK})
 			if err := tracing.Close(t.Context()); err != nil {
@@ -194,19 +204,21 @@ func TestTracing_off(t *testing.T) {
 // No message repeats a value that may be a key.
 func TestTracing_refuses(t *testing.T) {
 	tests := []struct{ key, value, want string }{
-		{"OTEL_EXPORTER_OTLP_ENDPOINT", "canary.example:4318", "OTEL_EXPORTER_OTLP_ENDPOINT is no http or https address"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "canary.example:4318", "OTEL_EXPORTER_OTLP_ENDPOINT is no http"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://%zz/canary", "OTEL_EXPORTER_OTLP_ENDPOINT is no http or https address"},
-		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://canary.example", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is no http or https address"},
-		{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", `OTEL_EXPORTER_OTLP_PROTOCOL is "grpc"; the bridge speaks http/protobuf`},
+		{
+			"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://canary.example",
+			"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is no http or https address",
+		},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", `OTEL_EXPORTER_OTLP_PROTOCOL is "grpc"; write http/protobuf`},
 		{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is "grpc"`},
-		{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", `OTEL_EXPORTER_OTLP_PROTOCOL is "http/json"`},
-		{"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", `OTEL_EXPORTER_OTLP_COMPRESSION is "zstd"; the bridge knows gzip and none`},
+		{"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", `OTEL_EXPORTER_OTLP_COMPRESSION is "zstd"; the bridge knows gzip`},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT", "10s", `OTEL_EXPORTER_OTLP_TIMEOUT is "10s"; write it in milliseconds`},
 		{"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0", `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT is "0"`},
-		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/canary", "OTEL_EXPORTER_OTLP_CERTIFICATE names no file with certificates in PEM"},
-		{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/canary", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and the CLIENT_KEY beside it name no certificate"},
+		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/canary", "OTEL_EXPORTER_OTLP_CERTIFICATE names no file in PEM"},
+		{"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/canary", "OTEL_EXPORTER_OTLP_CLIENT_KEY names no file in PEM"},
 		{"OTEL_EXPORTER_OTLP_HEADERS", "authorization=%zzcanary", "OTEL_EXPORTER_OTLP_HEADERS cannot be read"},
-		{"OTEL_EXPORTER_OTLP_HEADERS", "Bearer canary", "OTEL_EXPORTER_OTLP_HEADERS cannot be read; write it like name=value"},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "Bearer canary", "OTEL_EXPORTER_OTLP_HEADERS cannot be read"},
 		{"OTEL_EXPORTER_OTLP_HEADERS", "=canary", "OTEL_EXPORTER_OTLP_HEADERS cannot be read"},
 		{"OTEL_TRACES_EXPORTER", "zipkin", `OTEL_TRACES_EXPORTER is "zipkin"; the bridge knows otlp and none`},
 		{"OTEL_TRACES_SAMPLER", "jaeger_remote", "OTEL_TRACES_SAMPLER is none of always_on"},
@@ -240,7 +252,8 @@ func wantRefused(t *testing.T, want string) {
 // TestTracing_endpointFails: the log tells once that the endpoint fails and once that it works again,
 // and nothing of what it wrote.
 func TestTracing_endpointFails(t *testing.T) {
-	tracing, collector, out := newTracing(t, "OTEL_BSP_SCHEDULE_DELAY", "1", "OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20canary")
+	tracing, collector, out := newTracing(t,
+		"OTEL_BSP_SCHEDULE_DELAY", "1", "OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20canary")
 	send := func() {
 		_, end := tracing.BeginRequest(t.Context(), http.MethodGet, "/auth", nil)
 		end(telemetry.Answer{Status: http.StatusOK})
@@ -257,7 +270,8 @@ func TestTracing_endpointFails(t *testing.T) {
 	}
 	var got []string
 	for line := range strings.Lines(out.String()) {
-		got = append(got, fmt.Sprint(strings.Contains(line, `"level":"WARN"`), strings.Contains(line, "traces are lost"), strings.Contains(line, "takes traces again")))
+		has := func(text string) bool { return strings.Contains(line, text) }
+		got = append(got, fmt.Sprint(has(`"level":"WARN"`), has("traces are lost"), has("takes traces again")))
 	}
 	if want := []string{"true true false", "false false true"}; !slices.Equal(got, want) {
 		t.Errorf("the log is\n%s\nwant one warning, then one line that all is well", out)
@@ -267,5 +281,87 @@ func TestTracing_endpointFails(t *testing.T) {
 	}
 	if !strings.Contains(collector.Text(), "Authorization:[Bearer canary]") {
 		t.Error("the endpoint did not get its header")
+	}
+}
+
+// exportOnce sends one span to what the variables name, and returns the log.
+func exportOnce(t *testing.T, environ ...string) string {
+	t.Helper()
+	tracing, _, out := newTracing(t, environ...)
+	_, end := tracing.BeginRequest(t.Context(), http.MethodGet, "/auth", nil)
+	end(telemetry.Answer{Status: http.StatusOK})
+	_ = tracing.Close(t.Context())
+	return out.String()
+}
+
+// TestTracing_lost lists collectors that do not take the spans, with what the log says why. Nothing that a
+// collector wrote is in it.
+func TestTracing_lost(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		want   string
+	}{
+		{"some", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/x-protobuf")
+			// ExportTraceServiceResponse{partial_success: {error_message: "canary", rejected_spans: 300}}
+			_, _ = w.Write([]byte("\x0a\x0b\x12\x06canary\x08\xac\x02"))
+		}, "rejects some of them"},
+		{"refused", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "body: 200 canary", http.StatusBadRequest)
+		}, "status 400"},
+		{"busy for an hour", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3600")
+			http.Error(w, "canary", http.StatusServiceUnavailable)
+		}, "the collector is busy"},
+		{"cut off", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := httptest.NewServer(tt.answer)
+			defer srv.Close()
+			out := exportOnce(t, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", srv.URL+"/canary")
+			lost := strings.Contains(out, "traces are lost") && strings.Contains(out, tt.want)
+			if !lost || strings.Contains(out, "canary") {
+				t.Errorf("the log has %q; want a warning with %q and no word of the collector", out, tt.want)
+			}
+		})
+	}
+}
+
+// TestTracing_certificate: a collector with a certificate of its own is trusted if a variable names it.
+func TestTracing_certificate(t *testing.T) {
+	collector := tracetest.New(t)
+	srv := httptest.NewUnstartedServer(collector)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of the client that does not trust it
+	srv.StartTLS()
+	defer srv.Close()
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	roots := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(roots, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := exportOnce(t, "OTEL_EXPORTER_OTLP_ENDPOINT", srv.URL); !strings.Contains(out, "certificate") {
+		t.Errorf("the log has %q; want a warning about the certificate", out)
+	}
+	out := exportOnce(t, "OTEL_EXPORTER_OTLP_ENDPOINT", srv.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE", roots)
+	if got := len(collector.Spans()); got != 1 || out != "" {
+		t.Errorf("%d spans arrived, log %q; want one and no log", got, out)
+	}
+}
+
+// TestTracing_closeGivesUp: the end of the bridge does not wait for a collector that wants it to.
+func TestTracing_closeGivesUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		cancel()
+	}))
+	defer srv.Close()
+	tracing, _, out := newTracing(t, "OTEL_EXPORTER_OTLP_ENDPOINT", srv.URL)
+	_, end := tracing.BeginRequest(t.Context(), http.MethodGet, "/auth", nil)
+	end(telemetry.Answer{Status: http.StatusOK})
+	if err := tracing.Close(ctx); err == nil {
+		t.Errorf("Close = nil, log %s; want to hear that spans are lost", out)
 	}
 }

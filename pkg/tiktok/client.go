@@ -3,6 +3,7 @@ package tiktok
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -118,71 +119,34 @@ func (c *Client) CodeVerifier(verifier string) string {
 	return verifier
 }
 
-// tokenResponse is the answer of the token endpoint, good or bad: TikTok may send an error with
-// status 200, so the body alone decides (TikTok docs: Get User Access Token; OAuth Error Handling).
-type tokenResponse struct {
-	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token"`
-	OpenID       string `json:"open_id"`
-	Scope        string `json:"scope"`
+// reply is an answer of TikTok, a JSON object. Its members are looked up by their exact names: decoded into
+// a struct, OPEN_ID would count as open_id.
+type reply map[string]json.RawMessage
 
-	Error            errorCode `json:"error"`
-	ErrorDescription note      `json:"error_description"`
-	LogID            note      `json:"log_id"`
-}
-
-func (t *tokenResponse) failure() errorCode {
-	e := t.Error
-	e.Message = t.ErrorDescription + e.Message
-	e.LogID = t.LogID + e.LogID
-	return e
-}
-
-// errorCode is the member "error": a code from the token endpoint, an object from all others.
-type errorCode struct {
-	Code    code `json:"code"`
-	Message note `json:"message"`
-	LogID   note `json:"log_id"`
-}
-
-// UnmarshalJSON takes both shapes.
-func (e *errorCode) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '{' {
-		type members errorCode // without this method
-		return upstream.Decode(b, (*members)(e))
+// text returns a member that is a string, "" for any other.
+func (r reply) text(name string) string {
+	var s string
+	if json.Unmarshal(r[name], &s) != nil {
+		return ""
 	}
-	return e.Code.UnmarshalJSON(b)
+	return s
 }
 
-// code is an error code, which is a string or a number.
-type code string
-
-// UnmarshalJSON refuses what is neither: an answer with such an error is not to be trusted.
-func (c *code) UnmarshalJSON(b []byte) error {
-	switch {
-	case string(b) == "null":
-	case len(b) > 0 && b[0] == '"':
-		return upstream.Decode(b, (*string)(c))
-	case len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9'):
-		*c = code(b)
-	default:
-		return errors.New("error code is neither a string nor a number")
+// code returns a member that is a string or a number, which TikTok uses for codes and ids alike.
+func (r reply) code(name string) string {
+	var n json.Number // takes numbers, and strings that hold one
+	if s := r.text(name); s != "" || json.Unmarshal(r[name], &n) != nil {
+		return s
 	}
-	return nil
+	return n.String()
 }
 
-// note is a text beside the code. Whatever TikTok makes of it does not spoil the answer.
-type note string
-
-// UnmarshalJSON keeps strings and numbers.
-func (n *note) UnmarshalJSON(b []byte) error {
-	_ = (*code)(n).UnmarshalJSON(b)
-	return nil
+// object returns a member that is an object, an empty one for any other.
+func (r reply) object(name string) reply {
+	var m reply
+	_ = json.Unmarshal(r[name], &m)
+	return m
 }
-
-// failed tells an error from the absence of one, which TikTok writes as no member or as code "ok"; its older
-// APIs have 0.
-func (e errorCode) failed() bool { return e.Code != "" && e.Code != "ok" && e.Code != "0" }
 
 // Exchange sends the code once. It never repeats the call: a code that may have reached TikTok is
 // spent, and net/http repeats a POST only if not one byte of it was written.
@@ -201,18 +165,19 @@ func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity,
 	if err != nil {
 		return signin.Identity{}, err
 	}
-	if token.AccessToken == "" || token.OpenID == "" {
-		return signin.Identity{}, ans.unavailable(fmt.Errorf("answer lacks access_token or open_id"))
+	id := signin.Identity{
+		OpenID:       token.text("open_id"),
+		Scopes:       splitScopes(token.text("scope")),
+		AccessToken:  token.text("access_token"),
+		RefreshToken: token.text("refresh_token"),
 	}
-	if !signin.IsOpenID(token.OpenID) {
-		return signin.Identity{}, ans.unavailable(fmt.Errorf("open_id has broken or control characters"))
+	if id.AccessToken == "" || id.OpenID == "" {
+		return signin.Identity{}, ans.unavailable(errors.New("answer lacks access_token or open_id"))
 	}
-	return signin.Identity{
-		OpenID:       token.OpenID,
-		Scopes:       splitScopes(token.Scope),
-		AccessToken:  token.AccessToken,
-		RefreshToken: token.RefreshToken,
-	}, nil
+	if !signin.IsOpenID(id.OpenID) {
+		return signin.Identity{}, ans.unavailable(errors.New("open_id has broken or control characters"))
+	}
+	return id, nil
 }
 
 // CheckCredentials asks TikTok for a token of the app itself, which needs no person (TikTok docs: Client
@@ -225,45 +190,28 @@ func (c *Client) CheckCredentials(ctx context.Context) error {
 		"client_secret": {c.opts.ClientSecret.Reveal()},
 		"grant_type":    {"client_credentials"},
 	})
-	if err == nil && token.AccessToken == "" {
-		return ans.unavailable(fmt.Errorf("answer lacks access_token"))
+	if err == nil && token.text("access_token") == "" {
+		return ans.unavailable(errors.New("answer lacks access_token"))
 	}
 	return err
 }
 
-// token sends form to the token endpoint. An answer without an error may still lack what was asked
-// for.
-func (c *Client) token(ctx context.Context, form url.Values) (tokenResponse, answer, error) {
+// token sends form to the token endpoint (TikTok docs: Get User Access Token). An answer without an error
+// may still lack what was asked for.
+func (c *Client) token(ctx context.Context, form url.Values) (reply, answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.APIURL+"/v2/oauth/token/", strings.NewReader(form.Encode()))
+	body := strings.NewReader(form.Encode())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.APIURL+"/v2/oauth/token/", body)
 	if err != nil {
-		return tokenResponse{}, answer{}, signin.AsError(err)
+		return nil, answer{}, signin.AsError(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-
-	var token tokenResponse
-	ans, err := c.call(c.opts.Transport, req, "token", signin.StageExchange, &token)
-	return token, ans, err
+	return c.call(c.opts.Transport, req, "token", signin.StageExchange)
 }
 
-// userResponse is the answer of the user info endpoint (TikTok docs: Get User Info).
-type userResponse struct {
-	Data struct {
-		User struct {
-			OpenID      string `json:"open_id"`
-			UnionID     string `json:"union_id"`
-			DisplayName string `json:"display_name"`
-			AvatarURL   string `json:"avatar_url"`
-		} `json:"user"`
-	} `json:"data"`
-	Error errorCode `json:"error"`
-}
-
-func (u *userResponse) failure() errorCode { return u.Error }
-
-// Profile reads the profile. It asks for the fields of the granted scopes and no others: one field
-// too many and TikTok refuses them all (scope_not_authorized).
+// Profile reads the profile (TikTok docs: Get User Info). It asks for the fields of the granted scopes and
+// no others: one field too many and TikTok refuses them all (scope_not_authorized).
 func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profile, error) {
 	if len(id.Scopes) > 0 && !slices.Contains(id.Scopes, ScopeBasic) {
 		return signin.Profile{}, nil
@@ -271,34 +219,36 @@ func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profil
 	const fields = "open_id,union_id,display_name,avatar_url"
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.opts.APIURL+"/v2/user/info/?fields="+fields, http.NoBody)
+	address := c.opts.APIURL + "/v2/user/info/?fields=" + fields
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return signin.Profile{}, signin.AsError(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+id.AccessToken)
 
-	var info userResponse
-	ans, err := c.call(c.opts.ProfileTransport, req, "user_info", signin.StageProfile, &info)
+	info, ans, err := c.call(c.opts.ProfileTransport, req, "user_info", signin.StageProfile)
 	if err != nil {
 		return signin.Profile{}, err
 	}
-	user := info.Data.User
-	if user.OpenID != id.OpenID { // also an answer that is not an answer: it names nobody
-		return signin.Profile{}, ans.unavailable(fmt.Errorf("user info is of another person than the token"))
+	user := info.object("data").object("user")
+	if user.text("open_id") != id.OpenID { // also an answer that is not an answer: it names nobody
+		return signin.Profile{}, ans.unavailable(errors.New("user info is of another person than the token"))
 	}
 	return signin.Profile{
-		UnionID:     user.UnionID,
-		DisplayName: user.DisplayName,
-		AvatarURL:   webURL(user.AvatarURL),
+		UnionID:     user.text("union_id"),
+		DisplayName: user.text("display_name"),
+		AvatarURL:   webURL(user.text("avatar_url")),
 	}, nil
 }
 
 // maxBody is far more than any answer of TikTok has, in bytes.
 const maxBody = 1 << 20
 
-// call sends req and decodes the JSON of the answer into v. An answer that is an error is returned as
-// one. The name is what metrics and traces call it.
-func (c *Client) call(t http.RoundTripper, req *http.Request, name string, stage signin.Stage, v interface{ failure() errorCode }) (answer, error) {
+// call sends req. An answer that is an error is returned as one: TikTok may send an error with status 200,
+// so the body alone decides (TikTok docs: OAuth Error Handling). The name is what metrics and traces call it.
+func (c *Client) call(
+	t http.RoundTripper, req *http.Request, name string, stage signin.Stage,
+) (reply, answer, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Cache-Control", "no-cache") // as in every sample of TikTok's documentation
 
@@ -313,14 +263,11 @@ func (c *Client) call(t http.RoundTripper, req *http.Request, name string, stage
 	}
 	if err != nil {
 		done(upstream.Result{Status: ans.status, Err: err})
-		return ans, ans.unavailable(upstream.NoAnswer(err))
+		return nil, ans, ans.unavailable(upstream.NoAnswer(err))
 	}
-	if err = upstream.Decode(body, v); err == nil {
-		failure := v.failure()
-		ans.description, ans.logID = string(failure.Message), string(failure.LogID)
-		if failure.failed() {
-			ans.code = string(failure.Code)
-		}
+	var r reply
+	if err = json.Unmarshal(body, &r); err == nil {
+		err = ans.read(r)
 	}
 	result := upstream.Result{Status: ans.status, Code: upstream.Code(ans.code)}
 	if ans.code != "" && result.Code == "" {
@@ -329,11 +276,12 @@ func (c *Client) call(t http.RoundTripper, req *http.Request, name string, stage
 	done(result)
 	switch {
 	case err != nil && ans.status != http.StatusTooManyRequests:
-		return ans, ans.unavailable(fmt.Errorf("answer is not the JSON of TikTok (%d bytes)", len(bytes.TrimSpace(body))))
+		size := len(bytes.TrimSpace(body))
+		return nil, ans, ans.unavailable(fmt.Errorf("answer is not the JSON of TikTok (%d bytes)", size))
 	case ans.code != "" || ans.status >= http.StatusBadRequest:
-		return ans, ans.oauthError()
+		return nil, ans, ans.oauthError()
 	}
-	return ans, nil
+	return r, ans, nil
 }
 
 // splitScopes reads TikTok's comma-separated list.

@@ -276,6 +276,10 @@ func TestClient_Exchange_accepted(t *testing.T) {
 			signin.Identity{OpenID: "o", AccessToken: "a", Scopes: []string{"user.info.basic", "user.info.stats"}},
 		},
 		{
+			"open_id once more in capitals", response(200, `{"open_id":"o","OPEN_ID":"mallory","access_token":"a"}`),
+			signin.Identity{OpenID: "o", AccessToken: "a"},
+		},
+		{
 			"case of the open_id", response(200, `{"open_id":"-000AbC","access_token":"a"}`),
 			signin.Identity{OpenID: "-000AbC", AccessToken: "a"},
 		},

@@ -21,6 +21,28 @@ type answer struct {
 	logID       string
 }
 
+// read takes what r says of an error. The member "error" is a code from the token endpoint and an object
+// with a code from all others; where there is none it is missing, empty, "ok" or, in older APIs, 0.
+func (a *answer) read(r reply) error {
+	holder, name := r, "error"
+	a.description, a.logID = r.text("error_description"), r.code("log_id")
+	if e := r.object("error"); e != nil {
+		holder, name = e, "code"
+		a.description += e.text("message")
+		a.logID += e.code("log_id")
+	}
+	switch code := holder.code(name); code {
+	case "":
+		if raw := string(holder[name]); raw != "" && raw != "null" && raw != `""` {
+			return errors.New("its error code is neither a string nor a number")
+		}
+	case "ok", "0":
+	default:
+		a.code = code
+	}
+	return nil
+}
+
 // retryAfter is the advice where TikTok gives none; its limits are per minute (TikTok docs: Rate
 // Limits).
 const retryAfter = time.Minute

@@ -274,6 +274,9 @@ func TestClient_Exchange_incomplete(t *testing.T) {
 		{"empty open_id", 200, `{"access_token":"` + accessToken + `","open_id":""}`},
 		{"null open_id", 200, `{"access_token":"` + accessToken + `","open_id":null}`},
 		{"number as open_id", 200, `{"access_token":"` + accessToken + `","open_id":7}`},
+		{"open_id in capitals", 200, `{"access_token":"` + accessToken + `","OPEN_ID":"` + openID + `"}`},
+		{"odd error", 200, `{"error":7,` + tokenOK[1:]},
+		{"odd error code", 200, `{"error":{"code":["ok"]},` + tokenOK[1:]},
 		{"no access_token", 200, `{"open_id":"` + openID + `"}`},
 		{"token beside an error that is a number", 200, `{"error":10007,` + tokenOK[1:]},
 		{"token beside an error that is a list", 200, `{"error":["x"],` + tokenOK[1:]},
@@ -303,6 +306,7 @@ func TestClient_Profile_otherPerson(t *testing.T) {
 		{"another", `"open_id":"-000other","display_name":"Mallory"`},
 		{"other case", `"open_id":"` + strings.ToLower(openID) + `","display_name":"Mallory"`},
 		{"none", `"display_name":"Mallory"`},
+		{"open_id in capitals", `"OPEN_ID":"` + openID + `","display_name":"Mallory"`},
 		{"empty", `"open_id":"","display_name":"Mallory"`},
 	}
 	for _, tt := range tests {

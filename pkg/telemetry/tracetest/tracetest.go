@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -93,8 +94,9 @@ func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Collector) take(r *http.Request) error {
-	if r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
-		return fmt.Errorf("not OTLP/HTTP: %s %s with %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
+	kind := r.Header.Get("Content-Type")
+	if r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || kind != "application/x-protobuf" {
+		return fmt.Errorf("not OTLP/HTTP: %s %s with %q", r.Method, r.URL.Path, kind)
 	}
 	body := io.Reader(r.Body)
 	if r.Header.Get("Content-Encoding") == "gzip" {
@@ -109,8 +111,7 @@ func (c *Collector) take(r *http.Request) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(&c.text, "%v\n%s\n", r.Header, sent)
-	// On the wire the same as an ExportTraceServiceRequest, whose package brings gRPC with it.
-	var traces tracepb.TracesData
+	var traces coltracepb.ExportTraceServiceRequest
 	if err := proto.Unmarshal(sent, &traces); err != nil {
 		return err
 	}

@@ -7,13 +7,12 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-
-	g "maragu.dev/gomponents"
 )
 
 //go:embed assets
@@ -32,10 +31,14 @@ const (
 const policy = "default-src 'none'; style-src 'self'; img-src 'self' https: http:; " +
 	"base-uri 'none'; frame-ancestors 'none'"
 
-// page answers with a page.
-func page(status int, content g.Node) answer {
+var templates = template.Must(template.ParseFS(assets, "assets/*.html"))
+
+// page answers with the page of a template.
+func page(status int, name string, data any) answer {
 	var buf bytes.Buffer
-	_ = content.Render(&buf) // never fails: see bytes.Buffer
+	if err := templates.ExecuteTemplate(&buf, name, data); err != nil {
+		panic(err) // a template that does not fit its data cannot be mended at run time
+	}
 	a := newAnswer(status, "text/html; charset=utf-8", buf.Bytes())
 	a.header.Set("Content-Security-Policy", policy)
 	a.header.Set("Referrer-Policy", "no-referrer")

@@ -216,7 +216,10 @@ func covers(granted, requested []string) bool {
 // errorPage imitates the page on which TikTok names the parameter at fault. There is no redirect:
 // a request that is not trusted must not send a browser anywhere (RFC 6749 section 4.1.2.1).
 func (s *Server) errorPage(bad badRequest) answer {
-	return page(http.StatusBadRequest, bad.page(s.logID()))
+	return page(http.StatusBadRequest, "error.html", struct {
+		badRequest
+		LogID string
+	}{bad, s.logID()})
 }
 
 // sendBack ends an authorization well. url.Values encodes as a form does: "*" and "!" of the code

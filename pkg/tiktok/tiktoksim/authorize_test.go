@@ -122,13 +122,13 @@ func TestConsentPage(t *testing.T) {
 	for _, want := range []string{
 		"TikTok simulator</strong> — no real account", `value="continue"`, `value="cancel"`,
 		`name="grant" value="user.info.profile"`, "Use another account", "ليلى", `lang="en"`,
-		`name="state" value="s+t/a=t&amp;e &#34;ü"`,
+		`name="state" value="s&#43;t/a=t&amp;e &#34;ü"`,
 	} {
 		if !strings.Contains(got.body, want) {
 			t.Errorf("page lacks %s", want)
 		}
 	}
-	for _, bad := range []string{"<script", "<style", "style=", " onclick", "<b>O'Hara"} {
+	for _, bad := range []string{"<script", "<style", "style=", " onclick", "<b>O'Hara", "ZgotmplZ"} {
 		if strings.Contains(got.body, bad) {
 			t.Errorf("page has %s", bad)
 		}

@@ -83,7 +83,7 @@ func (s *Server) consentPage(r *http.Request, req authRequest, status int, d dra
 			sc, name == basicScope, !slices.Contains(d.refused, name),
 		})
 	}
-	return page(status, v.page())
+	return page(status, "consent.html", v)
 }
 
 // consent is GET /sim/consent, where the consent form leads. It is a GET, as TikTok's own page

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"regexp"
-	"sync"
 )
 
 const (
@@ -17,14 +16,10 @@ const (
 )
 
 var (
-	hexChallenge = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[0-9a-f]{64}$`)
-	})
-	base64urlChallenge = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
-	})
+	hexChallenge       = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	base64urlChallenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 	// RFC 7636 section 4.1, and TikTok docs: Login Kit for Desktop.
-	verifierShape = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`) })
+	verifierShape = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 )
 
 func knownPKCE(mode string) bool {
@@ -40,8 +35,8 @@ func badChallenge(mode, challenge, method string) string {
 	if mode == pkceOff || mode == pkceTolerate && challenge == "" {
 		return ""
 	}
-	isHex := hexChallenge().MatchString(challenge)
-	isBase64URL := base64urlChallenge().MatchString(challenge)
+	isHex := hexChallenge.MatchString(challenge)
+	isBase64URL := base64urlChallenge.MatchString(challenge)
 	ok := isHex || isBase64URL
 	switch mode {
 	case pkceHex:
@@ -64,7 +59,7 @@ func verifies(mode, challenge, verifier string) bool {
 	if mode == pkceOff || challenge == "" {
 		return true
 	}
-	if !verifierShape().MatchString(verifier) {
+	if !verifierShape.MatchString(verifier) {
 		return false
 	}
 	sum := sha256.Sum256([]byte(verifier))

@@ -35,7 +35,7 @@ const errorCodes = "x-error-codes"
 // document reads the OpenAPI document and wants it to be one.
 func document(t *testing.T) *openapi3.T {
 	t.Helper()
-	text, err := static.Files.ReadFile("reference/openapi.yaml")
+	text, err := static.Files.ReadFile("openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +50,8 @@ func document(t *testing.T) *openapi3.T {
 	return doc
 }
 
-// TestReference_routes wants the document to list every route and no other.
-func TestReference_routes(t *testing.T) {
+// TestOpenAPI_routes wants the document to list every route and no other.
+func TestOpenAPI_routes(t *testing.T) {
 	t.Parallel()
 	doc := document(t)
 	documented, registered := map[string]bool{}, map[string]bool{}
@@ -79,8 +79,8 @@ func TestReference_routes(t *testing.T) {
 	}
 }
 
-// TestReference_codes wants the document to have every code of the bridge.
-func TestReference_codes(t *testing.T) {
+// TestOpenAPI_codes wants the document to have every code of the bridge.
+func TestOpenAPI_codes(t *testing.T) {
 	t.Parallel()
 	var documented []signin.Code
 	for _, code := range document(t).Components.Schemas["Error"].Value.Properties["error"].Value.Enum {
@@ -230,9 +230,9 @@ func fault(code signin.Code) error {
 	return e
 }
 
-// TestReference_answers lets a bridge give every answer that the document has, with every code, and no
+// TestOpenAPI_answers lets a bridge give every answer that the document has, with every code, and no
 // other.
-func TestReference_answers(t *testing.T) {
+func TestOpenAPI_answers(t *testing.T) {
 	t.Parallel()
 	a := newAuditor(t)
 	a.start()
@@ -250,15 +250,18 @@ func TestReference_answers(t *testing.T) {
 
 func (a *auditor) start() {
 	b := newLed(a.T)
-	good := query(startPath, "platform", "web", "redirect_to", appOrigin+"/welcome", "challenge", challenge(), "select_account", "1")
+	good := query(startPath, "platform", "web", "redirect_to", appOrigin+"/welcome",
+		"challenge", challenge(), "select_account", "1")
 	a.ask(b, "GET", good, "")
 	a.ask(b, "GET", query(startPath, "platform", "native", "scheme", "com.example.other", "challenge", challenge()), "")
 	a.ask(b, "GET", good, "", "Accept", forScripts)
 	for _, accept := range []string{forScripts, forPeople} {
 		a.ask(b, "GET", query(startPath, "platform", "other"), "", "Accept", accept)
 		a.ask(b, "GET", query(startPath, "platform", "web", "challenge", "short"), "", "Accept", accept)
-		a.ask(b, "GET", query(startPath, "platform", "web", "redirect_to", "https://evil.example/"), "", "Accept", accept)
-		a.ask(b, "GET", query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge()), "", "Accept", accept)
+		foreignPage := query(startPath, "platform", "web", "redirect_to", "https://evil.example/")
+		a.ask(b, "GET", foreignPage, "", "Accept", accept)
+		foreignScheme := query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge())
+		a.ask(b, "GET", foreignScheme, "", "Accept", accept)
 		a.ask(b, "GET", good, "", "Accept", accept, "Origin", "https://evil.example")
 		limited := newLed(a.T, func(o *ledOptions) { o.options.StartPerMinute = 1 })
 		a.ask(limited, "GET", good, "")
@@ -292,8 +295,11 @@ func (a *auditor) callback() {
 	}
 	for _, accept := range []string{forScripts, forPeople} {
 		a.ask(newLed(a.T), "GET", query(callbackPath, "state", "foreign", "code", "c"), "", "Accept", accept)
-		b := newLed(a.T, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) { panic("a fault") }}))
-		a.ask(b, "GET", query(callbackPath, "state", b.begin(a.T, platforms[0]...).state, "code", "c"), "", "Accept", accept)
+		b := newLed(a.T, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
+			panic("a fault")
+		}}))
+		state := b.begin(a.T, platforms[0]...).state
+		a.ask(b, "GET", query(callbackPath, "state", state, "code", "c"), "", "Accept", accept)
 	}
 }
 
@@ -307,7 +313,8 @@ func (a *auditor) redeem() {
 	a.ask(b, "POST", redeemPath, once)
 	a.refusals(b, redeemPath, body(b), func(o *server.Options) { o.RedeemPerMinute = 1 })
 	for _, code := range []signin.Code{
-		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured, signin.Internal, signin.SupabaseUnavailable,
+		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured,
+		signin.Internal, signin.SupabaseUnavailable,
 	} {
 		b := newLed(a.T, with(minting(code)))
 		a.ask(b, "POST", redeemPath, body(b))
@@ -317,18 +324,21 @@ func (a *auditor) redeem() {
 func (a *auditor) exchange(path string) {
 	b := newLed(a.T)
 	a.ask(b, "POST", path, goodBody)
-	a.ask(newLed(a.T, func(o *ledOptions) { o.tokens = true }), "POST", path, `{"code":"c","redirect_uri":"https://app.example/auth","state":"id|myapp","code_verifier":"v"}`)
+	const whole = `{"code":"c","redirect_uri":"https://app.example/auth","state":"id|myapp","code_verifier":"v"}`
+	a.ask(newLed(a.T, func(o *ledOptions) { o.tokens = true }), "POST", path, whole)
 	a.ask(b, "POST", path, `{"code":"c","redirect_uri":"https://evil.example/auth"}`)
 	a.ask(b, "POST", path, `{"code":"c","redirect_uri":"https://app.example/auth","state":"id|evil"}`)
 	a.refusals(b, path, goodBody, func(o *server.Options) { o.ExchangePerMinute = 1 })
 	for _, code := range []signin.Code{
-		signin.InvalidGrant, signin.RedirectURIMismatch, signin.AccessDenied, signin.RateLimited, signin.TikTokUnavailable,
+		signin.InvalidGrant, signin.RedirectURIMismatch, signin.AccessDenied, signin.RateLimited,
+		signin.TikTokUnavailable,
 		signin.TikTokMisconfigured, signin.Internal,
 	} {
 		a.ask(newLed(a.T, with(failing(fault(code)))), "POST", path, goodBody)
 	}
 	for _, code := range []signin.Code{
-		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured, signin.SupabaseUnavailable, signin.Internal,
+		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured,
+		signin.SupabaseUnavailable, signin.Internal,
 	} {
 		a.ask(newLed(a.T, with(minting(code))), "POST", path, goodBody)
 	}
@@ -394,8 +404,8 @@ func (a *auditor) others() {
 	a.ask(b, "GET", "/readyz", "")
 }
 
-// TestReference_parameters wants start to heed every parameter that the document has.
-func TestReference_parameters(t *testing.T) {
+// TestOpenAPI_parameters wants start to heed every parameter that the document has.
+func TestOpenAPI_parameters(t *testing.T) {
 	t.Parallel()
 	var documented []string
 	for _, p := range document(t).Paths.Value(startPath).Get.Parameters {
@@ -418,10 +428,13 @@ func TestReference_parameters(t *testing.T) {
 		return "disable_auto_auth=" + u.Query().Get("disable_auto_auth")
 	}
 	heeded := map[string][2]string{ // what comes without, and with
-		"platform":       {ask("challenge", challenge()), ask("platform", "web", "challenge", challenge())},
-		"challenge":      {ask("platform", "native"), ask("platform", "native", "challenge", challenge())},
-		"redirect_to":    {ask("platform", "web"), ask("platform", "web", "redirect_to", "https://evil.example/")},
-		"scheme":         {ask("platform", "native", "challenge", challenge()), ask("platform", "native", "challenge", challenge(), "scheme", "evil")},
+		"platform":    {ask("challenge", challenge()), ask("platform", "web", "challenge", challenge())},
+		"challenge":   {ask("platform", "native"), ask("platform", "native", "challenge", challenge())},
+		"redirect_to": {ask("platform", "web"), ask("platform", "web", "redirect_to", "https://evil.example/")},
+		"scheme": {
+			ask("platform", "native", "challenge", challenge()),
+			ask("platform", "native", "challenge", challenge(), "scheme", "evil"),
+		},
 		"select_account": {ask("platform", "web"), ask("platform", "web", "select_account", "1")},
 	}
 	slices.Sort(documented)
@@ -435,57 +448,26 @@ func TestReference_parameters(t *testing.T) {
 	}
 }
 
-// TestReference_page wants the page of tikbridge dev to have all of the document, nothing inline and
-// nothing from elsewhere, and production to have neither.
-func TestReference_page(t *testing.T) {
+// TestOpenAPI_dev wants tikbridge dev to give the document away, and production not to.
+func TestOpenAPI_dev(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, people{}, withDemo)
-	resp := b.do(t, "GET", "/api", "")
-	page := readBody(t, resp)
-	if policy := resp.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
-		t.Errorf("policy is %q", policy)
+	resp := b.do(t, http.MethodGet, "/api", "")
+	if got := resp.Header.Get("Location"); resp.StatusCode != http.StatusFound || got != "/openapi.yaml" {
+		t.Errorf("/api is %d to %q; want a redirect to /openapi.yaml", resp.StatusCode, got)
 	}
-	doc := document(t)
-	for path := range doc.Paths.Map() {
-		if !strings.Contains(page, "<code>"+path+"</code>") && !strings.HasSuffix(path, ".html") {
-			t.Errorf("the page lacks %s", path)
-		}
-	}
-	for name, schema := range doc.Components.Schemas {
-		for property := range schema.Value.Properties {
-			if !strings.Contains(page, `id="`+name+`"`) || !strings.Contains(page, "<code>"+property+"</code>") {
-				t.Errorf("the page lacks %s.%s", name, property)
-			}
-		}
-	}
-	ids := map[string]bool{}
-	for _, e := range parse(t, page) {
-		ids["#"+e.attrs["id"]] = true
-	}
-	for _, e := range parse(t, page) {
-		for _, name := range []string{"style", "onclick", "src"} {
-			if _, ok := e.attrs[name]; ok || e.name == "script" || e.name == "style" {
-				t.Errorf("<%s> is not allowed: %v", e.name, e.attrs)
-			}
-		}
-		switch href := e.attrs["href"]; {
-		case href == "", href == "data:,", strings.HasPrefix(href, "#") && ids[href]:
-		case strings.HasPrefix(href, "/"):
-			if got := b.do(t, "GET", href, ""); got.StatusCode != http.StatusOK {
-				t.Errorf("%s leads nowhere: status %d", href, got.StatusCode)
-			}
-		default:
-			t.Errorf("%s leads elsewhere, or nowhere", href)
-		}
-	}
-	raw, err := static.Files.ReadFile("reference/openapi.yaml")
+	want, err := static.Files.ReadFile("openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := readBody(t, b.do(t, "GET", "/api/openapi.yaml", "")); got != string(raw) {
-		t.Error("the document beside the page is another")
+	resp = b.do(t, http.MethodGet, "/openapi.yaml", "")
+	if kind := resp.Header.Get("Content-Type"); kind != "application/yaml; charset=utf-8" {
+		t.Errorf("Content-Type is %q; want application/yaml", kind)
 	}
-	for _, path := range []string{"/api", "/api/openapi.yaml"} {
-		wantStatus(t, newBridge(t, people{}).do(t, "GET", path, ""), http.StatusNotFound)
+	if readBody(t, resp) != string(want) {
+		t.Error("/openapi.yaml is not the document")
+	}
+	for _, path := range []string{"/api", "/openapi.yaml"} {
+		wantStatus(t, newBridge(t, people{}).do(t, http.MethodGet, path, ""), http.StatusNotFound)
 	}
 }
