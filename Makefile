@@ -24,11 +24,14 @@ dev: ## Run everything with nothing to configure: demo app, bridge, simulated Ti
 	@$(GO) run ./cmd/tikbridge dev $(ARGS)
 
 .PHONY: test
-# vet has run with lint.
-test: setup lint ## Prove that it works: lint, unit, flow, script and browser tests, with the race detector
+test: setup ## Prove that it works: unit, flow, script and browser tests, with the race detector
 	$(GO) test -race -vet=off -count=1 -timeout 20m ./...
+
+.PHONY: check
+# test skips the fault matrix: with the race detector it takes eight times as long.
+check: lint test ## All that must pass before a commit lands: lint, test, the fault matrix, two seconds of each fuzz target
 	$(GO) test -vet=off -count=1 -run '^TestFaultMatrix$$' ./cmd/tikbridge
-	$(GO) -C .ci/monitoring test -count=1 .
+	$(GO) -C test/monitoring test -count=1 .
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
 
 ##@ While developing
@@ -39,7 +42,7 @@ fuzz: ## Run every fuzz target for FUZZTIME each (30s unless told), until one fa
 
 .PHONY: e2e
 e2e: setup ## Run the browser tests alone: the SDK, the pages and the example apps in Chromium
-	$(GO) test -race -count=1 ./pkg/e2e
+	$(GO) test -race -count=1 ./test/e2e
 
 .PHONY: contract
 contract: ## Run the contract suite against a real GoTrue (see pkg/supabase/contract_test.go)
@@ -48,13 +51,13 @@ contract: ## Run the contract suite against a real GoTrue (see pkg/supabase/cont
 
 .PHONY: bench
 bench: build ## Measure time, CPU and memory per sign-in, REPEAT times (3 unless told); see docs/performance.md
-	TIKBRIDGE_BENCH_BINARY='$(CURDIR)/bin/tikbridge' $(GO) test -count=1 -run '^$$' -bench . ./pkg/bench
-	TIKBRIDGE_BENCH_BINARY='$(CURDIR)/bin/tikbridge' TIKBRIDGE_BENCH='$(REPEAT)' $(GO) test -count=1 -v -timeout 60m -run TestReport ./pkg/bench
+	TIKBRIDGE_BENCH_BINARY='$(CURDIR)/bin/tikbridge' $(GO) test -count=1 -run '^$$' -bench . ./test/bench
+	TIKBRIDGE_BENCH_BINARY='$(CURDIR)/bin/tikbridge' TIKBRIDGE_BENCH='$(REPEAT)' $(GO) test -count=1 -v -timeout 60m -run TestReport ./test/bench
 
 .PHONY: soak
 soak: build ## Let people sign in for SOAK_TIME (10m unless told) while everything fails and restarts; see docs/faults.md
 	TIKBRIDGE_SOAK_BINARY='$(CURDIR)/bin/tikbridge' TIKBRIDGE_SOAK='$(SOAK_TIME)' TIKBRIDGE_SOAK_SEED='$(SOAK_SEED)' \
-		$(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' ./pkg/e2e
+		$(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' ./test/e2e
 
 .PHONY: setup
 setup: ## Install what the tests use: Chromium and Node.js, where this machine allows it
@@ -63,7 +66,7 @@ setup: ## Install what the tests use: Chromium and Node.js, where this machine a
 .PHONY: lint
 lint: ## Check style, mistakes, the direction of imports, and the files that deploy the bridge
 	@$$($(LINT)) run ./...
-	@$(GO) -C .ci/deploy test -count=1 .
+	@$(GO) -C test/deploy test -count=1 .
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -89,7 +92,7 @@ down: engine ## Stop what `make up` started, and delete its data
 
 .PHONY: integration
 integration: engine ## Start the stack, run the contract, flow, browser and scale-out tests against it, and remove it
-	TIKBRIDGE_INTEGRATION=1 $(GO) test -race -count=1 -v -timeout 30m -run '^TestCompose$$' ./pkg/e2e
+	TIKBRIDGE_INTEGRATION=1 $(GO) test -race -count=1 -v -timeout 30m -run '^TestCompose$$' ./test/e2e
 
 .PHONY: engine
 engine:

@@ -30,7 +30,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/supabase"
 	"github.com/tikbridge/tikbridge/pkg/telemetry/tracetest"
-	"github.com/tikbridge/tikbridge/pkg/upstream/faulty"
+	"github.com/tikbridge/tikbridge/test/faulty"
 )
 
 // The words that all planted values hold. What has the first may be seen by nobody: secrets of the

@@ -23,7 +23,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
-	"github.com/tikbridge/tikbridge/pkg/upstream/faulty"
+	"github.com/tikbridge/tikbridge/test/faulty"
 )
 
 var update = flag.Bool("update", false, "write the outcomes into docs/faults.md")

@@ -1,4 +1,4 @@
-// Made from tikbridge.js; do not edit: go test ./pkg/e2e -run TestSDK_classic -update
+// Made from tikbridge.js; do not edit: go test ./test/e2e -run TestSDK_classic -update
 (() => {
 'use strict';
 

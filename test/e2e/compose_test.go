@@ -331,7 +331,7 @@ func (c *compose) testDevices(t *testing.T) {
 
 // testContract runs the contract suite of pkg/supabase against the real GoTrue.
 func (c *compose) testContract(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-race", "-count=1", "-v", "-timeout", "20m", "../supabase")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-race", "-count=1", "-v", "-timeout", "20m", "../../pkg/supabase")
 	cmd.Env = append(os.Environ(),
 		"TIKBRIDGE_CONTRACT_URL="+c.bridge.supabase+"/auth/v1",
 		"TIKBRIDGE_CONTRACT_SERVICE_KEY="+gotruesim.SecretKey,

@@ -32,7 +32,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
-	"github.com/tikbridge/tikbridge/pkg/upstream/faulty"
+	"github.com/tikbridge/tikbridge/test/faulty"
 )
 
 // Addresses of the app that people of the soak sign in to.

@@ -73,7 +73,7 @@ func TestSDK_classic(t *testing.T) {
 	if len(names) == 0 || regexp.MustCompile(`(?m)^(im|ex)port\b`).MatchString(body) {
 		t.Fatal("tikbridge.js imports something, or exports something other than functions")
 	}
-	want := "// Made from tikbridge.js; do not edit: go test ./pkg/e2e -run TestSDK_classic -update\n" +
+	want := "// Made from tikbridge.js; do not edit: go test ./test/e2e -run TestSDK_classic -update\n" +
 		"(() => {\n'use strict';\n\n" + body + "\nwindow.tikbridge = { " + strings.Join(names, ", ") + " };\n})();\n"
 	if *update {
 		if err := os.WriteFile(sdkClassic, []byte(want), 0o600); err != nil {
