@@ -129,28 +129,32 @@ func TestAdoptAll(t *testing.T) {
 // TestAdoptAll_quarantine: in quarantine the person is told to come back, and old passwords, sessions
 // and links open nothing.
 func TestAdoptAll_quarantine(t *testing.T) {
-	contract(t, func(t *testing.T, p project) {
-		b, id := p.client(t), p.person()
-		a := p.migrant(t, id)
-		got := b.adoptAll(t, supabase.AdoptOptions{}, map[string]string{"": a.id}, func(quarantined string) {
-			if quarantined != a.id {
-				return
-			}
-			_, err := b.SignIn(t.Context(), id, device, noProfile)
-			e := signin.AsError(err)
-			if e.Code != signin.AccountConflict || e.RetryAfter <= 0 || !strings.Contains(e.Message, "come back later") {
-				t.Errorf("a sign-in meanwhile ends with %v, %q, after %v", err, e.Message, e.RetryAfter)
-			}
-			p.wantOut(t, a)
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			contract(t, func(t *testing.T, p project) {
+				b, id := p.client(t, adopt(mode)), p.person()
+				a := p.migrant(t, id)
+				got := b.adoptAll(t, supabase.AdoptOptions{}, map[string]string{"": a.id}, func(quarantined string) {
+					if quarantined != a.id {
+						return
+					}
+					_, err := b.SignIn(t.Context(), id, device, noProfile)
+					e := signin.AsError(err)
+					if e.Code != signin.AccountConflict || e.RetryAfter <= 0 || !strings.Contains(e.Message, "come back later") {
+						t.Errorf("a sign-in meanwhile ends with %v, %q, after %v", err, e.Message, e.RetryAfter)
+					}
+					p.wantOut(t, a)
+				})
+				if got[""] != "adopted" {
+					t.Fatalf("verdict is %q", got[""])
+				}
+				p.wantOut(t, a)
+				if in := b.signIn(t, id); in.Account.ID != a.id {
+					t.Errorf("the person is user %s; want %s", in.Account.ID, a.id)
+				}
+			})
 		})
-		if got[""] != "adopted" {
-			t.Fatalf("verdict is %q", got[""])
-		}
-		p.wantOut(t, a)
-		if in := b.signIn(t, id); in.Account.ID != a.id {
-			t.Errorf("the person is user %s; want %s", in.Account.ID, a.id)
-		}
-	})
+	}
 }
 
 // migrant is an account of the Edge Function whose owner set a password and is signed in: or a squatter

@@ -92,6 +92,9 @@ func isPassing(err error) bool {
 // requests in five minutes, a bucket gains one request every ten seconds.
 const retryAfter = 10 * time.Second
 
+// busyFor is the advice while other large answers are read.
+const busyFor = 5 * time.Second
+
 // failure turns the error of a call into the one that leaves the package. The answer stays inside,
 // so that hasCode and its like still find it.
 func failure(stage signin.Stage, err error) error {
@@ -109,8 +112,11 @@ func failure(stage signin.Stage, err error) error {
 			Upstream: signin.Upstream{Service: service}, Err: upstream.NoAnswer(cause(err)),
 		}
 		var open *upstream.OpenError
-		if errors.As(err, &open) {
+		switch {
+		case errors.As(err, &open):
 			out.RetryAfter = open.RetryAfter
+		case errors.Is(err, upstream.ErrBusy):
+			out.RetryAfter = busyFor
 		}
 		return out
 	}

@@ -1,7 +1,10 @@
 package supabase_test
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -51,5 +54,40 @@ func TestCheckSettingsFails(t *testing.T) {
 	m.answer("GET", "/settings", 401, map[string]any{"message": "Invalid API key"})
 	if _, err := m.CheckSettings(t.Context()); signin.CodeOf(err) != signin.SupabaseMisconfigured {
 		t.Errorf("error is %v; want supabase_misconfigured", err)
+	}
+}
+
+// TestCheckAccounts: accounts whose owners cannot sign in are counted, with the command to run.
+func TestCheckAccounts(t *testing.T) {
+	for mode, text := range map[supabase.Adopt]string{
+		supabase.AdoptHold:  "Accounts that look like those of Despia's Edge Function wait to be adopted: 2. Their owners cannot sign in.",
+		supabase.AdoptEvict: "Accounts that look like those of Despia's Edge Function wait to be adopted: 2. At their next sign-in their owners get a new, empty account, since supabase.adopt is evict.",
+	} {
+		t.Run(string(mode), func(t *testing.T) {
+			emulated(t, func(t *testing.T, p project) {
+				b := p.client(t, adopt(mode))
+				if got, err := b.CheckAccounts(t.Context()); len(got) != 0 || err != nil {
+					t.Fatalf("a new project has %v, %v; want no warning", got, err)
+				}
+				b.signIn(t, p.person())
+				p.squat(t, address(p.person()))
+				p.edgeFunction(t, p.person(), nil)
+				p.edgeFunction(t, p.person(), nil)
+				got, err := b.CheckAccounts(t.Context())
+				if err != nil || len(got) != 1 || got[0].Text != text || !strings.Contains(got[0].Fix, "tikbridge users adopt") {
+					t.Fatalf("warnings are %+v, %v; want one: %s", got, err, text)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				_ = b.AdoptAll(ctx, supabase.AdoptOptions{Quarantine: time.Hour, PerMinute: 60_000}, func(r supabase.Review) {
+					if r.Verdict == supabase.VerdictQuarantined {
+						cancel()
+					}
+				})
+				got, err = b.CheckAccounts(t.Context())
+				if err != nil || len(got) == 0 || !strings.Contains(got[len(got)-1].Fix, "--release") {
+					t.Errorf("warnings are %+v, %v; want one of an account in quarantine", got, err)
+				}
+			})
+		})
 	}
 }
