@@ -1,21 +1,24 @@
-// Package static holds the files that tikbridge gives to browsers: the two pages of the documented
-// flow (native-callback.html and auth.html), the scripts and the stylesheet under sdk/ that they and
-// the apps load, and, for `tikbridge dev`, the demo app under demo/ and the API reference under
-// reference/, whose page is made from the document beside it.
+// Package static holds the files that tikbridge gives to browsers:
+//
+//   - pages: the pages that people see, with their scripts and their stylesheet. Two of them,
+//     native-callback.html and auth.html, are those of the guide flow.
+//   - sdk: what apps load.
+//   - demo: the demo app of `tikbridge dev`.
+//   - reference: the API reference of `tikbridge dev`, whose page is made from the document beside it.
 //
 // The pages hold their configuration in data attributes on the html element, written exactly once
 // each, so that the server can render them by plain string replacement:
 //
 //	data-bridge="" data-schemes="myapp" data-auth-path="/auth" data-next="/"
 //
-// and name their assets as "/sdk/…", so that a page copied into an app's own public folder can be
-// pointed back at the bridge. No file holds an inline script or an inline style.
+// and name their assets as "/sdk/…", which is where the bridge serves them, so that a page copied
+// into an app's own public folder can be pointed back at the bridge. No file holds an inline script
+// or an inline style.
 package static
 
 import "embed"
 
-// Files is the tree below this folder, by the names the pages use: "auth.html", "sdk/pages.js",
-// "demo/index.html" and so on.
+// Files is the tree below this folder: "pages/auth.html", "sdk/tikbridge.js", "demo/index.html" and so on.
 //
-//go:embed *.html sdk demo reference
+//go:embed pages sdk demo reference
 var Files embed.FS
