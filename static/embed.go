@@ -2,7 +2,7 @@
 //
 //   - pages: the pages that people see, with their scripts and their stylesheet. Two of them,
 //     native-callback.html and auth.html, are those of the guide flow.
-//   - sdk: what apps load.
+//   - sdk: what apps load. tikbridge.js and tikbridge.global.js are built from the modules in sdk/src.
 //   - demo: the demo app of `tikbridge dev`.
 //   - reference: the API reference of `tikbridge dev`, whose page is made from the document beside it.
 //
@@ -18,7 +18,9 @@ package static
 
 import "embed"
 
+//go:generate go run -C sdk ./build
+
 // Files is the tree below this folder: "pages/auth.html", "sdk/tikbridge.js", "demo/index.html" and so on.
 //
-//go:embed pages sdk demo reference
+//go:embed pages sdk/*.js sdk/*.ts demo reference
 var Files embed.FS

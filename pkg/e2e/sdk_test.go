@@ -1,10 +1,7 @@
 package e2e_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,61 +26,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 )
 
-const (
-	sdkModule  = "../../static/sdk/tikbridge.js"
-	sdkClassic = "../../static/sdk/tikbridge.global.js"
-)
-
-var update = flag.Bool("update", false, "write tikbridge.global.js")
-
-// TestSDK_size holds the SDK to what its users have to load.
-func TestSDK_size(t *testing.T) {
-	const limit = 4000
-	source := readFile(t, sdkModule)
-	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write(source); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if b.Len() >= limit {
-		t.Errorf("tikbridge.js has %d bytes compressed; want less than %d", b.Len(), limit)
-	}
-	for _, word := range []string{"console", "innerHTML", "eval(", "import(", "Function("} {
-		if bytes.Contains(source, []byte(word)) {
-			t.Errorf("tikbridge.js has %q", word)
-		}
-	}
-}
-
-// TestSDK_classic checks that the classic script is the module, and with -update makes it so.
-func TestSDK_classic(t *testing.T) {
-	exports := regexp.MustCompile(`(?m)^export function (\w+)`)
-	source := string(readFile(t, sdkModule))
-	var names []string
-	for _, match := range exports.FindAllStringSubmatch(source, -1) {
-		names = append(names, match[1])
-	}
-	body := exports.ReplaceAllString(source, "function $1")
-	if len(names) == 0 || regexp.MustCompile(`(?m)^(im|ex)port\b`).MatchString(body) {
-		t.Fatal("tikbridge.js imports something, or exports something other than functions")
-	}
-	want := "// Made from tikbridge.js; do not edit: go test ./pkg/e2e -run TestSDK_classic -update\n" +
-		"(() => {\n'use strict';\n\n" + body + "\nwindow.tikbridge = { " + strings.Join(names, ", ") + " };\n})();\n"
-	if *update {
-		if err := os.WriteFile(sdkClassic, []byte(want), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if diff := cmp.Diff(want, string(readFile(t, sdkClassic))); diff != "" {
-		t.Errorf("tikbridge.global.js is not made of tikbridge.js; run this test with -update (-want +got):\n%s", diff)
-	}
-}
+const sdkModule = "../../static/sdk/tikbridge.js"
 
 func readFile(t *testing.T, name string) []byte {
 	t.Helper()
@@ -807,8 +750,8 @@ func TestSDK_expiry(t *testing.T) {
 	}
 }
 
-// TestSDK_documented builds the address of the documented flow.
-func TestSDK_documented(t *testing.T) {
+// TestSDK_guide builds the address of the guide flow.
+func TestSDK_guide(t *testing.T) {
 	s := startSDK(t)
 	b := newDevice(t, false)
 	b.open(t, s.app+"/web")

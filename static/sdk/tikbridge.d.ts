@@ -7,6 +7,8 @@
 //   tiktok.handleRedirect()                               // once, when the app starts
 //   button.onclick = () => tiktok.signIn()
 //
+// This is the hosted flow: the bridge leads from signIn() to the session.
+//
 // Without modules, <script src="https://bridge.example/sdk/tikbridge.global.js"></script> defines
 // window.tikbridge with the same functions. Both files may be copied into an app. A content security
 // policy has to allow the bridge in connect-src and, unless the file was copied, in script-src.
@@ -146,9 +148,9 @@ export interface OAuthUrlOptions {
 }
 
 /**
- * The address of TikTok's consent page for the flow of Despia's guide, in which the app builds it and
- * tokens come back by deeplink. On the web it keeps the state in `sessionStorage['tikbridge.state']`,
- * where the bridge's `auth.html` compares it. New apps had better use `createTikTokSignIn`.
+ * The address of TikTok's consent page for the guide flow, in which the app builds it and tokens come
+ * back by deeplink. On the web it keeps the state in `sessionStorage['tikbridge.state']`, where the
+ * bridge's page `auth.html` compares it. New apps should use `createTikTokSignIn`.
  */
 export function getTikTokOAuthUrl(options: OAuthUrlOptions): string;
 

@@ -1,0 +1,152 @@
+import { cleanAddress, readArrival, returnAddress } from './address.js';
+import { Bridge } from './bridge.js';
+import { inBrowser, isDespia } from './environment.js';
+import { failed, isTemporary, refusal, TEXT } from './result.js';
+import { randomString, sha256 } from './secrets.js';
+import { browserStores, RecentValues } from './storage.js';
+
+/** @import { Arrival } from './address.js' */
+/** @import { Page } from './page.js' */
+/** @import { Result, Session, SignInOptions, TikTokSignIn, TikTokSignInOptions } from '../tikbridge.js' */
+
+/**
+ * @param {Page} page
+ * @param {TikTokSignInOptions} options
+ * @returns {TikTokSignIn}
+ */
+export function createSignIn(page, { bridgeUrl, supabase, setSession, scheme, despia, storage }) {
+  const platform = isDespia() ? 'native' : 'web';
+  const bridge = new Bridge(bridgeUrl);
+  const stores = [page.store, ...(storage ? [storage] : browserStores())];
+  /** The verifiers of sign-ins under way. */
+  const verifiers = new RecentValues(stores, 'tikbridge.flows');
+  /** The ends of the ids of arrivals that are done with. */
+  const handled = new RecentValues(stores, 'tikbridge.arrivals');
+
+  if (platform === 'native' && !verifiers.isEmpty()) watchAddress();
+
+  /** @param {SignInOptions} [options] */
+  async function signIn({ redirectTo, selectAccount } = {}) {
+    page.handleArrival = handleArrival;
+    page.retry = undefined;
+    const verifier = randomString();
+    /** @type {Record<string, string>} */
+    const parameters = { platform, challenge: await sha256(verifier) };
+    if (selectAccount) parameters.select_account = '1';
+    if (platform === 'web') parameters.redirect_to = returnAddress(redirectTo);
+    else if (scheme) parameters.scheme = scheme;
+    verifiers.add(verifier);
+    page.awayFrom = platform;
+
+    const address = bridge.startAddress(parameters);
+    if (platform === 'web') {
+      location.assign(address);
+      return;
+    }
+    watchAddress();
+    openSecureBrowser(address);
+  }
+
+  /** @returns {Promise<Result | null>} */
+  async function handleRedirect() {
+    if (!inBrowser) return null;
+    page.handleArrival = handleArrival;
+    const result = handleArrival() ?? page.latestInProgress();
+    if (result) return result;
+    return page.retry ? page.run('retry', page.retry) : null;
+  }
+
+  /** @param {(result: Result) => void} callback */
+  function onResult(callback) {
+    page.handleArrival = handleArrival;
+    page.subscribers.add(callback);
+    return () => {
+      page.subscribers.delete(callback);
+    };
+  }
+
+  /** Despia takes what is assigned to window.despia for a command. @param {string} address */
+  function openSecureBrowser(address) {
+    const command = 'oauth://?url=' + encodeURIComponent(address);
+    if (despia) despia(command);
+    else Object.assign(window, { despia: command });
+  }
+
+  function watchAddress() {
+    page.watchAddress(() => !verifiers.isEmpty());
+  }
+
+  /** @returns {Promise<Result> | null | undefined} undefined: it was handled before. */
+  function handleArrival() {
+    const arrival = readArrival();
+    if (!arrival) return null;
+    cleanAddress();
+    // A router may put the old address back.
+    const mark = arrival.id.slice(-32);
+    if (page.inProgress.has(arrival.id) || handled.all().includes(mark)) return page.inProgress.get(arrival.id);
+
+    page.awayFrom = '';
+    return page.run(arrival.id, async function attempt() {
+      page.retry = undefined;
+      const result = await resultOf(arrival);
+      if (arrival.handoff && isTemporary(result)) page.retry = attempt;
+      else handled.add(mark);
+      return result;
+    });
+  }
+
+  /**
+   * @param {Arrival} arrival
+   * @returns {Promise<Result>}
+   */
+  async function resultOf(arrival) {
+    if (arrival.handoff) return redeem(arrival.handoff);
+    // Anybody can write an address: its words count during a sign-in only.
+    const description = verifiers.isEmpty() ? '' : arrival.description;
+    return refusal(arrival.error, description, arrival.id);
+  }
+
+  /**
+   * A handoff does not say whose it is, so the verifiers kept here are tried in turn.
+   * @param {string} handoff
+   * @returns {Promise<Result>}
+   */
+  async function redeem(handoff) {
+    /** @type {Result} */
+    let result = failed('handoff_invalid', TEXT.notStartedHere);
+    for (const verifier of verifiers.all()) {
+      const answer = await bridge.redeem(handoff, verifier);
+      if (!answer.error) {
+        verifiers.remove(verifier);
+        return deliver(/** @type {Session} */ (answer));
+      }
+      result = refusal(answer.error, answer.error_description, answer.request_id);
+      if (answer.error !== 'handoff_invalid') break;
+    }
+    return result;
+  }
+
+  /**
+   * Gives the session to the app.
+   * @param {Session} session
+   * @returns {Promise<Result>}
+   */
+  async function deliver(session) {
+    page.retry = undefined;
+    try {
+      const taken = await (setSession ? setSession(session) : setSupabaseSession(session));
+      if (taken?.error) throw taken.error;
+      return { status: 'signed_in', session };
+    } catch (cause) {
+      page.retry = () => deliver(session);
+      return { ...failed('invalid_session', TEXT.sessionRefused), cause };
+    }
+  }
+
+  /** @param {Session} session */
+  function setSupabaseSession({ access_token, refresh_token }) {
+    return supabase.auth.setSession({ access_token, refresh_token });
+  }
+
+  return { signIn, handleRedirect, onResult };
+}
