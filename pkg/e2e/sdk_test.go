@@ -139,10 +139,14 @@ func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 		http.FileServer(http.Dir(root)).ServeHTTP(w, r)
 		return
 	}
-	kind, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	kind, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	supabaseJS := "@supabase/supabase-js"
+	if version, _, _ := strings.Cut(rest, "/"); strings.HasPrefix(version, "supabase-js-") {
+		supabaseJS = version
+	}
 	scripts := map[string][]string{
 		"classic":  {s.front.url + "/sdk/tikbridge.global.js", "/sdk-classic.js"},
-		"supabase": {"/node_modules/@supabase/supabase-js/dist/umd/supabase.js"},
+		"supabase": {"/node_modules/" + supabaseJS + "/dist/umd/supabase.js"},
 		"function": {"/node_modules/despia-native/index.js", "/sdk-despia.js"},
 	}[kind]
 	w.Header().Set("Content-Type", "text/html")
@@ -352,7 +356,7 @@ func TestSDK_once(t *testing.T) {
 	b := newDevice(t, false)
 	var arrival string
 	if err := chromedp.Listen(b.ctx, func(event any) {
-		if e, ok := event.(*page.EventFrameNavigated); ok && strings.Contains(e.Frame.URL, "handoff=") {
+		if e, ok := event.(*page.EventFrameNavigated); ok && strings.Contains(e.Frame.URL, "tikbridge_handoff=") {
 			arrival = e.Frame.URL
 		}
 	}); err != nil {
@@ -378,6 +382,38 @@ func TestSDK_once(t *testing.T) {
 		t.Error("a handoff that was redeemed gave a result again")
 	}
 	s.front.wantRedeems(t, 0)
+}
+
+// TestSDK_waiting: what the bridge answered is out of the address as soon as the script has loaded. It
+// waits for handleRedirect, also if the page is loaded again before.
+func TestSDK_waiting(t *testing.T) {
+	s := startSDK(t)
+	b := newDevice(t, false)
+	b.open(t, s.app+"/late/in?tab=1")
+	eval[chromedp.Void](t, b, "makeLater()")
+	b.until(t, "window.tiktok")
+	eval[chromedp.Void](t, b, "void tiktok.signIn()")
+	b.consent(t)
+	b.until(t, "window.ready && searchOnceLoaded === '?tab=1' && arrival.includes('tikbridge_handoff')")
+	b.wantLocation(t, s.app+"/late/in?tab=1")
+	eval[chromedp.Void](t, b, "window.before = true, void setTimeout(() => location.reload())")
+	b.until(t, "window.ready && !window.before")
+	s.front.wantRedeems(t, 0)
+	eval[chromedp.Void](t, b, "makeLater()")
+	b.until(t, "window.results")
+	b.wantStatuses(t, "signed_in")
+	s.front.wantRedeems(t, 1)
+	b.run(t, "reload", chromedp.Reload())
+	b.until(t, "window.ready")
+	eval[chromedp.Void](t, b, "makeLater()")
+	b.until(t, "window.first === null")
+
+	// The answer to another kind of sign-in stays for whom it is for, and does not come along to the next.
+	b.open(t, s.app+"/web/in?error=access_denied&error_code=1&error_description=No&tab=2")
+	eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
+	b.consent(t)
+	b.wantStatuses(t, "signed_in")
+	b.wantLocation(t, s.app+"/web/in?tab=2")
 }
 
 // TestSDK_tabs signs in in two tabs at once, and finishes a third sign-in in another tab than the one
@@ -630,12 +666,15 @@ func TestSDK_failures(t *testing.T) {
 
 	// The session was made but not taken.
 	b := newDevice(t, false)
-	b.open(t, s.app+"/idle")
+	b.open(t, s.app+"/late")
+	eval[chromedp.Void](t, b, "makeLater()")
+	b.until(t, "window.tiktok")
 	eval[chromedp.Void](t, b, "void tiktok.signIn()")
 	b.consent(t)
-	b.until(t, "window.ready")
+	b.until(t, "window.ready && arrival.includes('tikbridge_handoff')")
 	s.front.wantRedeems(t, 0) // nobody asked yet
-	eval[chromedp.Void](t, b, "window.refuse = true; void tiktok.handleRedirect()")
+	eval[chromedp.Void](t, b, "window.refuse = true; makeLater()")
+	b.until(t, "window.results")
 	b.wantStatuses(t, "failed invalid_session")
 	if got := eval[string](t, b, "results[0].cause.message"); got != "refused" {
 		t.Errorf("the cause is %q", got)
@@ -654,12 +693,25 @@ func TestSDK_errors(t *testing.T) {
 		want        sdkResult // none without a status
 		left        string    // of the query
 	}{
-		{"of the bridge", "error=tiktok_unavailable&error_description=Later&request_id=r1&x=1", sdkResult{Status: "failed", Error: "tiktok_unavailable", RequestID: "r1"}, "?x=1"},
-		{"cancelled", "error=access_denied&error_description=No&request_id=r2", sdkResult{Status: "cancelled"}, ""},
-		{"no code", "error=%3Cb%3E+call+me&request_id=r3", sdkResult{Status: "failed", Error: "internal", RequestID: "r3"}, ""},
-		{"of somebody else", "error=access_denied&error_description=No", sdkResult{}, "?error=access_denied&error_description=No"},
-		{"nothing", "handoff=&request_id=5", sdkResult{}, "?handoff=&request_id=5"},
-		{"no handoff", "handoff=x", sdkResult{Status: "failed", Error: "handoff_invalid"}, ""},
+		{
+			"of the bridge",
+			"tikbridge_error=tiktok_unavailable&tikbridge_error_description=Later&tikbridge_request_id=r1&x=1",
+			sdkResult{Status: "failed", Error: "tiktok_unavailable", RequestID: "r1"}, "?x=1",
+		},
+		{
+			"cancelled", "tikbridge_error=access_denied&tikbridge_error_description=No&tikbridge_request_id=r2",
+			sdkResult{Status: "cancelled"}, "",
+		},
+		{
+			"no code", "tikbridge_error=%3Cb%3E+call+me&tikbridge_request_id=r3",
+			sdkResult{Status: "failed", Error: "internal", RequestID: "r3"}, "",
+		},
+		{
+			"of somebody else", "error=access_denied&error_description=No&request_id=r4",
+			sdkResult{}, "?error=access_denied&error_description=No&request_id=r4",
+		},
+		{"nothing", "tikbridge_handoff=&tikbridge_request_id=5", sdkResult{}, "?tikbridge_handoff=&tikbridge_request_id=5"},
+		{"no handoff", "tikbridge_handoff=x", sdkResult{Status: "failed", Error: "handoff_invalid"}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -683,7 +735,7 @@ func TestSDK_errors(t *testing.T) {
 	b.open(t, s.app+"/web")
 	eval[chromedp.Void](t, b, "void tiktok.signIn()")
 	b.run(t, "come to TikTok", visible(continueButton))
-	b.open(t, s.app+"/web?error=invalid_grant&error_description=Again&request_id=r6")
+	b.open(t, s.app+"/web?tikbridge_error=invalid_grant&tikbridge_error_description=Again&tikbridge_request_id=r6")
 	if got := b.results(t)[0].Description; got != "Again" {
 		t.Errorf("the description is %q", got)
 	}
@@ -737,14 +789,14 @@ func TestSDK_expiry(t *testing.T) {
 	eval[chromedp.Void](t, b, `
 		sessionStorage['tikbridge.flows'] = JSON.stringify([['old', Date.now() - 600001]]);
 		localStorage['tikbridge.flows'] = '{"not":"ours"}';`)
-	b.open(t, s.app+"/web?handoff=x")
+	b.open(t, s.app+"/web?tikbridge_handoff=x")
 	b.wantStatuses(t, "failed handoff_invalid")
 	s.front.wantRedeems(t, 0)
 	// Six sign-ins that nobody finished: the last five are kept.
 	eval[chromedp.Void](t, b, `sessionStorage['tikbridge.flows'] = JSON.stringify([1, 2, 3, 4, 5].map((n) => ['v' + n, Date.now()]))`)
 	eval[chromedp.Void](t, b, "void tiktok.signIn()")
 	b.run(t, "come to TikTok", visible(continueButton))
-	b.open(t, s.app+"/idle")
+	b.open(t, s.app+"/late")
 	if got := eval[string](t, b, `JSON.parse(sessionStorage['tikbridge.flows']).map(([v]) => v).slice(1).join()`); got != "v1,v2,v3,v4" {
 		t.Errorf("kept are %s", got)
 	}
@@ -844,14 +896,6 @@ func TestSDK_packages(t *testing.T) {
 		if got := eval[string](t, b, getUser); got != id {
 			t.Errorf("after a reload getUser says %q; want %q", got, id)
 		}
-		// Who is signed in and cancels another sign-in stays signed in, although supabase-js reads the
-		// error of the address too.
-		eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
-		b.run(t, "cancel", visible(cancelButton), click(cancelButton))
-		b.wantStatuses(t, "cancelled")
-		if got := eval[string](t, b, getUser); got != id {
-			t.Errorf("after a cancelled sign-in getUser says %q; want %q", got, id)
-		}
 		b.wantNoComplaints(t)
 	})
 	t.Run("supabase-js refuses", func(t *testing.T) {
@@ -878,4 +922,45 @@ func TestSDK_packages(t *testing.T) {
 		b.wantStatuses(t, "signed_in")
 		b.wantNoComplaints(t)
 	})
+}
+
+// TestSDK_supabaseVersions: whoever is signed in stays so if the next sign-in is cancelled or fails.
+// supabase-js up to 2.89 drops the session if the address has an error_description.
+func TestSDK_supabaseVersions(t *testing.T) {
+	npmInstall(t)
+	s := startSDK(t)
+	for _, version := range []string{"supabase-js-2.45", "supabase-js-2.86", "supabase-js-2.89", "newest"} {
+		for _, options := range []string{"implicit/on", "pkce/on", "implicit/off", "pkce/off"} {
+			t.Run(version+"/"+options, func(t *testing.T) {
+				t.Parallel()
+				page := s.app + "/supabase/" + version + "/" + options
+				b := newDevice(t, false)
+				b.open(t, page)
+				eval[chromedp.Void](t, b, "void tiktok.signIn()")
+				b.consent(t)
+				id := b.wantStatuses(t, "signed_in")[0].Session.User.ID
+				wantUser := func(when string) {
+					t.Helper()
+					got := eval[string](t, b, "client.auth.getUser().then(({ data, error }) => data.user?.id ?? error.message)")
+					if got != id || id == "" {
+						t.Errorf("after %s getUser says %q; want %q", when, got, id)
+					}
+				}
+				wantUser("the sign-in")
+
+				eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
+				b.run(t, "cancel", visible(cancelButton), click(cancelButton))
+				b.wantStatuses(t, "cancelled")
+				wantUser("a cancelled sign-in")
+
+				b.open(t, page+"?tikbridge_error=tiktok_unavailable&tikbridge_error_description=Later&tikbridge_request_id=r1")
+				b.wantStatuses(t, "failed tiktok_unavailable")
+				wantUser("a sign-in that failed")
+				b.run(t, "reload", chromedp.Reload())
+				b.until(t, "window.ready")
+				wantUser("a reload")
+				b.wantNoComplaints(t)
+			})
+		}
+	}
 }

@@ -41,8 +41,8 @@ addEventListener('popstate', () => handleArrival('popstate'));
 /** @param {'load'|'popstate'} occasion */
 async function handleArrival(occasion) {
   const query = new URLSearchParams(location.search);
-  // A handoff is the SDK's to read, so it must stay in the address for it.
-  if (query.has('handoff')) return;
+  // The answers of the hosted flow are the SDK's to read, so they must stay in the address for it.
+  if (query.has('tikbridge_handoff') || query.has('tikbridge_error')) return;
   if (!['access_token', 'code', 'error'].some((key) => query.has(key))) {
     if (occasion === 'load') show('idle', { ...TEXT.nothing, action: onward(TEXT.goOn) });
     return;

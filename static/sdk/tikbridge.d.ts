@@ -117,8 +117,8 @@ export interface TikTokSignIn {
    */
   signIn(options?: SignInOptions): Promise<void>;
   /**
-   * Finishes a sign-in if the address of the page holds one, and cleans the address. Resolves to null if
-   * there is nothing to finish. Call it when the app starts, on every page that people may come back to;
+   * Finishes a sign-in that has come back to this page; what the bridge put into the address was taken out
+   * of it when this script was loaded. Resolves to null if there is nothing to finish. Call it when the app starts, on every page that people may come back to;
    * later arrivals (a router's, a deeplink's to a page that is open) are finished without a call. Calls
    * at the same time share one result, and a handoff is redeemed once.
    */

@@ -7,8 +7,32 @@ function isDespia() {
   return inBrowser && /despia/i.test(navigator.userAgent);
 }
 
+// src/address.js
+var ANSWER = /^tikbridge_(handoff|error|error_description|request_id)(=|$)/i;
+var OTHER_ANSWER = /^error(_code|_description)?(=|$)/i;
+function takeFromAddress() {
+  const address = new URL(location.href);
+  const query = address.searchParams;
+  const handoff = query.get("tikbridge_handoff") ?? "";
+  const error = query.get("tikbridge_error") ?? "";
+  const id = handoff || error && query.get("tikbridge_request_id");
+  if (!id) return null;
+  const description = query.get("tikbridge_error_description") ?? "";
+  address.search = without(address.search, ANSWER);
+  history.replaceState(history.state, "", address);
+  return { id, handoff, error, description };
+}
+function returnAddress(page2 = location.href) {
+  const address = new URL(page2, location.href);
+  address.search = without(without(address.search, ANSWER), OTHER_ANSWER);
+  address.hash = "";
+  return address.href;
+}
+function without(search, names) {
+  return search.replace(/^\?/, "").split("&").filter((parameter) => !names.test(parameter)).join("&");
+}
+
 // src/storage.js
-var LIFETIME = 10 * 6e4;
 var MAX_VALUES = 5;
 function browserStores() {
   if (!inBrowser) return [];
@@ -31,10 +55,12 @@ var RecentValues = class {
   /**
    * @param {Store[]} stores
    * @param {string} key
+   * @param {number} lifetime In milliseconds.
    */
-  constructor(stores, key) {
+  constructor(stores, key, lifetime) {
     this.stores = stores;
     this.key = key;
+    this.lifetime = lifetime;
   }
   /**
    * The newest of each store first, without those that are too old.
@@ -77,7 +103,7 @@ var RecentValues = class {
   read(store) {
     try {
       const entries = JSON.parse(store.getItem(this.key) ?? "[]");
-      return entries.filter(([, savedAt]) => Math.abs(Date.now() - savedAt) < LIFETIME);
+      return entries.filter(([, savedAt]) => Math.abs(Date.now() - savedAt) < this.lifetime);
     } catch {
       return [];
     }
@@ -85,11 +111,14 @@ var RecentValues = class {
 };
 
 // src/page.js
+var HANDOFF_LIFETIME = 6e4;
 var GRACE = 1500;
 var WATCH_INTERVAL = 500;
 var Page = class {
   constructor() {
     this.store = memoryStore();
+    const [tabStore = this.store] = browserStores();
+    this.waiting = new RecentValues([this.store, tabStore], "tikbridge.waiting", HANDOFF_LIFETIME);
     this.handleArrival = () => null;
     this.retry = void 0;
     this.awayFrom = "";
@@ -98,10 +127,14 @@ var Page = class {
     this.graceTimer = 0;
     this.watchTimer = 0;
   }
-  /** Notices when somebody comes back, and when a router changes the address of a page that stays. */
+  /**
+   * Takes the bridge's answer out of the address before anything else of the page can read it. Notices
+   * later when somebody comes back, and when a router changes the address of a page that stays.
+   */
   listen() {
     if (!inBrowser) return;
-    addEventListener("popstate", () => this.handleArrival());
+    this.readAddress();
+    addEventListener("popstate", () => this.look());
     addEventListener("pageshow", (event) => this.returned(event.persisted));
     addEventListener("focus", () => this.returned(false));
     addEventListener("blur", () => this.left());
@@ -109,7 +142,26 @@ var Page = class {
       if (document.visibilityState === "visible") this.returned(false);
       else this.left();
     });
-    globalThis.navigation?.addEventListener("navigatesuccess", () => this.handleArrival());
+    globalThis.navigation?.addEventListener("navigatesuccess", () => this.look());
+  }
+  /** Moves the bridge's answer from the address to what is waiting. */
+  readAddress() {
+    const arrival = takeFromAddress();
+    if (arrival) this.waiting.add(JSON.stringify(arrival));
+  }
+  look() {
+    this.readAddress();
+    this.handleArrival();
+  }
+  /**
+   * The newest arrival that nobody has handled. Older ones are dropped: their sign-ins are over.
+   * @returns {Arrival | null}
+   */
+  takeArrival() {
+    this.readAddress();
+    const all = this.waiting.all();
+    for (const arrival of all) this.waiting.remove(arrival);
+    return all.length ? JSON.parse(all[0]) : null;
   }
   /**
    * Looks again and again, as nothing tells of a router's new address where there is no Navigation API.
@@ -118,7 +170,7 @@ var Page = class {
   watchAddress(isWaiting) {
     clearInterval(this.watchTimer);
     this.watchTimer = window.setInterval(() => {
-      if (isWaiting()) this.handleArrival();
+      if (isWaiting()) this.look();
       else clearInterval(this.watchTimer);
     }, WATCH_INTERVAL);
   }
@@ -155,47 +207,25 @@ var Page = class {
    * @param {boolean} fromCache The browser kept the page as it was.
    */
   returned(fromCache) {
-    this.handleArrival();
+    this.look();
     clearTimeout(this.graceTimer);
     const visible = document.visibilityState === "visible";
     if (!fromCache && !(visible && this.awayFrom === "native")) return;
     this.graceTimer = window.setTimeout(() => {
-      this.handleArrival();
+      this.look();
       if (this.awayFrom) this.tell({ status: "cancelled" });
       this.awayFrom = "";
     }, GRACE);
   }
-  /** @private */
+  /**
+   * What arrives now is left for later: a page that is about to be loaded again would begin to redeem in
+   * vain.
+   * @private
+   */
   left() {
-    this.handleArrival();
     clearTimeout(this.graceTimer);
   }
 };
-
-// src/address.js
-var ANSWER = /^(handoff|error|error_description|request_id)(=|$)/i;
-function readArrival() {
-  const query = new URLSearchParams(location.search);
-  const handoff = query.get("handoff") ?? "";
-  const error = query.get("error") ?? "";
-  const id = handoff || query.has("error") && query.get("request_id");
-  if (!id) return null;
-  return { id, handoff, error, description: query.get("error_description") ?? "" };
-}
-function cleanAddress() {
-  const address = new URL(location.href);
-  address.search = withoutAnswer(address.search);
-  history.replaceState(history.state, "", address);
-}
-function returnAddress(page2 = location.href) {
-  const address = new URL(page2, location.href);
-  address.search = withoutAnswer(address.search);
-  address.hash = "";
-  return address.href;
-}
-function withoutAnswer(search) {
-  return search.slice(1).split("&").filter((parameter) => !ANSWER.test(parameter)).join("&");
-}
 
 // src/result.js
 var TEXT = {
@@ -268,12 +298,13 @@ function base64url(bytes) {
 }
 
 // src/sign-in.js
+var LIFETIME = 10 * 6e4;
 function createSignIn(page2, { bridgeUrl, supabase, setSession, scheme, despia, storage }) {
   const platform = isDespia() ? "native" : "web";
   const bridge = new Bridge(bridgeUrl);
   const stores = [page2.store, ...storage ? [storage] : browserStores()];
-  const verifiers = new RecentValues(stores, "tikbridge.flows");
-  const handled = new RecentValues(stores, "tikbridge.arrivals");
+  const verifiers = new RecentValues(stores, "tikbridge.flows", LIFETIME);
+  const handled = new RecentValues(stores, "tikbridge.arrivals", LIFETIME);
   if (platform === "native" && !verifiers.isEmpty()) watchAddress();
   async function signIn({ redirectTo, selectAccount } = {}) {
     page2.handleArrival = handleArrival;
@@ -316,9 +347,8 @@ function createSignIn(page2, { bridgeUrl, supabase, setSession, scheme, despia, 
     page2.watchAddress(() => !verifiers.isEmpty());
   }
   function handleArrival() {
-    const arrival = readArrival();
+    const arrival = page2.takeArrival();
     if (!arrival) return null;
-    cleanAddress();
     const mark = arrival.id.slice(-32);
     if (page2.inProgress.has(arrival.id) || handled.all().includes(mark)) return page2.inProgress.get(arrival.id);
     page2.awayFrom = "";

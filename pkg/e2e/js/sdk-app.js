@@ -2,14 +2,18 @@
 // says how the SDK is used. What happens is left in window, for the test to read.
 
 const { bridge, supabaseUrl, supabaseKey } = document.documentElement.dataset;
-const kind = location.pathname.split('/')[1];
+const [kind, , flowType = 'implicit', detect] = location.pathname.split('/').slice(1);
+// The client comes first and may read the address before the SDK does.
+const client =
+  kind === 'supabase' &&
+  window.supabase.createClient(supabaseUrl, supabaseKey, { auth: { flowType, detectSessionInUrl: detect !== 'off' } });
 const { createTikTokSignIn, getTikTokOAuthUrl } = window.tikbridge ?? (await import(`${bridge}/sdk/tikbridge.js`));
 
 const options = { bridgeUrl: `${bridge}/`, scheme: 'myapp' };
 const sessions = [];
 const results = [];
 if (kind === 'supabase') {
-  options.supabase = window.supabase.createClient(supabaseUrl, supabaseKey);
+  options.supabase = client;
 } else {
   options.setSession = async (session) => {
     if (window.refuse) throw new Error('refused');
@@ -22,6 +26,13 @@ if (kind === 'storage') {
   options.storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => void kept.set(key, value) };
 }
 
+window.searchOnceLoaded = location.search; // what the rest of the app gets to see
+
+if (kind === 'late') {
+  window.ready = true;
+  await new Promise((resolve) => (window.makeLater = resolve));
+}
+
 const make = () => createTikTokSignIn(options);
 const tiktok = make();
 tiktok.onResult(() => {
@@ -32,17 +43,16 @@ const stop = tiktok.onResult(() => results.push('not stopped'));
 stop();
 addEventListener('unhandledrejection', (event) => event.preventDefault()); // of the callback above
 
-Object.assign(window, { tiktok, make, sessions, results, getTikTokOAuthUrl, client: options.supabase });
-const arrival = location.href;
+Object.assign(window, { tiktok, make, sessions, results, getTikTokOAuthUrl, client });
 if (kind === 'strict') {
   // React's strict mode mounts twice, and the first object is thrown away; the router that was there
   // before puts back the address it knows.
   const first = tiktok.handleRedirect();
   const again = make().handleRedirect();
-  history.replaceState(history.state, '', arrival);
+  history.replaceState(history.state, '', window.arrival);
   const routed = tiktok.handleRedirect();
   window.mounts = await Promise.all([first, again, routed]);
-} else if (kind !== 'idle') {
+} else {
   window.first = await tiktok.handleRedirect();
 }
 window.ready = true;

@@ -1,6 +1,8 @@
 // What sdk_test.go puts into a page before its own scripts run: the native side of Despia, and a hand on
 // the timer that waits for a deeplink.
 
+window.arrival = location.href;
+
 const commands = [];
 let despia;
 Object.defineProperty(window, 'despia', {

@@ -1,6 +1,9 @@
-// What the bridge writes into the address of the app's page.
+// What the bridge writes into the address of the app's page. No client library reads these names:
+// supabase-js up to 2.89 drops the session of whoever comes back with error_description.
 
-const ANSWER = /^(handoff|error|error_description|request_id)(=|$)/i;
+const ANSWER = /^tikbridge_(handoff|error|error_description|request_id)(=|$)/i;
+/** The answer to a sign-in of another kind, which supabase-js would read again. */
+const OTHER_ANSWER = /^error(_code|_description)?(=|$)/i;
 
 /**
  * @typedef {object} Arrival
@@ -11,24 +14,21 @@ const ANSWER = /^(handoff|error|error_description|request_id)(=|$)/i;
  */
 
 /**
- * Reads what the bridge answered.
+ * Takes the bridge's answer out of the address bar and out of the history.
  * @returns {Arrival | null}
  */
-export function readArrival() {
-  const query = new URLSearchParams(location.search);
-  const handoff = query.get('handoff') ?? '';
-  const error = query.get('error') ?? '';
-  // An error without a request id is not the bridge's.
-  const id = handoff || (query.has('error') && query.get('request_id'));
-  if (!id) return null;
-  return { id, handoff, error, description: query.get('error_description') ?? '' };
-}
-
-/** Takes the answer out of the address bar and out of the history. */
-export function cleanAddress() {
+export function takeFromAddress() {
   const address = new URL(location.href);
-  address.search = withoutAnswer(address.search);
+  const query = address.searchParams;
+  const handoff = query.get('tikbridge_handoff') ?? '';
+  const error = query.get('tikbridge_error') ?? '';
+  const id = handoff || (error && query.get('tikbridge_request_id'));
+  if (!id) return null;
+
+  const description = query.get('tikbridge_error_description') ?? '';
+  address.search = without(address.search, ANSWER);
   history.replaceState(history.state, '', address);
+  return { id, handoff, error, description };
 }
 
 /**
@@ -37,7 +37,7 @@ export function cleanAddress() {
  */
 export function returnAddress(page = location.href) {
   const address = new URL(page, location.href);
-  address.search = withoutAnswer(address.search);
+  address.search = without(without(address.search, ANSWER), OTHER_ANSWER);
   address.hash = '';
   return address.href;
 }
@@ -45,7 +45,8 @@ export function returnAddress(page = location.href) {
 /**
  * Leaves the other parameters as they are spelled.
  * @param {string} search
+ * @param {RegExp} names
  */
-function withoutAnswer(search) {
-  return search.slice(1).split('&').filter((parameter) => !ANSWER.test(parameter)).join('&');
+function without(search, names) {
+  return search.replace(/^\?/, '').split('&').filter((parameter) => !names.test(parameter)).join('&');
 }

@@ -1,7 +1,12 @@
 import { inBrowser } from './environment.js';
-import { memoryStore } from './storage.js';
+import { takeFromAddress } from './address.js';
+import { browserStores, memoryStore, RecentValues } from './storage.js';
 
+/** @import { Arrival } from './address.js' */
 /** @import { Result } from '../tikbridge.js' */
+
+/** How long a handoff lives, as on the bridge. */
+const HANDOFF_LIFETIME = 60_000;
 
 /** From coming back to the app until its deeplink arrives. */
 const GRACE = 1500;
@@ -11,8 +16,14 @@ const WATCH_INTERVAL = 500;
 export class Page {
   constructor() {
     this.store = memoryStore();
+    const [tabStore = this.store] = browserStores();
     /**
-     * Looks at the address for the object that was used last, and handles what has arrived.
+     * What has arrived and nobody has handled yet. This tab keeps it: the page may be loaded again before,
+     * or the app may handle it with another copy of this script.
+     */
+    this.waiting = new RecentValues([this.store, tabStore], 'tikbridge.waiting', HANDOFF_LIFETIME);
+    /**
+     * Handles what has arrived, for the object that was used last.
      * @type {() => Promise<Result> | null | undefined}
      */
     this.handleArrival = () => null;
@@ -34,10 +45,14 @@ export class Page {
     this.watchTimer = 0;
   }
 
-  /** Notices when somebody comes back, and when a router changes the address of a page that stays. */
+  /**
+   * Takes the bridge's answer out of the address before anything else of the page can read it. Notices
+   * later when somebody comes back, and when a router changes the address of a page that stays.
+   */
   listen() {
     if (!inBrowser) return;
-    addEventListener('popstate', () => this.handleArrival());
+    this.readAddress();
+    addEventListener('popstate', () => this.look());
     addEventListener('pageshow', (event) => this.returned(event.persisted));
     addEventListener('focus', () => this.returned(false));
     addEventListener('blur', () => this.left());
@@ -45,7 +60,29 @@ export class Page {
       if (document.visibilityState === 'visible') this.returned(false);
       else this.left();
     });
-    /** @type {any} */ (globalThis).navigation?.addEventListener('navigatesuccess', () => this.handleArrival());
+    /** @type {any} */ (globalThis).navigation?.addEventListener('navigatesuccess', () => this.look());
+  }
+
+  /** Moves the bridge's answer from the address to what is waiting. */
+  readAddress() {
+    const arrival = takeFromAddress();
+    if (arrival) this.waiting.add(JSON.stringify(arrival));
+  }
+
+  look() {
+    this.readAddress();
+    this.handleArrival();
+  }
+
+  /**
+   * The newest arrival that nobody has handled. Older ones are dropped: their sign-ins are over.
+   * @returns {Arrival | null}
+   */
+  takeArrival() {
+    this.readAddress();
+    const all = this.waiting.all();
+    for (const arrival of all) this.waiting.remove(arrival);
+    return all.length ? JSON.parse(all[0]) : null;
   }
 
   /**
@@ -55,7 +92,7 @@ export class Page {
   watchAddress(isWaiting) {
     clearInterval(this.watchTimer);
     this.watchTimer = window.setInterval(() => {
-      if (isWaiting()) this.handleArrival();
+      if (isWaiting()) this.look();
       else clearInterval(this.watchTimer);
     }, WATCH_INTERVAL);
   }
@@ -96,20 +133,23 @@ export class Page {
    * @param {boolean} fromCache The browser kept the page as it was.
    */
   returned(fromCache) {
-    this.handleArrival();
+    this.look();
     clearTimeout(this.graceTimer);
     const visible = document.visibilityState === 'visible';
     if (!fromCache && !(visible && this.awayFrom === 'native')) return;
     this.graceTimer = window.setTimeout(() => {
-      this.handleArrival();
+      this.look();
       if (this.awayFrom) this.tell({ status: 'cancelled' });
       this.awayFrom = '';
     }, GRACE);
   }
 
-  /** @private */
+  /**
+   * What arrives now is left for later: a page that is about to be loaded again would begin to redeem in
+   * vain.
+   * @private
+   */
   left() {
-    this.handleArrival();
     clearTimeout(this.graceTimer);
   }
 }

@@ -1,4 +1,4 @@
-import { cleanAddress, readArrival, returnAddress } from './address.js';
+import { returnAddress } from './address.js';
 import { Bridge } from './bridge.js';
 import { inBrowser, isDespia } from './environment.js';
 import { failed, isTemporary, refusal, TEXT } from './result.js';
@@ -8,6 +8,9 @@ import { browserStores, RecentValues } from './storage.js';
 /** @import { Arrival } from './address.js' */
 /** @import { Page } from './page.js' */
 /** @import { Result, Session, SignInOptions, TikTokSignIn, TikTokSignInOptions } from '../tikbridge.js' */
+
+/** How long a sign-in may take, as on the bridge. */
+const LIFETIME = 10 * 60_000;
 
 /**
  * @param {Page} page
@@ -19,9 +22,9 @@ export function createSignIn(page, { bridgeUrl, supabase, setSession, scheme, de
   const bridge = new Bridge(bridgeUrl);
   const stores = [page.store, ...(storage ? [storage] : browserStores())];
   /** The verifiers of sign-ins under way. */
-  const verifiers = new RecentValues(stores, 'tikbridge.flows');
+  const verifiers = new RecentValues(stores, 'tikbridge.flows', LIFETIME);
   /** The ends of the ids of arrivals that are done with. */
-  const handled = new RecentValues(stores, 'tikbridge.arrivals');
+  const handled = new RecentValues(stores, 'tikbridge.arrivals', LIFETIME);
 
   if (platform === 'native' && !verifiers.isEmpty()) watchAddress();
 
@@ -78,9 +81,8 @@ export function createSignIn(page, { bridgeUrl, supabase, setSession, scheme, de
 
   /** @returns {Promise<Result> | null | undefined} undefined: it was handled before. */
   function handleArrival() {
-    const arrival = readArrival();
+    const arrival = page.takeArrival();
     if (!arrival) return null;
-    cleanAddress();
     // A router may put the old address back.
     const mark = arrival.id.slice(-32);
     if (page.inProgress.has(arrival.id) || handled.all().includes(mark)) return page.inProgress.get(arrival.id);

@@ -1,7 +1,5 @@
 import { inBrowser } from './environment.js';
 
-/** How long a sign-in may take, as on the bridge. */
-const LIFETIME = 10 * 60_000;
 const MAX_VALUES = 5;
 
 /** @typedef {Pick<Storage, 'getItem' | 'setItem'>} Store */
@@ -42,10 +40,12 @@ export class RecentValues {
   /**
    * @param {Store[]} stores
    * @param {string} key
+   * @param {number} lifetime In milliseconds.
    */
-  constructor(stores, key) {
+  constructor(stores, key, lifetime) {
     this.stores = stores;
     this.key = key;
+    this.lifetime = lifetime;
   }
 
   /**
@@ -97,7 +97,7 @@ export class RecentValues {
     try {
       /** @type {Entry[]} */
       const entries = JSON.parse(store.getItem(this.key) ?? '[]');
-      return entries.filter(([, savedAt]) => Math.abs(Date.now() - savedAt) < LIFETIME);
+      return entries.filter(([, savedAt]) => Math.abs(Date.now() - savedAt) < this.lifetime);
     } catch {
       return []; // Somebody else wrote here.
     }
