@@ -684,6 +684,42 @@ func TestSDK_failures(t *testing.T) {
 	s.front.wantRedeems(t, 1)
 }
 
+// TestSDK_setSessionStalls: an app that does not take the session in time gets a result all the same, and
+// the sign-in is not lost.
+func TestSDK_setSessionStalls(t *testing.T) {
+	s := startSDK(t)
+	b := newDevice(t, false)
+	stall := func() {
+		b.open(t, s.app+"/late")
+		eval[chromedp.Void](t, b, "makeLater()")
+		b.until(t, "window.tiktok")
+		eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
+		b.consent(t)
+		b.until(t, "window.ready && arrival.includes('tikbridge_handoff')")
+		eval[chromedp.Void](t, b, "window.stall = true; makeLater()")
+		b.until(t, "window.goOn")
+		eval[chromedp.Void](t, b, "endTimeLimit()")
+		b.wantStatuses(t, "failed invalid_session")
+		if got := eval[string](t, b, "results[0].cause.message"); !strings.Contains(got, "setSession") {
+			t.Errorf("the cause is %q; want it to name setSession", got)
+		}
+	}
+
+	stall()
+	eval[chromedp.Void](t, b, "goOn()")
+	b.wantStatuses(t, "failed invalid_session", "signed_in")
+	if got := eval[string](t, b, "tiktok.handleRedirect().then(String)"); got != "null" {
+		t.Errorf("then handleRedirect says %s; want null", got)
+	}
+
+	stall()
+	eval[chromedp.Void](t, b, "window.stall = false; void tiktok.handleRedirect()")
+	b.wantStatuses(t, "failed invalid_session", "signed_in")
+	eval[chromedp.Void](t, b, "goOn()") // the first try, which nobody waits for any more
+	b.wantStatuses(t, "failed invalid_session", "signed_in")
+	s.front.wantRedeems(t, 2)
+}
+
 // TestSDK_errors reads addresses that anybody may have written.
 func TestSDK_errors(t *testing.T) {
 	s := startSDK(t)
@@ -896,6 +932,17 @@ func TestSDK_packages(t *testing.T) {
 		if got := eval[string](t, b, getUser); got != id {
 			t.Errorf("after a reload getUser says %q; want %q", got, id)
 		}
+		b.wantNoComplaints(t)
+	})
+	t.Run("supabase-js is stuck", func(t *testing.T) {
+		b := newDevice(t, false)
+		b.open(t, s.app+"/supabase/stuck")
+		eval[chromedp.Void](t, b, "void tiktok.signIn()")
+		b.consent(t)
+		b.until(t, "window.endTimeLimit?.()")
+		b.until(t, "window.results?.[0]?.error === 'invalid_session'")
+		// Its callback asks for another try, which is stuck, too; then the first comes to an end.
+		b.until(t, "[endTimeLimit()] && results.some(({ status }) => status === 'signed_in')")
 		b.wantNoComplaints(t)
 	})
 	t.Run("supabase-js refuses", func(t *testing.T) {

@@ -50,7 +50,9 @@ export interface Failed {
   /**
    * A code of the bridge (its documentation lists them), or
    * - `network_error`: no answer from the bridge;
-   * - `invalid_session`: `supabase` or `setSession` did not take the session, see `cause`.
+   * - `invalid_session`: `supabase` or `setSession` did not take the session, or not within ten seconds; see
+   *   `cause`. If it takes the session later, that is reported as a sign-in. A call of supabase-js never
+   *   returns if the app awaits `handleRedirect()` in a callback of `onAuthStateChange`: do not.
    *
    * After these two, `rate_limited` and the codes that end in `_unavailable`, calling
    * `handleRedirect()` again tries again, for the minute that a handoff lives. After all others, and if

@@ -297,6 +297,15 @@
     return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   }
 
+  // src/time-limit.js
+  var LIMIT = 1e4;
+  function inTime(promise, name) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`${name} did not return within ${LIMIT / 1e3} seconds`)), LIMIT);
+      promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+  }
+
   // src/sign-in.js
   var LIFETIME = 10 * 6e4;
   function createSignIn(page2, { bridgeUrl, supabase, setSession, scheme, despia, storage }) {
@@ -383,17 +392,26 @@
     }
     async function deliver(session) {
       page2.retry = void 0;
+      const taken = giveToApp(session);
       try {
-        const taken = await (setSession ? setSession(session) : setSupabaseSession(session));
-        if (taken?.error) throw taken.error;
+        await inTime(taken, "setSession");
         return { status: "signed_in", session };
       } catch (cause) {
-        page2.retry = () => deliver(session);
+        const retry = () => deliver(session);
+        page2.retry = retry;
+        taken.then(() => {
+          if (page2.retry !== retry) return;
+          page2.retry = void 0;
+          page2.tell({ status: "signed_in", session });
+        }, () => {
+        });
         return { ...failed("invalid_session", TEXT.sessionRefused), cause };
       }
     }
-    function setSupabaseSession({ access_token, refresh_token }) {
-      return supabase.auth.setSession({ access_token, refresh_token });
+    async function giveToApp(session) {
+      const { access_token, refresh_token } = session;
+      const taken = await (setSession ? setSession(session) : supabase.auth.setSession({ access_token, refresh_token }));
+      if (taken?.error) throw taken.error;
     }
     return { signIn, handleRedirect, onResult };
   }

@@ -2,7 +2,7 @@
 // says how the SDK is used. What happens is left in window, for the test to read.
 
 const { bridge, supabaseUrl, supabaseKey } = document.documentElement.dataset;
-const [kind, , flowType = 'implicit', detect] = location.pathname.split('/').slice(1);
+const [kind, version, flowType = 'implicit', detect] = location.pathname.split('/').slice(1);
 // The client comes first and may read the address before the SDK does.
 const client =
   kind === 'supabase' &&
@@ -17,6 +17,7 @@ if (kind === 'supabase') {
 } else {
   options.setSession = async (session) => {
     if (window.refuse) throw new Error('refused');
+    if (window.stall) await new Promise((resolve) => (window.goOn = resolve));
     sessions.push(session);
   };
 }
@@ -41,6 +42,8 @@ tiktok.onResult(() => {
 tiktok.onResult((result) => results.push(result));
 const stop = tiktok.onResult(() => results.push('not stopped'));
 stop();
+// supabase-js waits for its callbacks, and this one waits for supabase-js.
+if (version === 'stuck') client.auth.onAuthStateChange(async () => void (await tiktok.handleRedirect()));
 addEventListener('unhandledrejection', (event) => event.preventDefault()); // of the callback above
 
 Object.assign(window, { tiktok, make, sessions, results, getTikTokOAuthUrl, client });

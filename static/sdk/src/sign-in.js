@@ -4,6 +4,7 @@ import { inBrowser, isDespia } from './environment.js';
 import { failed, isTemporary, refusal, TEXT } from './result.js';
 import { randomString, sha256 } from './secrets.js';
 import { browserStores, RecentValues } from './storage.js';
+import { inTime } from './time-limit.js';
 
 /** @import { Arrival } from './address.js' */
 /** @import { Page } from './page.js' */
@@ -135,19 +136,28 @@ export function createSignIn(page, { bridgeUrl, supabase, setSession, scheme, de
    */
   async function deliver(session) {
     page.retry = undefined;
+    const taken = giveToApp(session);
     try {
-      const taken = await (setSession ? setSession(session) : setSupabaseSession(session));
-      if (taken?.error) throw taken.error;
+      await inTime(taken, 'setSession');
       return { status: 'signed_in', session };
     } catch (cause) {
-      page.retry = () => deliver(session);
+      const retry = () => deliver(session);
+      page.retry = retry;
+      // After the time limit it may come to an end all the same.
+      taken.then(() => {
+        if (page.retry !== retry) return;
+        page.retry = undefined;
+        page.tell({ status: 'signed_in', session });
+      }, () => {});
       return { ...failed('invalid_session', TEXT.sessionRefused), cause };
     }
   }
 
   /** @param {Session} session */
-  function setSupabaseSession({ access_token, refresh_token }) {
-    return supabase.auth.setSession({ access_token, refresh_token });
+  async function giveToApp(session) {
+    const { access_token, refresh_token } = session;
+    const taken = await (setSession ? setSession(session) : supabase.auth.setSession({ access_token, refresh_token }));
+    if (taken?.error) throw taken.error;
   }
 
   return { signIn, handleRedirect, onResult };
