@@ -720,6 +720,65 @@ func TestSDK_setSessionStalls(t *testing.T) {
 	s.front.wantRedeems(t, 2)
 }
 
+// TestSDK_alreadySignedIn: a session that is not TikTok's is replaced only if the app asks for it.
+func TestSDK_alreadySignedIn(t *testing.T) {
+	s := startSDK(t)
+	b := newDevice(t, true)
+	b.open(t, s.app+"/fake")
+	metadata := func(json string) string { return "{ user: { app_metadata: " + json + " } }" }
+	keptElsewhere := func(json string) string {
+		return "{ user: new Proxy({}, { get() { throw 1 } }), access_token: 'x.' + btoa(JSON.stringify(" + json + ")) + '.x' }"
+	}
+	const other = "already_signed_in"
+	tests := []struct {
+		name, session string // the session, or all that getSession does
+		want          string // the error; "" if the sign-in begins
+	}{
+		{"nobody", "null", ""},
+		{"anonymous", "{ user: { is_anonymous: true, app_metadata: {}, identities: [] } }", other},
+		{"by e-mail", metadata("{ provider: 'email', providers: ['email'] }"), other},
+		{"by another provider", metadata("{ provider: 'google', providers: ['google'] }"), other},
+		{"with nothing to tell by", "{}", other},
+		{"by TikTok", metadata("{ provider: 'email', tiktok: { open_id: 'x' } }"), ""},
+		{"by the provider", metadata("{ provider: 'custom:tiktok' }"), ""},
+		{"by e-mail, TikTok linked", metadata("{ provider: 'email', providers: ['email', 'custom:tiktok'] }"), ""},
+		{"an identity", "{ user: { identities: [{ provider: 'email' }, { provider: 'custom:tiktok' }] } }", ""},
+		{"a user kept elsewhere", keptElsewhere("{ app_metadata: { tiktok: {} } }"), ""},
+		{"a stranger kept elsewhere", keptElsewhere("{ app_metadata: { provider: 'email' } }"), other},
+		{
+			"cannot be refreshed", "() => ({ data: { session: null }, error: { name: 'AuthRetryableFetchError' } })",
+			"network_error",
+		},
+		{"is over", "() => ({ data: { session: null }, error: { name: 'AuthApiError', status: 400 } })", ""},
+		{"getSession throws", "() => { throw new Error('no') }", "invalid_session"},
+		{"getSession stalls", "() => (setTimeout(endTimeLimit), new Promise(() => {}))", "invalid_session"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			session := tt.session
+			if !strings.HasPrefix(session, "()") {
+				session = "() => ({ data: { session: " + session + " }, error: null })"
+			}
+			eval[chromedp.Void](t, b, "results.length = commands.length = 0; window.getSession = async () => ("+session+")()")
+			got := eval[string](t, b, "tiktok.signIn().then((result) => result?.error ?? '')")
+			if began := eval[bool](t, b, "commands.length === 1"); got != tt.want || began != (tt.want == "") {
+				t.Errorf("the sign-in ends with %q, and began: %v; want %q", got, began, tt.want)
+			}
+			if tt.want != "" {
+				if r := b.wantStatuses(t, "failed "+tt.want)[0]; r.Description == "" {
+					t.Error("there are no words for people")
+				}
+			}
+		})
+	}
+	eval[chromedp.Void](t, b, `commands.length = 0;
+		window.getSession = async () => ({ data: { session: {} }, error: null })`)
+	if got := eval[string](t, b, "tiktok.signIn({ replaceSession: true }).then(String)"); got != "null" {
+		t.Errorf("with replaceSession signIn says %s; want null", got)
+	}
+	b.until(t, "commands.length === 1")
+}
+
 // TestSDK_errors reads addresses that anybody may have written.
 func TestSDK_errors(t *testing.T) {
 	s := startSDK(t)
@@ -931,6 +990,25 @@ func TestSDK_packages(t *testing.T) {
 		b.open(t, s.app+"/supabase")
 		if got := eval[string](t, b, getUser); got != id {
 			t.Errorf("after a reload getUser says %q; want %q", got, id)
+		}
+		b.wantNoComplaints(t)
+	})
+	t.Run("supabase-js has another session", func(t *testing.T) {
+		b := newDevice(t, false)
+		b.open(t, s.app+"/supabase")
+		id := eval[string](t, b, `client.auth.signUp({ email: 'somebody@mail.example', password: 'correct horse 1' })
+			.then(({ data, error }) => data.session?.user.id ?? String(error))`)
+		eval[chromedp.Void](t, b, "void tiktok.signIn()")
+		b.wantStatuses(t, "failed already_signed_in")
+		b.picture(t, "already-signed-in")
+		if got := eval[string](t, b, "client.auth.getUser().then(({ data }) => data.user?.id)"); got != id {
+			t.Errorf("signed in is %q; want still %q", got, id)
+		}
+		eval[chromedp.Void](t, b, "void tiktok.signIn({ replaceSession: true })")
+		b.consent(t)
+		other := b.wantStatuses(t, "signed_in")[0].Session.User.ID
+		if got := eval[string](t, b, "client.auth.getUser().then(({ data }) => data.user?.id)"); got != other || got == id {
+			t.Errorf("signed in is %q; want %q", got, other)
 		}
 		b.wantNoComplaints(t)
 	})

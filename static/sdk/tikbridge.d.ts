@@ -50,6 +50,7 @@ export interface Failed {
   /**
    * A code of the bridge (its documentation lists them), or
    * - `network_error`: no answer from the bridge;
+   * - `already_signed_in`: somebody is signed in by other means than TikTok, see `replaceSession`;
    * - `invalid_session`: `supabase` or `setSession` did not take the session, or not within ten seconds; see
    *   `cause`. If it takes the session later, that is reported as a sign-in. A call of supabase-js never
    *   returns if the app awaits `handleRedirect()` in a callback of `onAuthStateChange`: do not.
@@ -75,6 +76,8 @@ export type Result = SignedIn | Cancelled | Failed;
 /** As much of a supabase-js client as is used. */
 export interface SupabaseClientLike {
   auth: {
+    /** Who is signed in already. */
+    getSession(): Promise<{ data: { session: any }; error: any }>;
     setSession(tokens: { access_token: string; refresh_token: string }): Promise<{ error: unknown }>;
   };
 }
@@ -109,15 +112,23 @@ export interface SignInOptions {
   redirectTo?: string;
   /** Always show TikTok's consent page, where another account can be chosen. */
   selectAccount?: boolean;
+  /**
+   * Sign in although somebody is signed in by other means than TikTok: anonymously, by e-mail, with another
+   * provider. Their session is replaced, and nobody can get back into an anonymous account. Without this,
+   * and with `supabase` given, the sign-in ends as `already_signed_in`. It does not add TikTok to the account
+   * that is there: that is `linkIdentity` of supabase-js, in the provider flow.
+   */
+  replaceSession?: boolean;
 }
 
 export interface TikTokSignIn {
   /**
-   * Sends the person to TikTok: this page away from here, or a wrapped app's secure browser above it. The
-   * promise is done when that is under way; how it ended is told to `onResult` and `handleRedirect`. It
-   * rejects where a browser has no `crypto.subtle`, which is on http addresses other than localhost.
+   * Sends the person to TikTok: this page away from here, or a wrapped app's secure browser above it.
+   * Resolves to null when that is under way; how it ended is told to `onResult` and `handleRedirect`. If
+   * the sign-in cannot begin, it resolves to the result, which is also told to `onResult`; then only
+   * `signIn()` tries again.
    */
-  signIn(options?: SignInOptions): Promise<void>;
+  signIn(options?: SignInOptions): Promise<Failed | null>;
   /**
    * Finishes a sign-in that has come back to this page; what the bridge put into the address was taken out
    * of it when this script was loaded. Resolves to null if there is nothing to finish. Call it when the app starts, on every page that people may come back to;

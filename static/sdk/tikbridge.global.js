@@ -231,7 +231,8 @@
   var TEXT = {
     notStartedHere: "This sign-in was not started here. Please sign in again.",
     noConnection: "No connection. Please try again.",
-    sessionRefused: "Please try again."
+    tryAgain: "Please try again.",
+    alreadySignedIn: "You are signed in with another account. Sign out first to continue with TikTok."
   };
   var TEMPORARY = /^(network_error|rate_limited|\w+_unavailable)$/;
   function failed(error, description = "", requestId = "") {
@@ -243,6 +244,54 @@
   }
   function isTemporary(result) {
     return result.status === "failed" && TEMPORARY.test(result.error);
+  }
+
+  // src/time-limit.js
+  var LIMIT = 1e4;
+  function inTime(promise, name) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`${name} did not return within ${LIMIT / 1e3} seconds`)), LIMIT);
+      promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+  }
+
+  // src/account.js
+  var PROVIDER = "custom:tiktok";
+  async function findOtherAccount(supabase) {
+    let session;
+    try {
+      const { data, error } = await inTime(supabase.auth.getSession(), "getSession");
+      if (error?.name === "AuthRetryableFetchError") {
+        return { ...failed("network_error", TEXT.noConnection), cause: error };
+      }
+      session = data.session;
+    } catch (cause) {
+      return { ...failed("invalid_session", TEXT.tryAgain), cause };
+    }
+    if (!session || isOfTikTok(session)) return null;
+    return failed("already_signed_in", TEXT.alreadySignedIn);
+  }
+  function isOfTikTok(session) {
+    return [readUser(session), readClaims(session)].some(({ app_metadata, identities }) => {
+      const providers = [app_metadata?.provider, app_metadata?.providers, identities?.map(({ provider }) => provider)];
+      return Boolean(app_metadata?.tiktok) || providers.flat().includes(PROVIDER);
+    });
+  }
+  function readUser(session) {
+    try {
+      const { app_metadata, identities } = session.user;
+      return { app_metadata, identities };
+    } catch {
+      return {};
+    }
+  }
+  function readClaims({ access_token }) {
+    try {
+      const payload = access_token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+      return JSON.parse(atob(payload));
+    } catch {
+      return {};
+    }
   }
 
   // src/bridge.js
@@ -297,15 +346,6 @@
     return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   }
 
-  // src/time-limit.js
-  var LIMIT = 1e4;
-  function inTime(promise, name) {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${name} did not return within ${LIMIT / 1e3} seconds`)), LIMIT);
-      promise.then(resolve, reject).finally(() => clearTimeout(timer));
-    });
-  }
-
   // src/sign-in.js
   var LIFETIME = 10 * 6e4;
   function createSignIn(page2, { bridgeUrl, supabase, setSession, scheme, despia, storage }) {
@@ -315,9 +355,14 @@
     const verifiers = new RecentValues(stores, "tikbridge.flows", LIFETIME);
     const handled = new RecentValues(stores, "tikbridge.arrivals", LIFETIME);
     if (platform === "native" && !verifiers.isEmpty()) watchAddress();
-    async function signIn({ redirectTo, selectAccount } = {}) {
+    async function signIn({ redirectTo, selectAccount, replaceSession } = {}) {
       page2.handleArrival = handleArrival;
       page2.retry = void 0;
+      const obstacle = await findObstacle(replaceSession);
+      if (obstacle) {
+        page2.tell(obstacle);
+        return obstacle;
+      }
       const verifier = randomString();
       const parameters = { platform, challenge: await sha256(verifier) };
       if (selectAccount) parameters.select_account = "1";
@@ -328,10 +373,14 @@
       const address = bridge.startAddress(parameters);
       if (platform === "web") {
         location.assign(address);
-        return;
+      } else {
+        watchAddress();
+        openSecureBrowser(address);
       }
-      watchAddress();
-      openSecureBrowser(address);
+      return null;
+    }
+    async function findObstacle(replaceSession) {
+      return supabase && !replaceSession ? findOtherAccount(supabase) : null;
     }
     async function handleRedirect() {
       if (!inBrowser) return null;
@@ -405,7 +454,7 @@
           page2.tell({ status: "signed_in", session });
         }, () => {
         });
-        return { ...failed("invalid_session", TEXT.sessionRefused), cause };
+        return { ...failed("invalid_session", TEXT.tryAgain), cause };
       }
     }
     async function giveToApp(session) {

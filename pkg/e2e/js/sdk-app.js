@@ -14,6 +14,8 @@ const sessions = [];
 const results = [];
 if (kind === 'supabase') {
   options.supabase = client;
+} else if (kind === 'fake') {
+  options.supabase = { auth: { getSession: () => window.getSession(), setSession: async () => ({ error: null }) } };
 } else {
   options.setSession = async (session) => {
     if (window.refuse) throw new Error('refused');

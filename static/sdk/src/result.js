@@ -4,7 +4,8 @@
 export const TEXT = {
   notStartedHere: 'This sign-in was not started here. Please sign in again.',
   noConnection: 'No connection. Please try again.',
-  sessionRefused: 'Please try again.',
+  tryAgain: 'Please try again.',
+  alreadySignedIn: 'You are signed in with another account. Sign out first to continue with TikTok.',
 };
 
 /** Errors that may be gone a moment later. */

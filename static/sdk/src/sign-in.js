@@ -1,3 +1,4 @@
+import { findOtherAccount } from './account.js';
 import { returnAddress } from './address.js';
 import { Bridge } from './bridge.js';
 import { inBrowser, isDespia } from './environment.js';
@@ -8,7 +9,7 @@ import { inTime } from './time-limit.js';
 
 /** @import { Arrival } from './address.js' */
 /** @import { Page } from './page.js' */
-/** @import { Result, Session, SignInOptions, TikTokSignIn, TikTokSignInOptions } from '../tikbridge.js' */
+/** @import { Failed, Result, Session, SignInOptions, TikTokSignIn, TikTokSignInOptions } from '../tikbridge.js' */
 
 /** How long a sign-in may take, as on the bridge. */
 const LIFETIME = 10 * 60_000;
@@ -29,10 +30,18 @@ export function createSignIn(page, { bridgeUrl, supabase, setSession, scheme, de
 
   if (platform === 'native' && !verifiers.isEmpty()) watchAddress();
 
-  /** @param {SignInOptions} [options] */
-  async function signIn({ redirectTo, selectAccount } = {}) {
+  /**
+   * @param {SignInOptions} [options]
+   * @returns {Promise<Failed | null>}
+   */
+  async function signIn({ redirectTo, selectAccount, replaceSession } = {}) {
     page.handleArrival = handleArrival;
     page.retry = undefined;
+    const obstacle = await findObstacle(replaceSession);
+    if (obstacle) {
+      page.tell(obstacle);
+      return obstacle;
+    }
     const verifier = randomString();
     /** @type {Record<string, string>} */
     const parameters = { platform, challenge: await sha256(verifier) };
@@ -45,10 +54,19 @@ export function createSignIn(page, { bridgeUrl, supabase, setSession, scheme, de
     const address = bridge.startAddress(parameters);
     if (platform === 'web') {
       location.assign(address);
-      return;
+    } else {
+      watchAddress();
+      openSecureBrowser(address);
     }
-    watchAddress();
-    openSecureBrowser(address);
+    return null;
+  }
+
+  /**
+   * @param {boolean | undefined} replaceSession
+   * @returns {Promise<Failed | null>} Why a sign-in cannot begin.
+   */
+  async function findObstacle(replaceSession) {
+    return supabase && !replaceSession ? findOtherAccount(supabase) : null;
   }
 
   /** @returns {Promise<Result | null>} */
@@ -149,7 +167,7 @@ export function createSignIn(page, { bridgeUrl, supabase, setSession, scheme, de
         page.retry = undefined;
         page.tell({ status: 'signed_in', session });
       }, () => {});
-      return { ...failed('invalid_session', TEXT.sessionRefused), cause };
+      return { ...failed('invalid_session', TEXT.tryAgain), cause };
     }
   }
 
