@@ -779,6 +779,25 @@ func TestSDK_alreadySignedIn(t *testing.T) {
 	b.until(t, "commands.length === 1")
 }
 
+// TestSDK_insecureContext taps the button on a page without https, where browsers have no crypto.subtle.
+func TestSDK_insecureContext(t *testing.T) {
+	s := startSDK(t)
+	for name, kind := range map[string]string{"own setSession": "web", "supabase-js": "fake"} {
+		t.Run(name, func(t *testing.T) {
+			b := newDevice(t, false, "delete Crypto.prototype.subtle;")
+			b.open(t, s.app+"/"+kind+"/in")
+			if got := eval[string](t, b, "tiktok.signIn().then((result) => result.error)"); got != "insecure_context" {
+				t.Errorf("signIn says %q; want insecure_context", got)
+			}
+			if r := b.wantStatuses(t, "failed insecure_context")[0]; !strings.Contains(r.Description, "https") {
+				t.Errorf("people are told %q; want the way out", r.Description)
+			}
+			b.wantLocation(t, s.app+"/"+kind+"/in")
+			b.wantNoComplaints(t)
+		})
+	}
+}
+
 // TestSDK_errors reads addresses that anybody may have written.
 func TestSDK_errors(t *testing.T) {
 	s := startSDK(t)

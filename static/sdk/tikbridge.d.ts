@@ -50,14 +50,16 @@ export interface Failed {
   /**
    * A code of the bridge (its documentation lists them), or
    * - `network_error`: no answer from the bridge;
+   * - `insecure_context`: the page came by http, and not from this machine. Browsers offer no `crypto.subtle`
+   *   there;
    * - `already_signed_in`: somebody is signed in by other means than TikTok, see `replaceSession`;
    * - `invalid_session`: `supabase` or `setSession` did not take the session, or not within ten seconds; see
    *   `cause`. If it takes the session later, that is reported as a sign-in. A call of supabase-js never
    *   returns if the app awaits `handleRedirect()` in a callback of `onAuthStateChange`: do not.
    *
-   * After these two, `rate_limited` and the codes that end in `_unavailable`, calling
-   * `handleRedirect()` again tries again, for the minute that a handoff lives. After all others, and if
-   * the second try says `handoff_invalid`, the person has to sign in again.
+   * After `network_error`, `invalid_session`, `rate_limited` and the codes that end in `_unavailable`,
+   * calling `handleRedirect()` again tries again, for the minute that a handoff lives. After all others,
+   * and if the second try says `handoff_invalid`, the person has to sign in again.
    */
   error: string;
   /**

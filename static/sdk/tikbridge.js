@@ -232,6 +232,7 @@ var TEXT = {
   notStartedHere: "This sign-in was not started here. Please sign in again.",
   noConnection: "No connection. Please try again.",
   tryAgain: "Please try again.",
+  insecure: "This page has no secure connection. Open it with https:// and try again.",
   alreadySignedIn: "You are signed in with another account. Sign out first to continue with TikTok."
 };
 var TEMPORARY = /^(network_error|rate_limited|\w+_unavailable)$/;
@@ -338,6 +339,9 @@ var Bridge = class {
 function randomString() {
   return base64url(crypto.getRandomValues(new Uint8Array(32)));
 }
+function canHash() {
+  return Boolean(globalThis.crypto?.subtle);
+}
 async function sha256(text) {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return base64url(new Uint8Array(digest));
@@ -380,6 +384,7 @@ function createSignIn(page2, { bridgeUrl, supabase, setSession, scheme, despia, 
     return null;
   }
   async function findObstacle(replaceSession) {
+    if (!canHash()) return failed("insecure_context", TEXT.insecure);
     return supabase && !replaceSession ? findOtherAccount(supabase) : null;
   }
   async function handleRedirect() {

@@ -5,6 +5,7 @@ export const TEXT = {
   notStartedHere: 'This sign-in was not started here. Please sign in again.',
   noConnection: 'No connection. Please try again.',
   tryAgain: 'Please try again.',
+  insecure: 'This page has no secure connection. Open it with https:// and try again.',
   alreadySignedIn: 'You are signed in with another account. Sign out first to continue with TikTok.',
 };
 

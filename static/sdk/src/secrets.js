@@ -3,8 +3,13 @@ export function randomString() {
   return base64url(crypto.getRandomValues(new Uint8Array(32)));
 }
 
+/** Browsers hash on https and localhost only. */
+export function canHash() {
+  return Boolean(globalThis.crypto?.subtle);
+}
+
 /**
- * The SHA-256 of a text, in base64url. Browsers offer it on https and localhost only.
+ * The SHA-256 of a text, in base64url.
  * @param {string} text
  */
 export async function sha256(text) {

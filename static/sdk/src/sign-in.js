@@ -3,7 +3,7 @@ import { returnAddress } from './address.js';
 import { Bridge } from './bridge.js';
 import { inBrowser, isDespia } from './environment.js';
 import { failed, isTemporary, refusal, TEXT } from './result.js';
-import { randomString, sha256 } from './secrets.js';
+import { canHash, randomString, sha256 } from './secrets.js';
 import { browserStores, RecentValues } from './storage.js';
 import { inTime } from './time-limit.js';
 
@@ -66,6 +66,7 @@ export function createSignIn(page, { bridgeUrl, supabase, setSession, scheme, de
    * @returns {Promise<Failed | null>} Why a sign-in cannot begin.
    */
   async function findObstacle(replaceSession) {
+    if (!canHash()) return failed('insecure_context', TEXT.insecure);
     return supabase && !replaceSession ? findOtherAccount(supabase) : null;
   }
 
