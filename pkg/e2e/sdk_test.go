@@ -855,6 +855,44 @@ func TestSDK_errors(t *testing.T) {
 	}
 }
 
+// TestSDK_hashRouter: an app whose routes are in the fragment gets people back at its root, on the web and
+// by a deeplink, and goes on to a route of its own.
+func TestSDK_hashRouter(t *testing.T) {
+	s := startSDK(t)
+	b := newDevice(t, false)
+	b.open(t, s.app+"/hash/?tab=1#/auth")
+	eval[chromedp.Void](t, b, "void tiktok.signIn()")
+	b.consent(t)
+	b.wantStatuses(t, "signed_in")
+	b.wantLocation(t, s.app+"/hash/?tab=1#/home")
+	eval[chromedp.Void](t, b, "void tiktok.signIn({ redirectTo: '/hash/#/settings', selectAccount: true })")
+	b.run(t, "cancel", visible(cancelButton), click(cancelButton))
+	b.wantStatuses(t, "cancelled")
+	b.wantLocation(t, s.app+"/hash/#/auth")
+
+	for name, arrive := range map[string]func(b device, query string){
+		"mounted page": func(b device, query string) {
+			eval[chromedp.Void](t, b, push("/hash/"+query))
+		},
+		"loaded again": func(b device, query string) { b.open(t, s.app+"/hash/"+query) },
+		"into the fragment's route": func(b device, query string) {
+			eval[chromedp.Void](t, b, push("/hash/"+query+"#/auth"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newDevice(t, true)
+			b.open(t, s.app+"/hash/#/auth")
+			eval[chromedp.Void](t, b, "tiktok.signIn()")
+			secure := openSecureBrowser(t, b, s)
+			secure.consent(t)
+			arrive(b, strings.TrimPrefix(secure.deeplink(t), "/auth"))
+			b.wantStatuses(t, "signed_in")
+			b.wantLocation(t, s.app+"/hash/#/home")
+			b.wantNoComplaints(t)
+		})
+	}
+}
+
 // TestSDK_storage signs in natively where the browser stores nothing, and in a storage of the app.
 func TestSDK_storage(t *testing.T) {
 	s := startSDK(t)

@@ -108,8 +108,8 @@ export type TikTokSignInOptions = {
 
 export interface SignInOptions {
   /**
-   * On the web: the page to come back to, without a fragment. Without it, this page. A wrapped app comes
-   * back to the bridge's `app.auth_path`.
+   * On the web: the page to come back to. Without it, this page. A fragment is left out: an app with a hash
+   * router gets people back at its root. A wrapped app comes back to the bridge's `app.auth_path`.
    */
   redirectTo?: string;
   /** Always show TikTok's consent page, where another account can be chosen. */

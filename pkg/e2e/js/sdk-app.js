@@ -46,6 +46,8 @@ const stop = tiktok.onResult(() => results.push('not stopped'));
 stop();
 // supabase-js waits for its callbacks, and this one waits for supabase-js.
 if (version === 'stuck') client.auth.onAuthStateChange(async () => void (await tiktok.handleRedirect()));
+// An app with a hash router has its handler at the root, whatever route is shown.
+if (kind === 'hash') tiktok.onResult(({ status }) => (location.hash = status === 'signed_in' ? '#/home' : '#/auth'));
 addEventListener('unhandledrejection', (event) => event.preventDefault()); // of the callback above
 
 Object.assign(window, { tiktok, make, sessions, results, getTikTokOAuthUrl, client });
