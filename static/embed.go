@@ -1,21 +1,26 @@
-// Package static holds the files that tikbridge gives to browsers: the two pages of the documented
-// flow (native-callback.html and auth.html), the template of the page that ends a sign-in led by the
-// bridge (return.html), the scripts and the stylesheet under sdk/ that they and the apps load, and, for
-// `tikbridge dev`, the demo app under demo/ and the OpenAPI document (openapi.yaml).
+// Package static holds the files that tikbridge gives to browsers:
+//
+//   - pages: the pages that people see, with their scripts and their stylesheet. Two of them,
+//     native-callback.html and auth.html, are those of the guide flow.
+//   - sdk: what apps load. tikbridge.js and tikbridge.global.js are built from the modules in sdk/src.
+//   - demo: the demo app of `tikbridge dev`.
+//   - openapi.yaml: the API document of `tikbridge dev`.
 //
 // The two pages hold their configuration in data attributes on the html element, written exactly once
 // each, so that the server can render them by plain string replacement:
 //
 //	data-bridge="" data-schemes="myapp" data-auth-path="/auth" data-next="/"
 //
-// and name their assets as "/sdk/…", so that a page copied into an app's own public folder can be
-// pointed back at the bridge. No file holds an inline script or an inline style.
+// and name their assets as "/sdk/…", which is where the bridge serves them, so that a page copied
+// into an app's own public folder can be pointed back at the bridge. No file holds an inline script
+// or an inline style.
 package static
 
 import "embed"
 
-// Files is the tree below this folder, by the names the pages use: "auth.html", "sdk/pages.js",
-// "demo/index.html" and so on.
+//go:generate go run -C sdk ./build
+
+// Files is the tree below this folder: "pages/auth.html", "sdk/tikbridge.js", "demo/index.html" and so on.
 //
-//go:embed *.html openapi.yaml sdk demo
+//go:embed pages sdk/*.js sdk/*.ts demo openapi.yaml
 var Files embed.FS

@@ -873,7 +873,7 @@ func ask(t *testing.T, method, address, cookie, body string) (status int, whole 
 var (
 	statePattern   = regexp.MustCompile(`[?&]state=([A-Za-z0-9_-]+)`)
 	cookiePattern  = regexp.MustCompile(`Set-Cookie: (__Host-tikbridge-[A-Za-z0-9_-]+)=([A-Za-z0-9_-]+);`)
-	handoffPattern = regexp.MustCompile(`[?&]handoff=([A-Za-z0-9_-]+)`)
+	handoffPattern = regexp.MustCompile(`[?&]tikbridge_handoff=([A-Za-z0-9_-]+)`)
 )
 
 // lead signs in with the bridge in the lead, twice at every step, and looks at every answer.
@@ -968,9 +968,9 @@ func strangeLedRequests(t *testing.T, bridge string, made *seen) {
 			{"GET", "callback?error=" + secret + "&error_description=" + secret, ""},
 			{"HEAD", "callback?state=" + secret, ""},
 			{"POST", "callback?state=" + secret, string(quoted)},
-			{"GET", "redeem?handoff=" + secret, ""},
+			{"GET", "redeem?tikbridge_handoff=" + secret, ""},
 			{"POST", "redeem", string(quoted)},
-			{"POST", "redeem?handoff=" + secret, `{"handoff":[` + string(quoted) + `]}`},
+			{"POST", "redeem?tikbridge_handoff=" + secret, `{"handoff":[` + string(quoted) + `]}`},
 			{"POST", "redeem", `{"handoff":` + string(quoted) + `,"verifier":` + string(quoted) + `}`},
 			{"POST", "redeem", `{"handoff":` + string(quoted)},
 			{"GET", secret, ""},

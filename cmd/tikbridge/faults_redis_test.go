@@ -266,8 +266,9 @@ func (a ledApp) signIn(t *testing.T) (o outcome) {
 		u, _ := url.Parse(rec.Header().Get("Location"))
 		return u.Query()
 	}
-	handoff := query(timed(http.MethodGet, back, "")).Get("handoff")
-	if got := query(timed(http.MethodGet, back, "")).Get("error"); handoff == "" || got != string(signin.InvalidState) {
+	handoff := query(timed(http.MethodGet, back, "")).Get("tikbridge_handoff")
+	got := query(timed(http.MethodGet, back, "")).Get("tikbridge_error")
+	if handoff == "" || got != string(signin.InvalidState) {
 		t.Fatalf("there is a handoff: %v; the second callback brings %q", handoff != "", got)
 	}
 	body := fmt.Sprintf(`{"handoff":%q,"verifier":%q}`, handoff, verifier)

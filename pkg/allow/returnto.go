@@ -83,8 +83,9 @@ func isPlainPath(path string) bool {
 	return true
 }
 
-// hasAnswer tells whether a query already has what the bridge is about to add. The app would see two
-// and might take the wrong one; frameworks differ in which, in case, and in how they read name[].
+// hasAnswer tells whether a query already has what the bridge is about to add, or what supabase-js takes
+// for the error of another sign-in. The app would see two answers and might take the wrong one;
+// frameworks differ in which, in case, and in how they read name[].
 func hasAnswer(query string) bool {
 	return slices.ContainsFunc(strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }), func(pair string) bool {
 		name, _, _ := strings.Cut(pair, "=")
@@ -93,7 +94,7 @@ func hasAnswer(query string) bool {
 			return true
 		}
 		name, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(name)), "[")
-		return name == "handoff" || name == "error" || name == "error_description"
+		return strings.HasPrefix(name, "tikbridge_") || name == "error" || name == "error_description"
 	})
 }
 

@@ -140,7 +140,7 @@ func TestList_ReturnTo_mutations(t *testing.T) {
 	insert := []string{
 		"\x00", "\t", "\n", "\r", " ", "\\", "/", "//", "@", "@evil.example/", ".", "..", "/../", ":", ":443",
 		"#", "?", "%", "%2f", "%5c", "%2e", "%00", "%0a", "%25", "*", "\"", "<", "[", "]", ";", "&", "x",
-		"\u3002", "\uff0f", "\xff", ".evil.example", "evil.example/", "handoff=",
+		"\u3002", "\uff0f", "\xff", ".evil.example", "evil.example/", "tikbridge_handoff=",
 	}
 	for _, good := range corpus(t, "good_targets.txt") {
 		if len(good) > 100 {

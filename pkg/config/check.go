@@ -206,7 +206,7 @@ func (a App) check(k *checker) {
 	k.entries(a.Origins, "app.origins", allow.CheckOrigin)
 	k.entries(a.RedirectURIs, "app.redirect_uris", allow.CheckRedirectURI)
 	k.entries(a.DeeplinkSchemes, "app.deeplink_schemes", allow.CheckScheme)
-	k.add(isPath(a.AuthPath), "app.auth_path", fmt.Sprintf("is %q", a.AuthPath), "It must be a path like /auth.")
+	k.add(isPath(a.AuthPath), "app.auth_path", fmt.Sprintf("is %q", a.AuthPath), "It must be a path like /auth, without #. If the app has a hash router, it is the app's root: /.")
 	k.add(isPath(a.DefaultRedirect), "app.default_redirect", fmt.Sprintf("is %q", a.DefaultRedirect), "It must be a path like /.")
 }
 

@@ -19,6 +19,15 @@ const (
 	pathCallback = "/api/auth/tiktok/callback"
 )
 
+// What the hosted flow adds to the address of the app. No client library reads these names: supabase-js
+// up to 2.89 drops the session of whoever comes back with error_description.
+const (
+	paramHandoff          = "tikbridge_handoff"
+	paramError            = "tikbridge_error"
+	paramErrorDescription = "tikbridge_error_description"
+	paramRequestID        = "tikbridge_request_id"
+)
+
 // CallbackURL returns the redirect URI of a bridge at publicURL, as it is registered with TikTok; ""
 // if publicURL is.
 func CallbackURL(publicURL string) string { return below(publicURL, pathCallback) }
@@ -82,14 +91,14 @@ func (s *Server) callback(c echo.Context) error {
 	if err != nil || !back.KeepCookie {
 		s.dropFlowCookie(c, back.FlowID)
 	}
-	values := url.Values{"handoff": {back.Handoff}}
+	values := url.Values{paramHandoff: {back.Handoff}}
 	if err != nil {
 		e := toError(err)
 		note(c, err) // the answer is a redirect, the log line is an error's
 		values = url.Values{
-			"error":             {string(e.err.Code)},
-			"error_description": {e.err.Message},
-			"request_id":        {telemetry.RequestID(c.Request().Context())},
+			paramError:            {string(e.err.Code)},
+			paramErrorDescription: {e.err.Message},
+			paramRequestID:        {telemetry.RequestID(c.Request().Context())},
 		}
 	}
 	if back.Platform == signin.PlatformNative {

@@ -279,7 +279,7 @@ func wantWayBack(t *testing.T, lists *allow.List, location, page string) {
 		t.Errorf("people come back to %q; want the page's own query %q behind", location, own)
 	}
 	first, _, _ := strings.Cut(values, "=")
-	if first != "handoff" && first != "error" || strings.ContainsAny(location, "\r\n\x00 <>\"") {
+	if first != "tikbridge_handoff" && first != "tikbridge_error" || strings.ContainsAny(location, "\r\n\x00 <>\"") {
 		t.Errorf("people come back to %q", location)
 	}
 }

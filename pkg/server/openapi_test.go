@@ -170,7 +170,7 @@ func (a *auditor) note(route *routers.Route, resp *http.Response, body string) {
 	code := ""
 	var e struct{ Error string }
 	if location, err := resp.Location(); err == nil {
-		code = location.Query().Get("error")
+		code = location.Query().Get("tikbridge_error")
 	} else if m := errorInPage.FindStringSubmatch(body); m != nil {
 		code = m[1]
 	} else if json.Unmarshal([]byte(body), &e) == nil {

@@ -41,13 +41,13 @@ type pages struct {
 	auth   []byte
 }
 
-// newPages renders the two pages of the documented flow.
+// newPages renders the two pages of the guide flow.
 func newPages(opts Options) (*pages, error) {
-	native, err := render("native-callback.html", opts)
+	native, err := render("pages/native-callback.html", opts)
 	if err != nil {
 		return nil, err
 	}
-	auth, err := render("auth.html", opts)
+	auth, err := render("pages/auth.html", opts)
 	if err != nil {
 		return nil, err
 	}
@@ -86,27 +86,29 @@ func (p *pages) register(e *echo.Echo) error {
 		get("/native-callback"+suffix, p.page(p.native))
 		get("/auth"+suffix, p.page(p.auth))
 	}
-	p.files(get, "sdk", func(c echo.Context) {
+	open := func(c echo.Context) {
 		h := c.Response().Header()
 		// A page copied to another origin loads these as modules, which browsers fetch with CORS.
 		h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		h.Set("Cache-Control", "public, max-age=300")
-	})
+	}
+	p.files(get, "/sdk/", "sdk", open)
+	p.files(get, "/sdk/", "pages", open)
 	if p.opts.Demo == nil {
 		get("/", p.about)
 		return nil
 	}
 	get("/", p.demo)
 	get("/demo/config.json", func(c echo.Context) error { return c.JSON(http.StatusOK, p.opts.Demo.Config) })
-	p.files(get, "demo", func(echo.Context) {})
+	p.files(get, "/demo/", "demo", func(echo.Context) {})
 	get("/openapi.yaml", p.openAPI)
 	get("/api", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/openapi.yaml") })
 	return nil
 }
 
-// files registers the files of a folder of static/.
-func (p *pages) files(get func(string, echo.HandlerFunc), folder string, prepare func(echo.Context)) {
+// files registers the files of a folder of static/ below a prefix.
+func (p *pages) files(get func(string, echo.HandlerFunc), prefix, folder string, prepare func(echo.Context)) {
 	entries, err := fs.ReadDir(static.Files, folder)
 	if err != nil {
 		panic(err) // the folder is compiled in
@@ -116,7 +118,7 @@ func (p *pages) files(get func(string, echo.HandlerFunc), folder string, prepare
 		if entry.IsDir() || path.Ext(name) == ".html" {
 			continue
 		}
-		get("/"+name, func(c echo.Context) error {
+		get(prefix+entry.Name(), func(c echo.Context) error {
 			content, err := static.Files.ReadFile(name)
 			if err != nil {
 				return err

@@ -273,22 +273,28 @@ func TestPages_head(t *testing.T) {
 func TestSDK(t *testing.T) {
 	t.Parallel()
 	types := map[string]string{".js": "text/javascript; charset=utf-8", ".ts": "text/plain; charset=utf-8", ".css": "text/css; charset=utf-8"}
-	entries, err := fs.ReadDir(static.Files, "sdk")
-	if err != nil {
-		t.Fatal(err)
+	files := map[string]string{} // by the name that is served
+	for _, pattern := range []string{"sdk/*", "pages/*.js", "pages/*.css"} {
+		names, err := fs.Glob(static.Files, pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("no files %s (%v)", pattern, err)
+		}
+		for _, name := range names {
+			files[path.Base(name)] = name
+		}
 	}
 	b := newBridge(t, people{})
-	for _, entry := range entries {
-		want, err := static.Files.ReadFile("sdk/" + entry.Name())
+	for served, name := range files {
+		want, err := static.Files.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp := b.do(t, http.MethodGet, "/sdk/"+entry.Name(), "", "Origin", "https://anybody.example")
+		resp := b.do(t, http.MethodGet, "/sdk/"+served, "", "Origin", "https://anybody.example")
 		if got := readBody(t, resp); resp.StatusCode != http.StatusOK || got != string(want) {
-			t.Errorf("%s: status %d, %d bytes; want 200 and the file, %d bytes", entry.Name(), resp.StatusCode, len(got), len(want))
+			t.Errorf("%s: status %d, %d bytes; want 200 and the file, %d bytes", served, resp.StatusCode, len(got), len(want))
 		}
 		for name, want := range map[string]string{
-			"Content-Type":                     types[path.Ext(entry.Name())],
+			"Content-Type":                     types[path.Ext(served)],
 			"Access-Control-Allow-Origin":      "*",
 			"Access-Control-Allow-Credentials": "",
 			"Cross-Origin-Resource-Policy":     "cross-origin",
@@ -296,9 +302,13 @@ func TestSDK(t *testing.T) {
 			"X-Content-Type-Options":           "nosniff",
 		} {
 			if got := resp.Header.Get(name); got != want {
-				t.Errorf("%s: %s is %q; want %q", entry.Name(), name, got, want)
+				t.Errorf("%s: %s is %q; want %q", served, name, got, want)
 			}
 		}
+	}
+	// The modules that the SDK is built from, and its build, are not for browsers.
+	for _, address := range []string{"/sdk/src/index.js", "/sdk/build/main.go", "/sdk/auth.html", "/pages/pages.js"} {
+		wantStatus(t, b.do(t, http.MethodGet, address, ""), http.StatusNotFound)
 	}
 }
 

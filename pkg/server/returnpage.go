@@ -11,7 +11,7 @@ import (
 	"github.com/tikbridge/tikbridge/static"
 )
 
-// The words of static/return.html that differ from page to page, all but what an error says of itself.
+// The words of static/pages/return.html that differ from page to page, all but what an error says of itself.
 const (
 	wordsDone        = "You’re signed in"
 	wordsUseButton   = "If the app does not open by itself, use the button."
@@ -23,7 +23,7 @@ const (
 	wordsGoBack      = "If the app did not open, go back to it and sign in again."
 )
 
-var returnTemplate = template.Must(template.ParseFS(static.Files, "return.html"))
+var returnTemplate = template.Must(template.ParseFS(static.Files, "pages/return.html"))
 
 // returnPage is the end of a sign-in that the bridge led: the way back into a wrapped app, or what went
 // wrong where there is no way that could be trusted.

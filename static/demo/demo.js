@@ -1,4 +1,4 @@
-// The demo app of `tikbridge dev`. It signs in through the documented web flow, as an app built from
+// The demo app of `tikbridge dev`. It signs in through the guide flow on the web, as an app built from
 // the guide does: TikTok's page, then /auth, then back here with a session.
 
 /** Every text this script shows. Functions take the values that the text names. */

@@ -7,6 +7,8 @@
 //   tiktok.handleRedirect()                               // once, when the app starts
 //   button.onclick = () => tiktok.signIn()
 //
+// This is the hosted flow: the bridge leads from signIn() to the session.
+//
 // Without modules, <script src="https://bridge.example/sdk/tikbridge.global.js"></script> defines
 // window.tikbridge with the same functions. Both files may be copied into an app. A content security
 // policy has to allow the bridge in connect-src and, unless the file was copied, in script-src.
@@ -48,11 +50,16 @@ export interface Failed {
   /**
    * A code of the bridge (its documentation lists them), or
    * - `network_error`: no answer from the bridge;
-   * - `invalid_session`: `supabase` or `setSession` did not take the session, see `cause`.
+   * - `insecure_context`: the page came by http, and not from this machine. Browsers offer no `crypto.subtle`
+   *   there;
+   * - `already_signed_in`: somebody is signed in by other means than TikTok, see `replaceSession`;
+   * - `invalid_session`: `supabase` or `setSession` did not take the session, or not within ten seconds; see
+   *   `cause`. If it takes the session later, that is reported as a sign-in. A call of supabase-js never
+   *   returns if the app awaits `handleRedirect()` in a callback of `onAuthStateChange`: do not.
    *
-   * After these two, `rate_limited` and the codes that end in `_unavailable`, calling
-   * `handleRedirect()` again tries again, for the minute that a handoff lives. After all others, and if
-   * the second try says `handoff_invalid`, the person has to sign in again.
+   * After `network_error`, `invalid_session`, `rate_limited` and the codes that end in `_unavailable`,
+   * calling `handleRedirect()` again tries again, for the minute that a handoff lives. After all others,
+   * and if the second try says `handoff_invalid`, the person has to sign in again.
    */
   error: string;
   /**
@@ -71,6 +78,8 @@ export type Result = SignedIn | Cancelled | Failed;
 /** As much of a supabase-js client as is used. */
 export interface SupabaseClientLike {
   auth: {
+    /** Who is signed in already. */
+    getSession(): Promise<{ data: { session: any }; error: any }>;
     setSession(tokens: { access_token: string; refresh_token: string }): Promise<{ error: unknown }>;
   };
 }
@@ -99,24 +108,32 @@ export type TikTokSignInOptions = {
 
 export interface SignInOptions {
   /**
-   * On the web: the page to come back to, without a fragment. Without it, this page. A wrapped app comes
-   * back to the bridge's `app.auth_path`.
+   * On the web: the page to come back to. Without it, this page. A fragment is left out: an app with a hash
+   * router gets people back at its root. A wrapped app comes back to the bridge's `app.auth_path`.
    */
   redirectTo?: string;
   /** Always show TikTok's consent page, where another account can be chosen. */
   selectAccount?: boolean;
+  /**
+   * Sign in although somebody is signed in by other means than TikTok: anonymously, by e-mail, with another
+   * provider. Their session is replaced, and nobody can get back into an anonymous account. Without this,
+   * and with `supabase` given, the sign-in ends as `already_signed_in`. It does not add TikTok to the account
+   * that is there: that is `linkIdentity` of supabase-js, in the provider flow.
+   */
+  replaceSession?: boolean;
 }
 
 export interface TikTokSignIn {
   /**
-   * Sends the person to TikTok: this page away from here, or a wrapped app's secure browser above it. The
-   * promise is done when that is under way; how it ended is told to `onResult` and `handleRedirect`. It
-   * rejects where a browser has no `crypto.subtle`, which is on http addresses other than localhost.
+   * Sends the person to TikTok: this page away from here, or a wrapped app's secure browser above it.
+   * Resolves to null when that is under way; how it ended is told to `onResult` and `handleRedirect`. If
+   * the sign-in cannot begin, it resolves to the result, which is also told to `onResult`; then only
+   * `signIn()` tries again.
    */
-  signIn(options?: SignInOptions): Promise<void>;
+  signIn(options?: SignInOptions): Promise<Failed | null>;
   /**
-   * Finishes a sign-in if the address of the page holds one, and cleans the address. Resolves to null if
-   * there is nothing to finish. Call it when the app starts, on every page that people may come back to;
+   * Finishes a sign-in that has come back to this page; what the bridge put into the address was taken out
+   * of it when this script was loaded. Resolves to null if there is nothing to finish. Call it when the app starts, on every page that people may come back to;
    * later arrivals (a router's, a deeplink's to a page that is open) are finished without a call. Calls
    * at the same time share one result, and a handoff is redeemed once.
    */
@@ -146,9 +163,9 @@ export interface OAuthUrlOptions {
 }
 
 /**
- * The address of TikTok's consent page for the flow of Despia's guide, in which the app builds it and
- * tokens come back by deeplink. On the web it keeps the state in `sessionStorage['tikbridge.state']`,
- * where the bridge's `auth.html` compares it. New apps had better use `createTikTokSignIn`.
+ * The address of TikTok's consent page for the guide flow, in which the app builds it and tokens come
+ * back by deeplink. On the web it keeps the state in `sessionStorage['tikbridge.state']`, where the
+ * bridge's page `auth.html` compares it. New apps should use `createTikTokSignIn`.
  */
 export function getTikTokOAuthUrl(options: OAuthUrlOptions): string;
 

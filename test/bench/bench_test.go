@@ -43,7 +43,7 @@ func (l *load) bridgeLed(n int) error {
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.Header.SetContentType("application/json")
 	req.Header.Set("Origin", "https://app.example")
-	req.SetBodyString(`{"handoff":"` + location.Query().Get("handoff") + `","verifier":"` + verifier + `"}`)
+	req.SetBodyString(`{"handoff":"` + location.Query().Get("tikbridge_handoff") + `","verifier":"` + verifier + `"}`)
 	if err := l.client.Do(req, resp); err != nil {
 		return err
 	}

@@ -222,7 +222,7 @@ func (s *appStack) pass(w http.ResponseWriter, r *http.Request) {
 
 	s.note(r.URL.Query().Get("code"))
 	if back, err := url.Parse(answer.Header().Get("Location")); err == nil {
-		s.note(back.Query().Get("handoff"))
+		s.note(back.Query().Get("tikbridge_handoff"))
 	}
 	for _, content := range [][]byte{body, answer.Body.Bytes()} {
 		var secret struct {
@@ -525,7 +525,7 @@ func (p *phone) follow(t *testing.T, sb *secureBrowser, link string, again bool)
 		t.Fatalf("the deeplink %q does nothing", withoutQuery(link))
 	}
 	if u, err := url.Parse(link); err == nil {
-		for _, key := range []string{"handoff", "access_token", "refresh_token"} {
+		for _, key := range []string{"tikbridge_handoff", "access_token", "refresh_token"} {
 			p.note(u.Query().Get(key))
 		}
 	}
@@ -651,7 +651,7 @@ func (p *phone) aged(t *testing.T, link string) string {
 		t.Fatal(err)
 	}
 	q := u.Query()
-	payload, err := p.keys.Open("handoff", q.Get("handoff"))
+	payload, err := p.keys.Open("handoff", q.Get("tikbridge_handoff"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -663,7 +663,7 @@ func (p *phone) aged(t *testing.T, link string) string {
 	if payload, err = json.Marshal(h); err != nil {
 		t.Fatal(err)
 	}
-	q.Set("handoff", p.keys.Seal("handoff", payload))
+	q.Set("tikbridge_handoff", p.keys.Seal("handoff", payload))
 	u.RawQuery = q.Encode()
 	return u.String()
 }

@@ -92,7 +92,7 @@ func (v visitor) signInAtTikTok(t *testing.T, start string) (seen []string, hand
 		if err != nil {
 			t.Fatal(err)
 		}
-		if h := u.Query().Get("handoff"); h != "" {
+		if h := u.Query().Get("tikbridge_handoff"); h != "" {
 			return seen, h
 		}
 		location, body := v.get(t, next)

@@ -226,7 +226,7 @@ func TestBridgeLedWeb(t *testing.T) {
 	if at != app+"/in" || q.Get("tab") != "1" || q.Get("x") != "/" {
 		t.Errorf("the person lands on %s with %d values; want the page that was asked for, with its query", at, len(q))
 	}
-	handoff := q.Get("handoff")
+	handoff := q.Get("tikbridge_handoff")
 	if handoff == "" || len(q) != 3 {
 		t.Fatalf("the address has %d values; want the handoff and the page's two", len(q))
 	}
@@ -253,7 +253,7 @@ func TestBridgeLedCookie(t *testing.T) {
 	b := newBrowser(t, 390, 844)
 	b.decide(t, s.newFlow("platform", "web", "redirect_to", app+"/in", "challenge", ""), "layla", continueButton, "#app")
 	_, q := b.arrived(t)
-	body := map[string]string{"handoff": q.Get("handoff")}
+	body := map[string]string{"handoff": q.Get("tikbridge_handoff")}
 	if status, _ := b.redeem(t, s, body, "omit"); status != http.StatusBadRequest {
 		t.Errorf("without the cookie the status is %d; want 400", status)
 	}
@@ -288,7 +288,8 @@ func TestBridgeLedNative(t *testing.T) {
 	b.pictures(t, "return-done")
 
 	var in session
-	post(t, s.bridge+bridgePath+"redeem", map[string]string{"handoff": q.Get("handoff"), "verifier": f.verifier}, &in)
+	body := map[string]string{"handoff": q.Get("tikbridge_handoff"), "verifier": f.verifier}
+	post(t, s.bridge+bridgePath+"redeem", body, &in)
 	s.wantValid(t, in)
 
 	// What is left of the address says nothing; nobody is sent off once more.
@@ -306,6 +307,12 @@ func TestBridgeLedNative(t *testing.T) {
 	b.wantOnlyComplaint(t, "status of 400")
 }
 
+// isCancelled tells whether an address says that the person said no, and nothing else.
+func isCancelled(q url.Values) bool {
+	return q.Get("tikbridge_error") == "access_denied" && q.Get("tikbridge_error_description") != "" &&
+		q.Get("tikbridge_request_id") != "" && !q.Has("tikbridge_handoff")
+}
+
 // TestBridgeLedCancelled declines at TikTok: the app learns it, and the person sees why.
 func TestBridgeLedCancelled(t *testing.T) {
 	s, app := startForApp(t)
@@ -315,7 +322,7 @@ func TestBridgeLedCancelled(t *testing.T) {
 		b.decide(t, s.newFlow("platform", "native"), "mira", cancelButton, "#card[data-view=idle] #action")
 		wantFollowed(t, followed)
 		target, q := b.deeplink(t)
-		if target != "myapp://oauth/auth" || q.Get("error") != "access_denied" || q.Get("error_description") == "" || q.Get("request_id") == "" || q.Has("handoff") {
+		if target != "myapp://oauth/auth" || !isCancelled(q) {
 			t.Errorf("the deeplink opens %q with %v; want the error", target, q)
 		}
 		if got := b.text(t, "#title"); got != "Sign-in cancelled" {
@@ -331,7 +338,7 @@ func TestBridgeLedCancelled(t *testing.T) {
 		b := newBrowser(t, 1280, 800)
 		b.decide(t, s.newFlow("platform", "web", "redirect_to", app+"/in?tab=1"), "mira", cancelButton, "#app")
 		at, q := b.arrived(t)
-		if at != app+"/in" || q.Get("error") != "access_denied" || q.Get("tab") != "1" || q.Get("request_id") == "" || q.Has("handoff") {
+		if at != app+"/in" || q.Get("tab") != "1" || !isCancelled(q) {
 			t.Errorf("the person lands on %q with %v; want the error", at, q)
 		}
 		b.wantNoComplaints(t)
@@ -358,7 +365,7 @@ func TestBridgeLedTabs(t *testing.T) {
 		if at != app+name {
 			t.Errorf("the tab shows %q; want %q", at, app+name)
 		}
-		status, in := b.redeem(t, s, map[string]string{"handoff": q.Get("handoff")}, "include")
+		status, in := b.redeem(t, s, map[string]string{"handoff": q.Get("tikbridge_handoff")}, "include")
 		if status != http.StatusOK {
 			t.Fatalf("redeem in tab %s answers %d", name, status)
 		}

@@ -452,8 +452,8 @@ func (j *journey) agree(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if j.handoff = u.Query().Get("handoff"); j.handoff == "" {
-		return fmt.Errorf("callback: no handoff but %q", u.Query().Get("error"))
+	if j.handoff = u.Query().Get("tikbridge_handoff"); j.handoff == "" {
+		return fmt.Errorf("callback: no handoff but %q", u.Query().Get("tikbridge_error"))
 	}
 	return nil
 }

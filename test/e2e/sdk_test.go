@@ -1,10 +1,7 @@
 package e2e_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,61 +26,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 )
 
-const (
-	sdkModule  = "../../static/sdk/tikbridge.js"
-	sdkClassic = "../../static/sdk/tikbridge.global.js"
-)
-
-var update = flag.Bool("update", false, "write tikbridge.global.js")
-
-// TestSDK_size holds the SDK to what its users have to load.
-func TestSDK_size(t *testing.T) {
-	const limit = 4000
-	source := readFile(t, sdkModule)
-	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write(source); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if b.Len() >= limit {
-		t.Errorf("tikbridge.js has %d bytes compressed; want less than %d", b.Len(), limit)
-	}
-	for _, word := range []string{"console", "innerHTML", "eval(", "import(", "Function("} {
-		if bytes.Contains(source, []byte(word)) {
-			t.Errorf("tikbridge.js has %q", word)
-		}
-	}
-}
-
-// TestSDK_classic checks that the classic script is the module, and with -update makes it so.
-func TestSDK_classic(t *testing.T) {
-	exports := regexp.MustCompile(`(?m)^export function (\w+)`)
-	source := string(readFile(t, sdkModule))
-	var names []string
-	for _, match := range exports.FindAllStringSubmatch(source, -1) {
-		names = append(names, match[1])
-	}
-	body := exports.ReplaceAllString(source, "function $1")
-	if len(names) == 0 || regexp.MustCompile(`(?m)^(im|ex)port\b`).MatchString(body) {
-		t.Fatal("tikbridge.js imports something, or exports something other than functions")
-	}
-	want := "// Made from tikbridge.js; do not edit: go test ./test/e2e -run TestSDK_classic -update\n" +
-		"(() => {\n'use strict';\n\n" + body + "\nwindow.tikbridge = { " + strings.Join(names, ", ") + " };\n})();\n"
-	if *update {
-		if err := os.WriteFile(sdkClassic, []byte(want), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if diff := cmp.Diff(want, string(readFile(t, sdkClassic))); diff != "" {
-		t.Errorf("tikbridge.global.js is not made of tikbridge.js; run this test with -update (-want +got):\n%s", diff)
-	}
-}
+const sdkModule = "../../static/sdk/tikbridge.js"
 
 func readFile(t *testing.T, name string) []byte {
 	t.Helper()
@@ -196,10 +139,14 @@ func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 		http.FileServer(http.Dir(root)).ServeHTTP(w, r)
 		return
 	}
-	kind, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	kind, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	supabaseJS := "@supabase/supabase-js"
+	if version, _, _ := strings.Cut(rest, "/"); strings.HasPrefix(version, "supabase-js-") {
+		supabaseJS = version
+	}
 	scripts := map[string][]string{
 		"classic":  {s.front.url + "/sdk/tikbridge.global.js", "/sdk-classic.js"},
-		"supabase": {"/node_modules/@supabase/supabase-js/dist/umd/supabase.js"},
+		"supabase": {"/node_modules/" + supabaseJS + "/dist/umd/supabase.js"},
 		"function": {"/node_modules/despia-native/index.js", "/sdk-despia.js"},
 	}[kind]
 	w.Header().Set("Content-Type", "text/html")
@@ -409,7 +356,7 @@ func TestSDK_once(t *testing.T) {
 	b := newDevice(t, false)
 	var arrival string
 	if err := chromedp.Listen(b.ctx, func(event any) {
-		if e, ok := event.(*page.EventFrameNavigated); ok && strings.Contains(e.Frame.URL, "handoff=") {
+		if e, ok := event.(*page.EventFrameNavigated); ok && strings.Contains(e.Frame.URL, "tikbridge_handoff=") {
 			arrival = e.Frame.URL
 		}
 	}); err != nil {
@@ -435,6 +382,38 @@ func TestSDK_once(t *testing.T) {
 		t.Error("a handoff that was redeemed gave a result again")
 	}
 	s.front.wantRedeems(t, 0)
+}
+
+// TestSDK_waiting: what the bridge answered is out of the address as soon as the script has loaded. It
+// waits for handleRedirect, also if the page is loaded again before.
+func TestSDK_waiting(t *testing.T) {
+	s := startSDK(t)
+	b := newDevice(t, false)
+	b.open(t, s.app+"/late/in?tab=1")
+	eval[chromedp.Void](t, b, "makeLater()")
+	b.until(t, "window.tiktok")
+	eval[chromedp.Void](t, b, "void tiktok.signIn()")
+	b.consent(t)
+	b.until(t, "window.ready && searchOnceLoaded === '?tab=1' && arrival.includes('tikbridge_handoff')")
+	b.wantLocation(t, s.app+"/late/in?tab=1")
+	eval[chromedp.Void](t, b, "window.before = true, void setTimeout(() => location.reload())")
+	b.until(t, "window.ready && !window.before")
+	s.front.wantRedeems(t, 0)
+	eval[chromedp.Void](t, b, "makeLater()")
+	b.until(t, "window.results")
+	b.wantStatuses(t, "signed_in")
+	s.front.wantRedeems(t, 1)
+	b.run(t, "reload", chromedp.Reload())
+	b.until(t, "window.ready")
+	eval[chromedp.Void](t, b, "makeLater()")
+	b.until(t, "window.first === null")
+
+	// The answer to another kind of sign-in stays for whom it is for, and does not come along to the next.
+	b.open(t, s.app+"/web/in?error=access_denied&error_code=1&error_description=No&tab=2")
+	eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
+	b.consent(t)
+	b.wantStatuses(t, "signed_in")
+	b.wantLocation(t, s.app+"/web/in?tab=2")
 }
 
 // TestSDK_tabs signs in in two tabs at once, and finishes a third sign-in in another tab than the one
@@ -687,12 +666,15 @@ func TestSDK_failures(t *testing.T) {
 
 	// The session was made but not taken.
 	b := newDevice(t, false)
-	b.open(t, s.app+"/idle")
+	b.open(t, s.app+"/late")
+	eval[chromedp.Void](t, b, "makeLater()")
+	b.until(t, "window.tiktok")
 	eval[chromedp.Void](t, b, "void tiktok.signIn()")
 	b.consent(t)
-	b.until(t, "window.ready")
+	b.until(t, "window.ready && arrival.includes('tikbridge_handoff')")
 	s.front.wantRedeems(t, 0) // nobody asked yet
-	eval[chromedp.Void](t, b, "window.refuse = true; void tiktok.handleRedirect()")
+	eval[chromedp.Void](t, b, "window.refuse = true; makeLater()")
+	b.until(t, "window.results")
 	b.wantStatuses(t, "failed invalid_session")
 	if got := eval[string](t, b, "results[0].cause.message"); got != "refused" {
 		t.Errorf("the cause is %q", got)
@@ -700,6 +682,120 @@ func TestSDK_failures(t *testing.T) {
 	eval[chromedp.Void](t, b, "window.refuse = false; void tiktok.handleRedirect()")
 	b.wantStatuses(t, "failed invalid_session", "signed_in")
 	s.front.wantRedeems(t, 1)
+}
+
+// TestSDK_setSessionStalls: an app that does not take the session in time gets a result all the same, and
+// the sign-in is not lost.
+func TestSDK_setSessionStalls(t *testing.T) {
+	s := startSDK(t)
+	b := newDevice(t, false)
+	stall := func() {
+		b.open(t, s.app+"/late")
+		eval[chromedp.Void](t, b, "makeLater()")
+		b.until(t, "window.tiktok")
+		eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
+		b.consent(t)
+		b.until(t, "window.ready && arrival.includes('tikbridge_handoff')")
+		eval[chromedp.Void](t, b, "window.stall = true; makeLater()")
+		b.until(t, "window.goOn")
+		eval[chromedp.Void](t, b, "endTimeLimit()")
+		b.wantStatuses(t, "failed invalid_session")
+		if got := eval[string](t, b, "results[0].cause.message"); !strings.Contains(got, "setSession") {
+			t.Errorf("the cause is %q; want it to name setSession", got)
+		}
+	}
+
+	stall()
+	eval[chromedp.Void](t, b, "goOn()")
+	b.wantStatuses(t, "failed invalid_session", "signed_in")
+	if got := eval[string](t, b, "tiktok.handleRedirect().then(String)"); got != "null" {
+		t.Errorf("then handleRedirect says %s; want null", got)
+	}
+
+	stall()
+	eval[chromedp.Void](t, b, "window.stall = false; void tiktok.handleRedirect()")
+	b.wantStatuses(t, "failed invalid_session", "signed_in")
+	eval[chromedp.Void](t, b, "goOn()") // the first try, which nobody waits for any more
+	b.wantStatuses(t, "failed invalid_session", "signed_in")
+	s.front.wantRedeems(t, 2)
+}
+
+// TestSDK_alreadySignedIn: a session that is not TikTok's is replaced only if the app asks for it.
+func TestSDK_alreadySignedIn(t *testing.T) {
+	s := startSDK(t)
+	b := newDevice(t, true)
+	b.open(t, s.app+"/fake")
+	metadata := func(json string) string { return "{ user: { app_metadata: " + json + " } }" }
+	keptElsewhere := func(json string) string {
+		return "{ user: new Proxy({}, { get() { throw 1 } }), access_token: 'x.' + btoa(JSON.stringify(" + json + ")) + '.x' }"
+	}
+	const other = "already_signed_in"
+	tests := []struct {
+		name, session string // the session, or all that getSession does
+		want          string // the error; "" if the sign-in begins
+	}{
+		{"nobody", "null", ""},
+		{"anonymous", "{ user: { is_anonymous: true, app_metadata: {}, identities: [] } }", other},
+		{"by e-mail", metadata("{ provider: 'email', providers: ['email'] }"), other},
+		{"by another provider", metadata("{ provider: 'google', providers: ['google'] }"), other},
+		{"with nothing to tell by", "{}", other},
+		{"by TikTok", metadata("{ provider: 'email', tiktok: { open_id: 'x' } }"), ""},
+		{"by the provider", metadata("{ provider: 'custom:tiktok' }"), ""},
+		{"by e-mail, TikTok linked", metadata("{ provider: 'email', providers: ['email', 'custom:tiktok'] }"), ""},
+		{"an identity", "{ user: { identities: [{ provider: 'email' }, { provider: 'custom:tiktok' }] } }", ""},
+		{"a user kept elsewhere", keptElsewhere("{ app_metadata: { tiktok: {} } }"), ""},
+		{"a stranger kept elsewhere", keptElsewhere("{ app_metadata: { provider: 'email' } }"), other},
+		{
+			"cannot be refreshed", "() => ({ data: { session: null }, error: { name: 'AuthRetryableFetchError' } })",
+			"network_error",
+		},
+		{"is over", "() => ({ data: { session: null }, error: { name: 'AuthApiError', status: 400 } })", ""},
+		{"getSession throws", "() => { throw new Error('no') }", "invalid_session"},
+		{"getSession stalls", "() => (setTimeout(endTimeLimit), new Promise(() => {}))", "invalid_session"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			session := tt.session
+			if !strings.HasPrefix(session, "()") {
+				session = "() => ({ data: { session: " + session + " }, error: null })"
+			}
+			eval[chromedp.Void](t, b, "results.length = commands.length = 0; window.getSession = async () => ("+session+")()")
+			got := eval[string](t, b, "tiktok.signIn().then((result) => result?.error ?? '')")
+			if began := eval[bool](t, b, "commands.length === 1"); got != tt.want || began != (tt.want == "") {
+				t.Errorf("the sign-in ends with %q, and began: %v; want %q", got, began, tt.want)
+			}
+			if tt.want != "" {
+				if r := b.wantStatuses(t, "failed "+tt.want)[0]; r.Description == "" {
+					t.Error("there are no words for people")
+				}
+			}
+		})
+	}
+	eval[chromedp.Void](t, b, `commands.length = 0;
+		window.getSession = async () => ({ data: { session: {} }, error: null })`)
+	if got := eval[string](t, b, "tiktok.signIn({ replaceSession: true }).then(String)"); got != "null" {
+		t.Errorf("with replaceSession signIn says %s; want null", got)
+	}
+	b.until(t, "commands.length === 1")
+}
+
+// TestSDK_insecureContext taps the button on a page without https, where browsers have no crypto.subtle.
+func TestSDK_insecureContext(t *testing.T) {
+	s := startSDK(t)
+	for name, kind := range map[string]string{"own setSession": "web", "supabase-js": "fake"} {
+		t.Run(name, func(t *testing.T) {
+			b := newDevice(t, false, "delete Crypto.prototype.subtle;")
+			b.open(t, s.app+"/"+kind+"/in")
+			if got := eval[string](t, b, "tiktok.signIn().then((result) => result.error)"); got != "insecure_context" {
+				t.Errorf("signIn says %q; want insecure_context", got)
+			}
+			if r := b.wantStatuses(t, "failed insecure_context")[0]; !strings.Contains(r.Description, "https") {
+				t.Errorf("people are told %q; want the way out", r.Description)
+			}
+			b.wantLocation(t, s.app+"/"+kind+"/in")
+			b.wantNoComplaints(t)
+		})
+	}
 }
 
 // TestSDK_errors reads addresses that anybody may have written.
@@ -711,12 +807,25 @@ func TestSDK_errors(t *testing.T) {
 		want        sdkResult // none without a status
 		left        string    // of the query
 	}{
-		{"of the bridge", "error=tiktok_unavailable&error_description=Later&request_id=r1&x=1", sdkResult{Status: "failed", Error: "tiktok_unavailable", RequestID: "r1"}, "?x=1"},
-		{"cancelled", "error=access_denied&error_description=No&request_id=r2", sdkResult{Status: "cancelled"}, ""},
-		{"no code", "error=%3Cb%3E+call+me&request_id=r3", sdkResult{Status: "failed", Error: "internal", RequestID: "r3"}, ""},
-		{"of somebody else", "error=access_denied&error_description=No", sdkResult{}, "?error=access_denied&error_description=No"},
-		{"nothing", "handoff=&request_id=5", sdkResult{}, "?handoff=&request_id=5"},
-		{"no handoff", "handoff=x", sdkResult{Status: "failed", Error: "handoff_invalid"}, ""},
+		{
+			"of the bridge",
+			"tikbridge_error=tiktok_unavailable&tikbridge_error_description=Later&tikbridge_request_id=r1&x=1",
+			sdkResult{Status: "failed", Error: "tiktok_unavailable", RequestID: "r1"}, "?x=1",
+		},
+		{
+			"cancelled", "tikbridge_error=access_denied&tikbridge_error_description=No&tikbridge_request_id=r2",
+			sdkResult{Status: "cancelled"}, "",
+		},
+		{
+			"no code", "tikbridge_error=%3Cb%3E+call+me&tikbridge_request_id=r3",
+			sdkResult{Status: "failed", Error: "internal", RequestID: "r3"}, "",
+		},
+		{
+			"of somebody else", "error=access_denied&error_description=No&request_id=r4",
+			sdkResult{}, "?error=access_denied&error_description=No&request_id=r4",
+		},
+		{"nothing", "tikbridge_handoff=&tikbridge_request_id=5", sdkResult{}, "?tikbridge_handoff=&tikbridge_request_id=5"},
+		{"no handoff", "tikbridge_handoff=x", sdkResult{Status: "failed", Error: "handoff_invalid"}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -740,9 +849,47 @@ func TestSDK_errors(t *testing.T) {
 	b.open(t, s.app+"/web")
 	eval[chromedp.Void](t, b, "void tiktok.signIn()")
 	b.run(t, "come to TikTok", visible(continueButton))
-	b.open(t, s.app+"/web?error=invalid_grant&error_description=Again&request_id=r6")
+	b.open(t, s.app+"/web?tikbridge_error=invalid_grant&tikbridge_error_description=Again&tikbridge_request_id=r6")
 	if got := b.results(t)[0].Description; got != "Again" {
 		t.Errorf("the description is %q", got)
+	}
+}
+
+// TestSDK_hashRouter: an app whose routes are in the fragment gets people back at its root, on the web and
+// by a deeplink, and goes on to a route of its own.
+func TestSDK_hashRouter(t *testing.T) {
+	s := startSDK(t)
+	b := newDevice(t, false)
+	b.open(t, s.app+"/hash/?tab=1#/auth")
+	eval[chromedp.Void](t, b, "void tiktok.signIn()")
+	b.consent(t)
+	b.wantStatuses(t, "signed_in")
+	b.wantLocation(t, s.app+"/hash/?tab=1#/home")
+	eval[chromedp.Void](t, b, "void tiktok.signIn({ redirectTo: '/hash/#/settings', selectAccount: true })")
+	b.run(t, "cancel", visible(cancelButton), click(cancelButton))
+	b.wantStatuses(t, "cancelled")
+	b.wantLocation(t, s.app+"/hash/#/auth")
+
+	for name, arrive := range map[string]func(b device, query string){
+		"mounted page": func(b device, query string) {
+			eval[chromedp.Void](t, b, push("/hash/"+query))
+		},
+		"loaded again": func(b device, query string) { b.open(t, s.app+"/hash/"+query) },
+		"into the fragment's route": func(b device, query string) {
+			eval[chromedp.Void](t, b, push("/hash/"+query+"#/auth"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newDevice(t, true)
+			b.open(t, s.app+"/hash/#/auth")
+			eval[chromedp.Void](t, b, "tiktok.signIn()")
+			secure := openSecureBrowser(t, b, s)
+			secure.consent(t)
+			arrive(b, strings.TrimPrefix(secure.deeplink(t), "/auth"))
+			b.wantStatuses(t, "signed_in")
+			b.wantLocation(t, s.app+"/hash/#/home")
+			b.wantNoComplaints(t)
+		})
 	}
 }
 
@@ -794,21 +941,21 @@ func TestSDK_expiry(t *testing.T) {
 	eval[chromedp.Void](t, b, `
 		sessionStorage['tikbridge.flows'] = JSON.stringify([['old', Date.now() - 600001]]);
 		localStorage['tikbridge.flows'] = '{"not":"ours"}';`)
-	b.open(t, s.app+"/web?handoff=x")
+	b.open(t, s.app+"/web?tikbridge_handoff=x")
 	b.wantStatuses(t, "failed handoff_invalid")
 	s.front.wantRedeems(t, 0)
 	// Six sign-ins that nobody finished: the last five are kept.
 	eval[chromedp.Void](t, b, `sessionStorage['tikbridge.flows'] = JSON.stringify([1, 2, 3, 4, 5].map((n) => ['v' + n, Date.now()]))`)
 	eval[chromedp.Void](t, b, "void tiktok.signIn()")
 	b.run(t, "come to TikTok", visible(continueButton))
-	b.open(t, s.app+"/idle")
+	b.open(t, s.app+"/late")
 	if got := eval[string](t, b, `JSON.parse(sessionStorage['tikbridge.flows']).map(([v]) => v).slice(1).join()`); got != "v1,v2,v3,v4" {
 		t.Errorf("kept are %s", got)
 	}
 }
 
-// TestSDK_documented builds the address of the documented flow.
-func TestSDK_documented(t *testing.T) {
+// TestSDK_guide builds the address of the guide flow.
+func TestSDK_guide(t *testing.T) {
 	s := startSDK(t)
 	b := newDevice(t, false)
 	b.open(t, s.app+"/web")
@@ -901,14 +1048,35 @@ func TestSDK_packages(t *testing.T) {
 		if got := eval[string](t, b, getUser); got != id {
 			t.Errorf("after a reload getUser says %q; want %q", got, id)
 		}
-		// Who is signed in and cancels another sign-in stays signed in, although supabase-js reads the
-		// error of the address too.
-		eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
-		b.run(t, "cancel", visible(cancelButton), click(cancelButton))
-		b.wantStatuses(t, "cancelled")
-		if got := eval[string](t, b, getUser); got != id {
-			t.Errorf("after a cancelled sign-in getUser says %q; want %q", got, id)
+		b.wantNoComplaints(t)
+	})
+	t.Run("supabase-js has another session", func(t *testing.T) {
+		b := newDevice(t, false)
+		b.open(t, s.app+"/supabase")
+		id := eval[string](t, b, `client.auth.signUp({ email: 'by-mail@mail.example', password: 'correct horse 1' })
+			.then(({ data, error }) => data.session?.user.id ?? String(error))`)
+		eval[chromedp.Void](t, b, "void tiktok.signIn()")
+		b.wantStatuses(t, "failed already_signed_in")
+		if got := eval[string](t, b, "client.auth.getUser().then(({ data }) => data.user?.id)"); got != id {
+			t.Errorf("signed in is %q; want still %q", got, id)
 		}
+		eval[chromedp.Void](t, b, "void tiktok.signIn({ replaceSession: true })")
+		b.consent(t)
+		other := b.wantStatuses(t, "signed_in")[0].Session.User.ID
+		if got := eval[string](t, b, "client.auth.getUser().then(({ data }) => data.user?.id)"); got != other || got == id {
+			t.Errorf("signed in is %q; want %q", got, other)
+		}
+		b.wantNoComplaints(t)
+	})
+	t.Run("supabase-js is stuck", func(t *testing.T) {
+		b := newDevice(t, false)
+		b.open(t, s.app+"/supabase/stuck")
+		eval[chromedp.Void](t, b, "void tiktok.signIn()")
+		b.consent(t)
+		b.until(t, "window.endTimeLimit?.()")
+		b.until(t, "window.results?.[0]?.error === 'invalid_session'")
+		// Its callback asks for another try, which is stuck, too; then the first comes to an end.
+		b.until(t, "[endTimeLimit()] && results.some(({ status }) => status === 'signed_in')")
 		b.wantNoComplaints(t)
 	})
 	t.Run("supabase-js refuses", func(t *testing.T) {
@@ -935,4 +1103,45 @@ func TestSDK_packages(t *testing.T) {
 		b.wantStatuses(t, "signed_in")
 		b.wantNoComplaints(t)
 	})
+}
+
+// TestSDK_supabaseVersions: whoever is signed in stays so if the next sign-in is cancelled or fails.
+// supabase-js up to 2.89 drops the session if the address has an error_description.
+func TestSDK_supabaseVersions(t *testing.T) {
+	npmInstall(t)
+	s := startSDK(t)
+	for _, version := range []string{"supabase-js-2.45", "supabase-js-2.86", "supabase-js-2.89", "newest"} {
+		for _, options := range []string{"implicit/on", "pkce/on", "implicit/off", "pkce/off"} {
+			t.Run(version+"/"+options, func(t *testing.T) {
+				t.Parallel()
+				page := s.app + "/supabase/" + version + "/" + options
+				b := newDevice(t, false)
+				b.open(t, page)
+				eval[chromedp.Void](t, b, "void tiktok.signIn()")
+				b.consent(t)
+				id := b.wantStatuses(t, "signed_in")[0].Session.User.ID
+				wantUser := func(when string) {
+					t.Helper()
+					got := eval[string](t, b, "client.auth.getUser().then(({ data, error }) => data.user?.id ?? error.message)")
+					if got != id || id == "" {
+						t.Errorf("after %s getUser says %q; want %q", when, got, id)
+					}
+				}
+				wantUser("the sign-in")
+
+				eval[chromedp.Void](t, b, "void tiktok.signIn({ selectAccount: true })")
+				b.run(t, "cancel", visible(cancelButton), click(cancelButton))
+				b.wantStatuses(t, "cancelled")
+				wantUser("a cancelled sign-in")
+
+				b.open(t, page+"?tikbridge_error=tiktok_unavailable&tikbridge_error_description=Later&tikbridge_request_id=r1")
+				b.wantStatuses(t, "failed tiktok_unavailable")
+				wantUser("a sign-in that failed")
+				b.run(t, "reload", chromedp.Reload())
+				b.until(t, "window.ready")
+				wantUser("a reload")
+				b.wantNoComplaints(t)
+			})
+		}
+	}
 }

@@ -588,7 +588,7 @@ func (s *soak) exchange(b *soakBridge, who string, times int) (outcomes []string
 }
 
 var (
-	soakBack   = regexp.MustCompile(`\?(handoff|error)=([A-Za-z0-9_-]+)`)
+	soakBack   = regexp.MustCompile(`\?tikbridge_(handoff|error)=([A-Za-z0-9_-]+)`)
 	soakCookie = regexp.MustCompile(`^(__Host-tikbridge-[^=]+=[^;]+);`)
 )
 

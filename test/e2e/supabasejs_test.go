@@ -94,6 +94,7 @@ func TestPackageLock(t *testing.T) {
 		}
 	}
 	for name, version := range manifest.Dependencies {
+		version = version[strings.LastIndex(version, "@")+1:] // of an alias, "npm:name@version"
 		if got := lock.Packages["node_modules/"+name].Version; got != version {
 			t.Errorf("%s is asked for in version %q and locked to %q; want one exact version", name, version, got)
 		}

@@ -217,7 +217,7 @@ func (s stack) documented(t *testing.T, person, status int) {
 
 var (
 	statePattern   = regexp.MustCompile(`[?&]state=([A-Za-z0-9_-]+)`)
-	handoffPattern = regexp.MustCompile(`handoff=([A-Za-z0-9_-]+)`)
+	handoffPattern = regexp.MustCompile(`tikbridge_handoff=([A-Za-z0-9_-]+)`)
 )
 
 // led signs in with the bridge in the lead, and then once more with the used handoff.

@@ -1,5 +1,7 @@
 // What sdk_test.go puts into a page before its own scripts run: the native side of Despia, and a hand on
-// the timer that waits for a deeplink.
+// the timers that wait for a deeplink, and for the app.
+
+window.arrival = location.href;
 
 const commands = [];
 let despia;
@@ -12,22 +14,27 @@ Object.defineProperty(window, 'despia', {
 });
 
 const { setTimeout, clearTimeout } = window;
-const graces = new Map();
+const held = new Map();
+let lastHeld = 0;
 window.setTimeout = (callback, delay, ...rest) => {
-  if (delay !== 1500) return setTimeout(callback, delay, ...rest);
-  const id = -1 - graces.size;
-  graces.set(id, callback);
-  return id;
+  if (delay !== 1500 && delay !== 10_000) return setTimeout(callback, delay, ...rest);
+  held.set(--lastHeld, { callback, delay });
+  return lastHeld;
 };
-window.clearTimeout = (id) => (graces.delete(id), clearTimeout(id));
+window.clearTimeout = (id) => (held.delete(id), clearTimeout(id));
 
-/** Lets the grace of 1.5 s be over. Returns whether anybody waited. */
-window.endGrace = () => {
-  const waiting = [...graces.values()];
-  graces.clear();
-  for (const callback of waiting) callback();
-  return waiting.length > 0;
-};
+/** Lets a time be over. Returns whether anybody waited. */
+function end(delay) {
+  const over = [...held].filter(([, timer]) => timer.delay === delay);
+  for (const [id] of over) held.delete(id);
+  for (const [, { callback }] of over) callback();
+  return over.length > 0;
+}
+
+/** The grace of 1.5 s. */
+window.endGrace = () => end(1500);
+/** The time limit of 10 s. */
+window.endTimeLimit = () => end(10_000);
 
 /** Hides the app, as the secure browser does, or shows it again. */
 window.setVisible = (visible) => {

@@ -1,12 +1,14 @@
 // auth.html: sets the session. It is reached with tokens (a deeplink brought the web view here), with
 // a code (TikTok redirected here, on the web), or with an error.
 //
-// Whoever can make someone open /auth?access_token=… can sign them in to an account of the attacker's
-// choice: the documented flow accepts any session that its address carries, and no state protects
-// a deeplink. The bridge-led flow closes this, since its handoff only works with
-// a verifier that the app itself made; prefer it in new apps.
+// Whoever makes someone open /auth?access_token=… can sign them in to an account of the attacker's
+// choice: the guide flow accepts any session that its address carries, and no state protects a deeplink.
+// The hosted flow closes this, since its handoff only works with a verifier that the app itself made:
+// prefer it in new apps.
 
 import { exchange, failure, firstTime, isSession, readConfig, show, showFailure, store, takeArrival } from './pages.js';
+
+/** @import { Failure, Session } from './pages.js' */
 
 const TEXT = {
   tryAgain: 'Try again',
@@ -39,8 +41,8 @@ addEventListener('popstate', () => handleArrival('popstate'));
 /** @param {'load'|'popstate'} occasion */
 async function handleArrival(occasion) {
   const query = new URLSearchParams(location.search);
-  // A handoff is the SDK's to read, so it must stay in the address for it.
-  if (query.has('handoff')) return;
+  // The answers of the hosted flow are the SDK's to read, so they must stay in the address for it.
+  if (query.has('tikbridge_handoff') || query.has('tikbridge_error')) return;
   if (!['access_token', 'code', 'error'].some((key) => query.has(key))) {
     if (occasion === 'load') show('idle', { ...TEXT.nothing, action: onward(TEXT.goOn) });
     return;
@@ -69,7 +71,7 @@ async function handleArrival(occasion) {
 /**
  * @param {URLSearchParams} params
  * @param {string} redirectUri
- * @returns {Promise<{session?: import('./pages.js').Session, failure?: import('./pages.js').Failure, shown?: import('./pages.js').Failure}>}
+ * @returns {Promise<{session?: Session, failure?: Failure, shown?: Failure}>}
  */
 async function readSession(params, redirectUri) {
   const state = params.get('state') ?? '';
@@ -101,7 +103,7 @@ async function readSession(params, redirectUri) {
 
 /**
  * Hands the session to the app: to its own listener, else to supabase-js, else to the next page.
- * @param {import('./pages.js').Session} session
+ * @param {Session} session
  */
 async function deliver(session) {
   const event = new CustomEvent('tikbridge:session', { detail: session, cancelable: true });
@@ -128,8 +130,8 @@ async function deliver(session) {
 }
 
 /**
- * @param {import('./pages.js').Failure} told What the app learns.
- * @param {import('./pages.js').Failure} [shown] What this page says.
+ * @param {Failure} told What the app learns.
+ * @param {Failure} [shown] What this page says.
  */
 function fail(told, shown = told) {
   dispatchEvent(new CustomEvent('tikbridge:error', { detail: told }));

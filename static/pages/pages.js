@@ -1,8 +1,8 @@
-// What the two pages of the documented flow share: the address bar, the exchange with the bridge,
-// the words for errors, and the one card they draw. An ES module without dependencies.
+// What the two pages of the guide flow share: the address bar, the exchange with the bridge, the words
+// for errors, and the one card they draw.
 //
-// Rules that both pages keep: a code or token leaves the address bar before anything else happens,
-// is written nowhere in the document but the deeplink itself, and is never logged.
+// Both pages keep these rules: a code or token leaves the address bar before anything else happens, is
+// written nowhere in the document but in the deeplink itself, and is never logged.
 
 /** Every text this module shows. A title, then a sentence that says what to do. */
 const TEXT = {
@@ -48,10 +48,14 @@ const TEXT = {
     ],
     storage: [
       'Your browser keeps nothing',
-      'It does not let this site store anything, so you cannot stay signed in. Leave private mode or allow storage, then try again.',
+      'It does not let this site store anything, so you cannot stay signed in. ' +
+        'Leave private mode or allow storage, then try again.',
     ],
   },
-  /** For the developer who reads the details. */
+  /**
+   * For the developer who reads the details.
+   * @type {Record<string, string>}
+   */
   hints: {
     redirect_uri_mismatch:
       'Register this page’s exact address with TikTok and in app.redirect_uris.',
@@ -69,7 +73,10 @@ const TEXT = {
   },
 };
 
-/** Error code → the entry of TEXT.errors that explains it. Codes not named here are “broken”. */
+/**
+ * Error code → the entry of TEXT.errors that explains it. Codes not named here are “broken”.
+ * @type {Record<string, keyof typeof TEXT.errors>}
+ */
 const EXPLANATIONS = {
   access_denied: 'cancelled',
   invalid_grant: 'expired',
@@ -141,7 +148,10 @@ export function readConfig() {
   };
 }
 
-/** Schemes that a browser itself would follow are never an app's, whatever was configured. */
+/**
+ * Schemes that a browser itself would follow are never an app's, whatever was configured.
+ * @param {string} text
+ */
 function isScheme(text) {
   return (
     /^[a-z][a-z0-9+.-]*$/i.test(text) &&
@@ -149,7 +159,10 @@ function isScheme(text) {
   );
 }
 
-/** A path on this site, or "/". Browsers read "\" as "/" and skip tabs and line ends in URLs. */
+/**
+ * A path on this site, or "/". Browsers read "\" as "/" and skip tabs and line ends in URLs.
+ * @param {string} text
+ */
 function localPath(text) {
   return /^\/(?!\/)[^\\\u0000-\u001f]*$/.test(text) ? text : '/';
 }
@@ -209,7 +222,11 @@ export async function exchange(config, body) {
   return { failure: failure('exchange_failed') };
 }
 
-/** Has this the shape of a session? @returns {boolean} */
+/**
+ * Has this the shape of a session?
+ * @param {any} value
+ * @returns {boolean}
+ */
 export function isSession(value) {
   return (
     /^[\w-]+\.[\w-]+\.[\w-]+$/.test(value?.access_token ?? '') &&
@@ -220,10 +237,13 @@ export function isSession(value) {
 /**
  * Makes a Failure of what someone else said. None of it is trusted: the code must look like one, and
  * the rest is cut to a sane length. A failure without a description gets ours.
+ * @param {unknown} error
+ * @param {unknown} [description]
+ * @param {unknown} [requestId]
  * @returns {Failure}
  */
 export function failure(error, description, requestId) {
-  const code = /^[a-z0-9_]{1,64}$/.test(error) ? error : 'server_error';
+  const code = typeof error === 'string' && /^[a-z0-9_]{1,64}$/.test(error) ? error : 'server_error';
   return {
     error: code,
     error_description: tidy(description, 300) || explain(code).text,
@@ -231,11 +251,18 @@ export function failure(error, description, requestId) {
   };
 }
 
+/**
+ * @param {unknown} text
+ * @param {number} length
+ */
 function tidy(text, length) {
   return typeof text === 'string' ? text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim().slice(0, length) : '';
 }
 
-/** @param {string} code @returns {{title: string, text: string}} */
+/**
+ * @param {string} code
+ * @returns {{title: string, text: string}}
+ */
 function explain(code) {
   const [title, text] = TEXT.errors[EXPLANATIONS[code] ?? 'broken'];
   return { title, text };
@@ -243,6 +270,7 @@ function explain(code) {
 
 /** sessionStorage, where it exists: it throws when the browser blocks storage. */
 export const store = {
+  /** @param {string} key */
   get(key) {
     try {
       return sessionStorage.getItem(key);
@@ -250,6 +278,10 @@ export const store = {
       return null;
     }
   },
+  /**
+   * @param {string} key
+   * @param {string} value
+   */
   set(key, value) {
     try {
       sessionStorage.setItem(key, value);
@@ -258,6 +290,7 @@ export const store = {
       return false;
     }
   },
+  /** @param {string} key */
   remove(key) {
     try {
       sessionStorage.removeItem(key);
@@ -284,7 +317,10 @@ export function firstTime(secret) {
   return true;
 }
 
-/** 64 bits of FNV-1a. It only tells codes apart; Web Crypto would be async and needs https. */
+/**
+ * 64 bits of FNV-1a. It only tells codes apart; Web Crypto would be async and needs https.
+ * @param {string} text
+ */
 function fingerprint(text) {
   let hash = 0xcbf29ce484222325n;
   for (const char of text) {
@@ -293,6 +329,7 @@ function fingerprint(text) {
   return hash.toString(36);
 }
 
+/** @param {string} id */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /**
@@ -334,6 +371,7 @@ export function showFailure(shown, action) {
 
 /** @param {Failure} shown */
 function facts(shown) {
+  /** @type {Record<string, string | undefined>} */
   const all = { ...shown, hint: TEXT.hints[shown.error] };
   if (all.error_description === explain(shown.error).text) delete all.error_description; // is on the card
   return Object.entries(TEXT.facts)

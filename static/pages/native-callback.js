@@ -2,9 +2,9 @@
 // with a code; the bridge turns it into a session; a deeplink carries that to the app and, by its
 // oauth/ prefix, closes the browser session.
 //
-// This documented flow puts tokens into a deeplink, because apps built from the guide expect them
-// there. The bridge-led flow sends a one-time handoff instead, which is worthless
-// to anyone who intercepts it; prefer it in new apps.
+// The guide flow puts tokens into a deeplink, because apps built from the guide expect them there. The
+// hosted flow sends a handoff instead, which is worthless to anyone who intercepts it: prefer it in new
+// apps.
 
 import { exchange, failure, firstTime, readConfig, show, showFailure, store, takeArrival } from './pages.js';
 
@@ -25,15 +25,19 @@ const TEXT = {
   },
   noScheme: {
     title: 'No app to return to',
-    text: 'This page brings people back to an app, but none is set up here. On the web, sign in from the website instead.',
+    text:
+      'This page brings people back to an app, but none is set up here. ' +
+      'On the web, sign in from the website instead.',
   },
 };
 
 /** How far this tab came: 'started' or 'finished'. A reload has no code left to tell by. */
 const PROGRESS_KEY = 'tikbridge.callback';
 
-/** After this long the tokens are taken out of the button: the app has newer ones by then, and to
- * replay an old refresh token would make Supabase end the session. */
+/**
+ * After this long the tokens are taken out of the button: the app has newer ones by then, and Supabase
+ * ends a session whose old refresh token is used again.
+ */
 const FORGET_AFTER = 5 * 60_000;
 
 const config = readConfig();
