@@ -7,10 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,22 +22,59 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
 
-// clientAddress returns how the address of the client is found: it is the peer's, unless the peer is
-// a proxy the operator trusts, whose X-Forwarded-For is read from the right up to the first address
-// that is no such proxy.
-func clientAddress(proxies []netip.Prefix) echo.IPExtractor {
-	if len(proxies) == 0 {
-		return echo.ExtractIPDirect()
+// clientAddress finds the address of the client: it is the peer's, unless the peer is a proxy that the
+// operator trusts. Its X-Forwarded-For is read from the right, up to the first address that is no such proxy.
+// Where that cannot be read, the peer's address stands: what is further left, the client may have written.
+func (s *Server) clientAddress(r *http.Request) string {
+	peer := echo.ExtractIPDirect()(r)
+	if !s.isProxy(parseClient(r.RemoteAddr)) {
+		return peer
 	}
-	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, p := range proxies {
-		trust = append(trust, echo.TrustIPRange(&net.IPNet{
-			IP:   p.Masked().Addr().AsSlice(),
-			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
-		}))
+	client := peer
+	for _, entry := range slices.Backward(strings.Split(strings.Join(r.Header.Values(echo.HeaderXForwardedFor), ","), ",")) {
+		if entry = strings.TrimSpace(entry); entry == "" { // RFC 9110, section 5.6.1.2
+			continue
+		}
+		addr := parseClient(entry)
+		if !addr.IsValid() {
+			s.unreadableNotice.Do(func() {
+				s.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn,
+					"X-Forwarded-For of a trusted proxy cannot be read: it must hold IP addresses. People whose address "+
+						"is missing share one rate limit")
+			})
+			return peer
+		}
+		if client = addr.String(); !s.isProxy(addr) {
+			break
+		}
 	}
-	return echo.ExtractIPFromXFFHeader(trust...)
+	return client
 }
+
+// parseClient reads an address as proxies write it, with a port or without, in brackets or quotes (RFC 7239,
+// section 6, and Azure's gateway for X-Forwarded-For). It is invalid if there is none.
+func parseClient(s string) netip.Addr {
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		s = s[1 : len(s)-1]
+	}
+	if withPort, err := netip.ParseAddrPort(s); err == nil {
+		return plainAddr(withPort.Addr())
+	}
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		s, ok = strings.CutSuffix(inner, "]")
+		if !ok {
+			return netip.Addr{}
+		}
+	}
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return plainAddr(addr)
+}
+
+// plainAddr is an address without what only one machine's view adds to it.
+func plainAddr(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 // device returns the address of the client; invalid if it is not known.
 func device(c echo.Context) netip.Addr {
@@ -45,7 +82,7 @@ func device(c echo.Context) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return addr.Unmap().WithZone("")
+	return plainAddr(addr)
 }
 
 // identify gives the request its id, which is in the log, in error answers and in a header.
@@ -92,16 +129,12 @@ func (s *Server) inboundRequestID(c echo.Context) string {
 
 // isFromProxy tells whether the peer is a proxy that the operator trusts.
 func (s *Server) isFromProxy(c echo.Context) bool {
-	peer, err := netip.ParseAddrPort(c.Request().RemoteAddr)
-	if err != nil {
-		return false
-	}
-	for _, p := range s.opts.TrustedProxies {
-		if p.Contains(peer.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
+	return s.isProxy(parseClient(c.Request().RemoteAddr))
+}
+
+// isProxy tells whether an address is of a proxy that the operator trusts.
+func (s *Server) isProxy(addr netip.Addr) bool {
+	return slices.ContainsFunc(s.opts.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // stepKey holds which step of a sign-in a request is.

@@ -83,8 +83,8 @@ type Server struct {
 	ready atomic.Bool
 	// places has an entry for each sign-in under way.
 	places chan struct{}
-	// proxyNotice is given once.
-	proxyNotice sync.Once
+	// Each notice is given once.
+	proxyNotice, unreadableNotice sync.Once
 }
 
 // New returns a Server that is ready.
@@ -109,7 +109,7 @@ func New(opts Options) (*Server, error) {
 	e.JSONSerializer = serializer{}
 	e.HTTPErrorHandler = s.writeError
 	// Echo believes X-Forwarded-For from anybody unless it is told whom to believe.
-	e.IPExtractor = clientAddress(opts.TrustedProxies)
+	e.IPExtractor = s.clientAddress
 	e.Use(s.identify, s.observe, recovered(), s.headers)
 
 	if err := s.routes(); err != nil {
