@@ -283,15 +283,65 @@ func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
 // cors lets pages of the allowed origins call with method and read the answer, with credentials only
 // where a caller sends them. Other origins get no grant.
 func (s *Server) cors(method string, credentials bool) echo.MiddlewareFunc {
-	return middleware.CORSWithConfig(middleware.CORSConfig{
+	grant := middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOriginFunc:  func(origin string) (bool, error) { return s.opts.Allow.Origin(origin), nil },
 		AllowMethods:     []string{method},
 		AllowCredentials: credentials,
-		// What the guide's pages send, and what supabase.functions.invoke adds.
-		AllowHeaders:  []string{"Content-Type", "Authorization", "Apikey", "X-Client-Info"},
-		ExposeHeaders: []string{echo.HeaderXRequestID, "Retry-After"},
-		MaxAge:        600,
+		ExposeHeaders:    []string{echo.HeaderXRequestID, "Retry-After"},
+		MaxAge:           600,
 	})
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		granted := grant(next)
+		return func(c echo.Context) error {
+			if c.Request().Method == http.MethodOptions { // it allows the headers that are asked for
+				asked := c.Request().Header
+				asked.Set(echo.HeaderAccessControlRequestHeaders, allowedHeaders(asked.Values(echo.HeaderAccessControlRequestHeaders)))
+			}
+			return granted(c)
+		}
+	}
+}
+
+// alwaysAllowed are the headers that the guide's pages send, and that supabase.functions.invoke adds.
+const alwaysAllowed = "Content-Type,Authorization,Apikey,X-Client-Info"
+
+// foreignCredentials are headers that prove who somebody is to another server. The bridge has no use for
+// them, and a page that sends one means another address. A star would stand for all of them.
+var foreignCredentials = []string{
+	"*", "cookie", "cookie2", "set-cookie", "proxy-authorization", "x-access-token", "x-amz-security-token", "x-api-key",
+	"x-auth-token",
+}
+
+var headerPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // RFC 9110, section 5.6.2
+
+// allowedHeaders are those that a page may send: whatever tracing and monitoring add to the requests of a
+// page, since the bridge does not look at it, but no credential of another kind.
+func allowedHeaders(asked []string) string {
+	allowed := alwaysAllowed
+	for name := range strings.SplitSeq(strings.Join(asked, ","), ",") {
+		name = strings.ToLower(strings.TrimSpace(name))
+		known := strings.Contains(","+strings.ToLower(allowed)+",", ","+name+",")
+		if !known && headerPattern.MatchString(name) && !slices.Contains(foreignCredentials, name) {
+			allowed += "," + name
+		}
+	}
+	return allowed
+}
+
+// notPrefetched refuses a browser that asks before the person does: what a callback brings works once. To a
+// browser 503 says that there is nothing yet, and it asks again when the person goes there.
+func notPrefetched(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+			for _, value := range c.Request().Header.Values(name) {
+				switch purpose := strings.ToLower(strings.TrimSpace(value)); {
+				case strings.HasPrefix(purpose, "prefetch"), strings.HasPrefix(purpose, "prerender"), strings.HasPrefix(purpose, "preview"):
+					return c.String(http.StatusServiceUnavailable, "This address does not answer in advance.\n")
+				}
+			}
+		}
+		return next(c)
+	}
 }
 
 // requireOrigin refuses a page of another origin. A request without an Origin comes from no page.

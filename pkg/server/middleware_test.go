@@ -217,7 +217,7 @@ func TestCORS(t *testing.T) {
 					wantStatus(t, resp, tt.status)
 				}
 
-				headers = append(headers, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-evil")
+				headers = append(headers, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,cookie")
 				resp = b.do(t, http.MethodOptions, path, "", headers...)
 				if tt.status == http.StatusForbidden {
 					wantError(t, resp, http.StatusForbidden, signin.OriginNotAllowed)
@@ -240,6 +240,34 @@ func TestCORS(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestCORS_headers: a page may send what its tracing adds to every request, and no credential of another kind.
+func TestCORS_headers(t *testing.T) {
+	t.Parallel()
+	const always = "Content-Type,Authorization,Apikey,X-Client-Info"
+	for asked, want := range map[string]string{
+		"":                                    always,
+		"authorization,apikey,x-client-info":  always,
+		"content-type,sentry-trace,baggage":   always + ",sentry-trace,baggage",
+		"baggage, Traceparent , TRACESTATE":   always + ",baggage,traceparent,tracestate",
+		"x-datadog-origin,x-datadog-origin,,": always + ",x-datadog-origin",
+		"cookie,Cookie2,proxy-authorization,x-api-key,X-Auth-Token,b3": always + ",b3",
+		"*,a b,a\"b,\u00e4": always,
+	} {
+		for path, method := range map[string]string{exchangePath: "POST", redeemPath: "POST", startPath: "GET"} {
+			b := newBridge(t, people{})
+			resp := b.do(t, http.MethodOptions, path, "", "Origin", appOrigin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", asked)
+			wantStatus(t, resp, http.StatusNoContent)
+			if got := resp.Header.Get("Access-Control-Allow-Headers"); got != want {
+				t.Errorf("%s: %q is granted %q; want %q", path, asked, got, want)
+			}
+			resp = b.do(t, http.MethodOptions, path, "", "Origin", "https://evil.example", "Access-Control-Request-Method", method, "Access-Control-Request-Headers", asked)
+			if got := resp.Header.Get("Access-Control-Allow-Headers"); got != "" {
+				t.Errorf("%s: a foreign page is granted %q", path, got)
+			}
 		}
 	}
 }

@@ -135,8 +135,8 @@ func (s *Server) routes() error {
 	}
 	// A web app on the same site as the bridge may redeem by its flow cookie.
 	s.api(signin.StepRedeem, http.MethodPost, pathRedeem, s.redeem, s.cors(http.MethodPost, true), s.rateLimit("redeem", s.opts.RedeemPerMinute))
-	s.api(signin.StepStart, http.MethodGet, pathStart, s.start, s.cors(http.MethodGet, false), s.rateLimit("start", s.opts.StartPerMinute))
-	e.GET(pathCallback, s.callback, isStep(signin.StepCallback), deadline)
+	s.api(signin.StepStart, http.MethodGet, pathStart, s.start, s.cors(http.MethodGet, false), s.rateLimit("start", s.opts.StartPerMinute), notPrefetched)
+	e.GET(pathCallback, s.callback, notPrefetched, isStep(signin.StepCallback), deadline)
 	s.probes(e)
 	return pages.register(e)
 }
@@ -150,8 +150,8 @@ func (s *Server) probes(e *echo.Echo) {
 
 // api registers a route that pages of the allowed origins may call. What another origin asks for is
 // refused already in its preflight, with an error that the log shows: the page learns nothing.
-func (s *Server) api(step signin.Step, method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc) {
-	s.echo.Add(method, path, handler, isStep(step), cors, limitBody, s.requireOrigin, deadline, limit)
+func (s *Server) api(step signin.Step, method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc, first ...echo.MiddlewareFunc) {
+	s.echo.Add(method, path, handler, append(first, isStep(step), cors, limitBody, s.requireOrigin, deadline, limit)...)
 	s.echo.OPTIONS(path, noContent, s.requireOrigin, cors)
 }
 
