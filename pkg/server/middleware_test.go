@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tikbridge/tikbridge/pkg/allow"
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
@@ -242,6 +243,18 @@ func TestCORS(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestCORS_app: pages that a Capacitor or Ionic app brings along may call if they are listed.
+func TestCORS_app(t *testing.T) {
+	t.Parallel()
+	list, err := allow.New([]string{"capacitor://localhost", "https://app.example"}, []string{"https://app.example/auth"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBridge(t, people{}, func(o *server.Options) { o.Allow = list })
+	wantGrant(t, b.post(t, goodBody, "Origin", "capacitor://localhost"), "capacitor://localhost", true)
+	wantStatus(t, b.post(t, goodBody, "Origin", "ionic://localhost"), http.StatusForbidden)
 }
 
 // TestCORS_headers: a page may send what its tracing adds to every request, and no credential of another kind.
