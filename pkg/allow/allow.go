@@ -97,7 +97,13 @@ func (l *List) Schemes() []string { return slices.Clone(l.schemes) }
 // An entry may begin with https://*. and stands for every host with exactly one label in place of
 // the star. Write it only below a domain whose every subdomain is yours: below a host of many
 // customers, the next customer's app is allowed too. The hosts that are known to be such are refused.
+//
+// The pages that an app brings along have origins such as capacitor://localhost. They may call;
+// nobody is sent back to them, since no browser opens them.
 func CheckOrigin(origin string) error {
+	if IsShell(origin) {
+		return nil
+	}
 	if suffix, ok := strings.CutPrefix(origin, wildcard); ok {
 		return checkWildcard(suffix)
 	}
@@ -115,6 +121,11 @@ func CheckOrigin(origin string) error {
 		return errors.New("names the default port; browsers leave it off")
 	}
 	return sound(origin, u)
+}
+
+// IsShell tells whether an origin is of pages that an app brings along.
+func IsShell(origin string) bool {
+	return slices.Contains([]string{"capacitor://localhost", "ionic://localhost", "tauri://localhost"}, origin)
 }
 
 // checkWildcard tells what is wrong with what follows https://*. in an origin.

@@ -213,8 +213,8 @@ func (c *Config) complete() {
 		return // what is listed stands; folders alone say nothing of what TikTok is given
 	}
 	for _, origin := range c.App.Origins {
-		if allow.CheckOrigin(origin) != nil || strings.Contains(origin, "*") {
-			continue // TikTok wants whole addresses
+		if allow.CheckOrigin(origin) != nil || !isPage(origin) {
+			continue // TikTok wants whole addresses of the web
 		}
 		for _, path := range redirectPaths {
 			c.App.RedirectURIs = append(c.App.RedirectURIs, origin+path)
@@ -227,14 +227,21 @@ func checkPublicURL(s string) error {
 	if strings.Contains(s, "*") {
 		return errors.New("has a wildcard; the bridge has one address")
 	}
+	if allow.IsShell(s) {
+		return errors.New("must begin with https://; TikTok and browsers go there")
+	}
 	return allow.CheckOrigin(s)
 }
 
+// isPage tells whether an origin is a single one that a browser can open.
+func isPage(origin string) bool { return !strings.Contains(origin, "*") && !allow.IsShell(origin) }
+
 // StartPage returns the page of the app that people are sent to when nothing else is known; "" if no
-// single one is: an origin with a wildcard is many, and the bridge is no app beside others.
+// single one is: an origin with a wildcard is many, one in an app is for no browser, and the bridge is no app
+// beside others.
 func (c Config) StartPage() string {
 	for i, origin := range c.App.Origins {
-		if !strings.Contains(origin, "*") && (i == 0 || origin != c.Server.PublicURL) {
+		if isPage(origin) && (i == 0 || origin != c.Server.PublicURL) {
 			return origin + c.App.DefaultRedirect
 		}
 	}

@@ -622,3 +622,28 @@ func TestLoadNoStartPage(t *testing.T) {
 		t.Errorf("start page = %q, want none", got)
 	}
 }
+
+// Pages that an app brings along may call. They are no page that TikTok or the bridge leads to.
+func TestLoadAppOrigins(t *testing.T) {
+	setenv(t, complete)
+	t.Setenv("TIKBRIDGE_APP_ORIGINS", "capacitor://localhost,ionic://localhost,https://app.example")
+	c, err := config.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.App.RedirectURIs) == 0 {
+		t.Error("the web app has no redirect URIs")
+	}
+	for _, uri := range c.App.RedirectURIs {
+		if !strings.HasPrefix(uri, "https://") {
+			t.Errorf("TikTok would be given %s", uri)
+		}
+	}
+	if got := c.StartPage(); !strings.HasPrefix(got, "https://app.example/") {
+		t.Errorf("start page = %q, want one of the web app", got)
+	}
+	t.Setenv("TIKBRIDGE_SERVER_PUBLIC_URL", "capacitor://localhost")
+	if _, err := config.Load(""); err == nil || !strings.Contains(err.Error(), "https://") {
+		t.Errorf("got %v; want a public address of the web", err)
+	}
+}

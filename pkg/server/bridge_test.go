@@ -1003,3 +1003,50 @@ func TestLed_full(t *testing.T) {
 		}
 	})
 }
+
+// TestPrefetch: what a browser loads in advance, it loads again when the person goes there. So it uses
+// nothing up, sets nothing and does not count.
+func TestPrefetch(t *testing.T) {
+	t.Parallel()
+	for _, header := range [][2]string{
+		{"Sec-Purpose", "prefetch"}, {"Sec-Purpose", "prefetch;prerender"}, {"Sec-Purpose", "prefetch;anonymous-client-ip"},
+		{"Purpose", "prefetch"}, {"Purpose", "Prefetch"}, {"X-Moz", "prefetch"}, {"X-Purpose", "preview"},
+	} {
+		t.Run(header[0]+" "+header[1], func(t *testing.T) {
+			t.Parallel()
+			b := newLed(t, func(o *ledOptions) { o.options.StartPerMinute = 2 })
+			refused := func(target, cookie string) {
+				t.Helper()
+				resp := b.do(t, http.MethodGet, target, "", header[0], header[1], "Cookie", cookie, "Accept", forPeople)
+				wantStatus(t, resp, http.StatusServiceUnavailable)
+				if got := resp.Header.Get("Cache-Control"); got != "no-store" {
+					t.Errorf("%s: Cache-Control is %q; want no-store", target, got)
+				}
+				if len(resp.Cookies()) > 0 {
+					t.Errorf("%s sets a cookie", target)
+				}
+				if line := b.log.last(t); line["level"] != "INFO" || line["step"] != nil {
+					t.Errorf("log is %v; want no step of a sign-in, and no alarm", line)
+				}
+			}
+			start := query(startPath, "platform", "web", "challenge", challenge())
+			for range 3 {
+				refused(start, "")
+			}
+			s := b.begin(t, "platform", "web")
+			refused(query(callbackPath, "state", s.state, "code", "c"), s.cookie)
+			if b.handoffOf(t, s) == "" {
+				t.Error("the callback works no more")
+			}
+			for _, page := range []string{"/auth?code=c&state=s", "/native-callback.html?code=c"} {
+				refused(page, "")
+			}
+			wantStatus(t, b.do(t, http.MethodGet, "/sdk/tikbridge.js", "", header[0], header[1]), http.StatusOK)
+		})
+	}
+	b := newLed(t)
+	s := b.begin(t, "platform", "web") // none of these is one
+	resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Cookie", s.cookie,
+		"Sec-Purpose", "", "Purpose", "navigate", "X-Moz", "microsummary")
+	_ = wantRedirect(t, resp)
+}

@@ -289,7 +289,7 @@ func wantWayBack(t *testing.T, lists *allow.List, location, page string) {
 func FuzzForwardedFor(f *testing.F) {
 	for _, forwarded := range []string{
 		"", "198.51.100.1", "198.51.100.1, 10.9.9.9", "unknown", "<script>", "[2001:db8:bb::7]", "::ffff:198.51.100.1", "fe80::1%eth0",
-		"198.51.100.1:80", ",,,", "10.1.1.1, 10.2.2.2", " \t", "0x7f.1", "198.51.100.01", "[", "]", "[]", "a\r\nb", strings.Repeat("1,", 5000),
+		"198.51.100.1:80", "[2001:db8:bb::7]:80", `"[2001:db8:bb::7]:80"`, ",,,", "10.1.1.1, 10.2.2.2", " \t", "0x7f.1", "198.51.100.01", "[", "]", "[]", "a\r\nb", strings.Repeat("1,", 5000),
 	} {
 		for _, peer := range []string{"10.0.0.1:1", "203.0.113.9:1", "[2001:db8:aa::1]:1", "[::ffff:10.0.0.1]:1", "[fe80::1%eth0]:1", "@", ""} {
 			f.Add(forwarded, peer)
@@ -331,8 +331,12 @@ func FuzzForwardedFor(f *testing.F) {
 
 // mentions tells whether a list of addresses has one, in any spelling.
 func mentions(forwarded string, want netip.Addr) bool {
-	for _, word := range strings.FieldsFunc(forwarded, func(r rune) bool { return strings.ContainsRune(", \t\r\n[]", r) }) {
-		if a, err := netip.ParseAddr(word); err == nil && a.Unmap().WithZone("") == want {
+	for _, word := range strings.FieldsFunc(forwarded, func(r rune) bool { return strings.ContainsRune(", \t\r\n[]\"", r) }) {
+		word, _, _ = strings.Cut(word, "%")
+		if a, err := netip.ParseAddr(word); err == nil && a.Unmap() == want {
+			return true
+		}
+		if a, err := netip.ParseAddrPort(word); err == nil && a.Addr() == want {
 			return true
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,22 +22,59 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
 
-// clientAddress returns how the address of the client is found: it is the peer's, unless the peer is
-// a proxy the operator trusts, whose X-Forwarded-For is read from the right up to the first address
-// that is no such proxy.
-func clientAddress(proxies []netip.Prefix) echo.IPExtractor {
-	if len(proxies) == 0 {
-		return echo.ExtractIPDirect()
+// clientAddress finds the address of the client: it is the peer's, unless the peer is a proxy that the
+// operator trusts. Its X-Forwarded-For is read from the right, up to the first address that is no such proxy.
+// Where that cannot be read, the peer's address stands: what is further left, the client may have written.
+func (s *Server) clientAddress(r *http.Request) string {
+	peer := echo.ExtractIPDirect()(r)
+	if !s.isProxy(parseClient(r.RemoteAddr)) {
+		return peer
 	}
-	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, p := range proxies {
-		trust = append(trust, echo.TrustIPRange(&net.IPNet{
-			IP:   p.Masked().Addr().AsSlice(),
-			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
-		}))
+	client := peer
+	for _, entry := range slices.Backward(strings.Split(strings.Join(r.Header.Values(echo.HeaderXForwardedFor), ","), ",")) {
+		if entry = strings.TrimSpace(entry); entry == "" { // RFC 9110, section 5.6.1.2
+			continue
+		}
+		addr := parseClient(entry)
+		if !addr.IsValid() {
+			s.unreadableNotice.Do(func() {
+				s.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn,
+					"X-Forwarded-For of a trusted proxy cannot be read: it must hold IP addresses. People whose address "+
+						"is missing share one rate limit")
+			})
+			return peer
+		}
+		if client = addr.String(); !s.isProxy(addr) {
+			break
+		}
 	}
-	return echo.ExtractIPFromXFFHeader(trust...)
+	return client
 }
+
+// parseClient reads an address as proxies write it, with a port or without, in brackets or quotes (RFC 7239,
+// section 6, and Azure's gateway for X-Forwarded-For). It is invalid if there is none.
+func parseClient(s string) netip.Addr {
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		s = s[1 : len(s)-1]
+	}
+	if withPort, err := netip.ParseAddrPort(s); err == nil {
+		return plainAddr(withPort.Addr())
+	}
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		s, ok = strings.CutSuffix(inner, "]")
+		if !ok {
+			return netip.Addr{}
+		}
+	}
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return plainAddr(addr)
+}
+
+// plainAddr is an address without what only one machine's view adds to it.
+func plainAddr(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 // device returns the address of the client; invalid if it is not known.
 func device(c echo.Context) netip.Addr {
@@ -45,7 +82,7 @@ func device(c echo.Context) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return addr.Unmap().WithZone("")
+	return plainAddr(addr)
 }
 
 // identify gives the request its id, which is in the log, in error answers and in a header.
@@ -93,16 +130,12 @@ func (s *Server) inboundRequestID(c echo.Context) string {
 
 // isFromProxy tells whether the peer is a proxy that the operator trusts.
 func (s *Server) isFromProxy(c echo.Context) bool {
-	peer, err := netip.ParseAddrPort(c.Request().RemoteAddr)
-	if err != nil {
-		return false
-	}
-	for _, p := range s.opts.TrustedProxies {
-		if p.Contains(peer.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
+	return s.isProxy(parseClient(c.Request().RemoteAddr))
+}
+
+// isProxy tells whether an address is of a proxy that the operator trusts.
+func (s *Server) isProxy(addr netip.Addr) bool {
+	return slices.ContainsFunc(s.opts.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // stepKey holds which step of a sign-in a request is.
@@ -252,15 +285,65 @@ func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
 // cors lets pages of the allowed origins call with method and read the answer, with credentials only
 // where a caller sends them. Other origins get no grant.
 func (s *Server) cors(method string, credentials bool) echo.MiddlewareFunc {
-	return middleware.CORSWithConfig(middleware.CORSConfig{
+	grant := middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOriginFunc:  func(origin string) (bool, error) { return s.opts.Allow.Origin(origin), nil },
 		AllowMethods:     []string{method},
 		AllowCredentials: credentials,
-		// What the guide's pages send, and what supabase.functions.invoke adds.
-		AllowHeaders:  []string{"Content-Type", "Authorization", "Apikey", "X-Client-Info"},
-		ExposeHeaders: []string{echo.HeaderXRequestID, "Retry-After"},
-		MaxAge:        600,
+		ExposeHeaders:    []string{echo.HeaderXRequestID, "Retry-After"},
+		MaxAge:           600,
 	})
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		granted := grant(next)
+		return func(c echo.Context) error {
+			if c.Request().Method == http.MethodOptions { // it allows the headers that are asked for
+				asked := c.Request().Header
+				asked.Set(echo.HeaderAccessControlRequestHeaders, allowedHeaders(asked.Values(echo.HeaderAccessControlRequestHeaders)))
+			}
+			return granted(c)
+		}
+	}
+}
+
+// alwaysAllowed are the headers that the guide's pages send, and that supabase.functions.invoke adds.
+const alwaysAllowed = "Content-Type,Authorization,Apikey,X-Client-Info"
+
+// foreignCredentials are headers that prove who somebody is to another server. The bridge has no use for
+// them, and a page that sends one means another address. A star would stand for all of them.
+var foreignCredentials = []string{
+	"*", "cookie", "cookie2", "set-cookie", "proxy-authorization", "x-access-token", "x-amz-security-token", "x-api-key",
+	"x-auth-token",
+}
+
+var headerPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // RFC 9110, section 5.6.2
+
+// allowedHeaders are those that a page may send: whatever tracing and monitoring add to the requests of a
+// page, since the bridge does not look at it, but no credential of another kind.
+func allowedHeaders(asked []string) string {
+	allowed := alwaysAllowed
+	for name := range strings.SplitSeq(strings.Join(asked, ","), ",") {
+		name = strings.ToLower(strings.TrimSpace(name))
+		known := strings.Contains(","+strings.ToLower(allowed)+",", ","+name+",")
+		if !known && headerPattern.MatchString(name) && !slices.Contains(foreignCredentials, name) {
+			allowed += "," + name
+		}
+	}
+	return allowed
+}
+
+// notPrefetched refuses a browser that asks before the person does: what a callback brings works once. To a
+// browser 503 says that there is nothing yet, and it asks again when the person goes there.
+func notPrefetched(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+			for _, value := range c.Request().Header.Values(name) {
+				switch purpose := strings.ToLower(strings.TrimSpace(value)); {
+				case strings.HasPrefix(purpose, "prefetch"), strings.HasPrefix(purpose, "prerender"), strings.HasPrefix(purpose, "preview"):
+					return c.String(http.StatusServiceUnavailable, "This address does not answer in advance.\n")
+				}
+			}
+		}
+		return next(c)
+	}
 }
 
 // requireOrigin refuses a page of another origin. A request without an Origin comes from no page.

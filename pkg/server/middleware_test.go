@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tikbridge/tikbridge/pkg/allow"
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
@@ -56,6 +57,25 @@ func TestClientAddress(t *testing.T) {
 		{"rubbish on the left", proxies, "10.0.0.1:1", []string{"<script>, 198.51.100.1"}, "198.51.100.1"},
 		{"rubbish", proxies, "10.0.0.1:1", []string{"unknown"}, "10.0.0.1"},
 		{"empty", proxies, "10.0.0.1:1", []string{""}, "10.0.0.1"},
+		{"obfuscated", proxies, "10.0.0.1:1", []string{"_hidden"}, "10.0.0.1"},
+		{"rubbish right of an address", proxies, "10.0.0.1:1", []string{"198.51.100.1, unknown"}, "10.0.0.1"},
+		{"rubbish left of a proxy", proxies, "10.0.0.1:1", []string{"unknown, 10.9.9.9"}, "10.0.0.1"},
+		{"port", proxies, "10.0.0.1:1", []string{"203.0.113.10:1111"}, "203.0.113.10"},
+		{"IPv6 and port", proxies, "10.0.0.1:1", []string{"[2001:db8::1]:1"}, "2001:db8::1"},
+		{"port of a proxy", proxies, "10.0.0.1:1", []string{"203.0.113.10:1111, 10.9.9.9:443"}, "203.0.113.10"},
+		{"IPv4 in IPv6 and port", proxies, "10.0.0.1:1", []string{"[::ffff:203.0.113.10]:1"}, "203.0.113.10"},
+		{"proxy as IPv4 in IPv6", proxies, "10.0.0.1:1", []string{"203.0.113.10, ::ffff:10.9.9.9"}, "203.0.113.10"},
+		{"quoted", proxies, "10.0.0.1:1", []string{`"203.0.113.10"`}, "203.0.113.10"},
+		{"quoted, IPv6 and port", proxies, "10.0.0.1:1", []string{`"[2001:db8::1]:4711"`}, "2001:db8::1"},
+		{"zone and port", proxies, "10.0.0.1:1", []string{"[fe80::1%eth0]:1"}, "fe80::1"},
+		{"zone of the client", proxies, "10.0.0.1:1", []string{"fe80::1%eth0"}, "fe80::1"},
+		{"zone of a proxy", []string{"fe80::/10"}, "[fe80::9%eth1]:1", []string{"203.0.113.10, fe80::1%eth0"}, "203.0.113.10"},
+		{"long IPv6", proxies, "10.0.0.1:1", []string{"2001:0DB8:0:0:0:0:0:1"}, "2001:db8::1"},
+		{"empty elements", proxies, "10.0.0.1:1", []string{"203.0.113.10, ,10.9.9.9,", ","}, "203.0.113.10"},
+		{"tabs", proxies, "10.0.0.1:1", []string{"192.0.2.77,\t203.0.113.10:1\t"}, "203.0.113.10"},
+		{"port that is none", proxies, "10.0.0.1:1", []string{"203.0.113.10:x"}, "10.0.0.1"},
+		{"IPv4 that browsers read", proxies, "10.0.0.1:1", []string{"0313.0.0161.10"}, "10.0.0.1"},
+		{"half a bracket", proxies, "10.0.0.1:1", []string{"[2001:db8::1"}, "10.0.0.1"},
 		{"none but proxies", proxies, "10.0.0.1:1", []string{"10.1.1.1, 10.2.2.2"}, "10.1.1.1"},
 		{"IPv6", proxies, "[2001:db8:aa::1]:1", []string{"2001:db8:bb::7"}, "2001:db8:bb::7"},
 		{"IPv6 in brackets", proxies, "10.0.0.1:1", []string{"[2001:db8:bb::7]"}, "2001:db8:bb::7"},
@@ -83,6 +103,31 @@ func TestClientAddress(t *testing.T) {
 				t.Errorf("the client is %s; want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestClientAddress_notice: what a trusted proxy writes and nobody can read is said once, and not repeated.
+func TestClientAddress_notice(t *testing.T) {
+	t.Parallel()
+	const unreadable = "X-Forwarded-For of a trusted proxy cannot be read"
+	for forwarded, want := range map[string]int{
+		"unknown": 1, "203.0.113.10:x": 1, "<b>canary</b>": 1, "203.0.113.10:1111": 0, "": 0, ",": 0, "<canary>, 203.0.113.10": 0,
+	} {
+		b := newBridge(t, people{}, trusting("192.0.2.0/24")) // httptest's own address
+		for range 3 {
+			wantStatus(t, b.post(t, goodBody, "X-Forwarded-For", forwarded), http.StatusOK)
+		}
+		if got := strings.Count(b.log.String(), unreadable); got != want {
+			t.Errorf("%q: said %d times; want %d", forwarded, got, want)
+		}
+		if strings.Contains(b.log.String(), "canary") {
+			t.Errorf("%q is in the log", forwarded)
+		}
+	}
+	b := newBridge(t, people{}, trusting("198.51.100.0/24"))
+	_ = b.post(t, goodBody, "X-Forwarded-For", "unknown") // from nobody's proxy
+	if strings.Contains(b.log.String(), unreadable) {
+		t.Error("anybody can write into the log")
 	}
 }
 
@@ -173,7 +218,7 @@ func TestCORS(t *testing.T) {
 					wantStatus(t, resp, tt.status)
 				}
 
-				headers = append(headers, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-evil")
+				headers = append(headers, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,cookie")
 				resp = b.do(t, http.MethodOptions, path, "", headers...)
 				if tt.status == http.StatusForbidden {
 					wantError(t, resp, http.StatusForbidden, signin.OriginNotAllowed)
@@ -196,6 +241,46 @@ func TestCORS(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestCORS_app: pages that a Capacitor or Ionic app brings along may call if they are listed.
+func TestCORS_app(t *testing.T) {
+	t.Parallel()
+	list, err := allow.New([]string{"capacitor://localhost", "https://app.example"}, []string{"https://app.example/auth"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBridge(t, people{}, func(o *server.Options) { o.Allow = list })
+	wantGrant(t, b.post(t, goodBody, "Origin", "capacitor://localhost"), "capacitor://localhost", true)
+	wantStatus(t, b.post(t, goodBody, "Origin", "ionic://localhost"), http.StatusForbidden)
+}
+
+// TestCORS_headers: a page may send what its tracing adds to every request, and no credential of another kind.
+func TestCORS_headers(t *testing.T) {
+	t.Parallel()
+	const always = "Content-Type,Authorization,Apikey,X-Client-Info"
+	for asked, want := range map[string]string{
+		"":                                    always,
+		"authorization,apikey,x-client-info":  always,
+		"content-type,sentry-trace,baggage":   always + ",sentry-trace,baggage",
+		"baggage, Traceparent , TRACESTATE":   always + ",baggage,traceparent,tracestate",
+		"x-datadog-origin,x-datadog-origin,,": always + ",x-datadog-origin",
+		"cookie,Cookie2,proxy-authorization,x-api-key,X-Auth-Token,b3": always + ",b3",
+		"*,a b,a\"b,\u00e4": always,
+	} {
+		for path, method := range map[string]string{exchangePath: "POST", redeemPath: "POST", startPath: "GET"} {
+			b := newBridge(t, people{})
+			resp := b.do(t, http.MethodOptions, path, "", "Origin", appOrigin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", asked)
+			wantStatus(t, resp, http.StatusNoContent)
+			if got := resp.Header.Get("Access-Control-Allow-Headers"); got != want {
+				t.Errorf("%s: %q is granted %q; want %q", path, asked, got, want)
+			}
+			resp = b.do(t, http.MethodOptions, path, "", "Origin", "https://evil.example", "Access-Control-Request-Method", method, "Access-Control-Request-Headers", asked)
+			if got := resp.Header.Get("Access-Control-Allow-Headers"); got != "" {
+				t.Errorf("%s: a foreign page is granted %q", path, got)
+			}
 		}
 	}
 }

@@ -83,8 +83,9 @@ func (p *pages) register(e *echo.Echo) error {
 		e.HEAD(path, h)
 	}
 	for _, suffix := range []string{"", ".html"} {
-		get("/native-callback"+suffix, p.page(p.native))
-		get("/auth"+suffix, p.page(p.auth))
+		// Their scripts use up what is in their address, in a page that is rendered in advance, too.
+		get("/native-callback"+suffix, notPrefetched(p.page(p.native)))
+		get("/auth"+suffix, notPrefetched(p.page(p.auth)))
 	}
 	open := func(c echo.Context) {
 		h := c.Response().Header()

@@ -83,8 +83,8 @@ type Server struct {
 	ready atomic.Bool
 	// places has an entry for each sign-in under way.
 	places chan struct{}
-	// proxyNotice is given once.
-	proxyNotice sync.Once
+	// Each notice is given once.
+	proxyNotice, unreadableNotice sync.Once
 }
 
 // New returns a Server that is ready.
@@ -108,7 +108,7 @@ func New(opts Options) (*Server, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.writeError
 	// Echo believes X-Forwarded-For from anybody unless it is told whom to believe.
-	e.IPExtractor = clientAddress(opts.TrustedProxies)
+	e.IPExtractor = s.clientAddress
 	e.Use(s.identify, s.observe, recovered(), s.headers)
 
 	if err := s.routes(); err != nil {
@@ -136,8 +136,8 @@ func (s *Server) routes() error {
 	s.api(signin.StepRedeem, http.MethodPost, pathRedeem, s.redeem,
 		s.cors(http.MethodPost, true), s.rateLimit("redeem", s.opts.RedeemPerMinute))
 	s.api(signin.StepStart, http.MethodGet, pathStart, s.start,
-		s.cors(http.MethodGet, false), s.rateLimit("start", s.opts.StartPerMinute))
-	e.GET(pathCallback, s.callback, isStep(signin.StepCallback), deadline)
+		s.cors(http.MethodGet, false), s.rateLimit("start", s.opts.StartPerMinute), notPrefetched)
+	e.GET(pathCallback, s.callback, notPrefetched, isStep(signin.StepCallback), deadline)
 	s.probes(e)
 	return pages.register(e)
 }
@@ -151,8 +151,8 @@ func (s *Server) probes(e *echo.Echo) {
 
 // api registers a route that pages of the allowed origins may call. What another origin asks for is
 // refused already in its preflight, with an error that the log shows: the page learns nothing.
-func (s *Server) api(step signin.Step, method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc) {
-	s.echo.Add(method, path, handler, isStep(step), cors, limitBody, s.requireOrigin, deadline, limit)
+func (s *Server) api(step signin.Step, method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc, first ...echo.MiddlewareFunc) {
+	s.echo.Add(method, path, handler, append(first, isStep(step), cors, limitBody, s.requireOrigin, deadline, limit)...)
 	s.echo.OPTIONS(path, noContent, s.requireOrigin, cors)
 }
 
