@@ -1,11 +1,11 @@
--- A "before user created" hook for Supabase Auth: nobody may sign up with an address of the domain
--- that tikbridge gives to TikTok users. For projects that need public e-mail sign-up open; where
--- nobody signs up by e-mail, closing sign-up is simpler and does more.
+-- A "before user created" hook for Supabase Auth: it rejects sign-ups with an address at the domain
+-- that tikbridge gives to TikTok users. For projects that need public e-mail sign-up; otherwise turn
+-- sign-up off, which is simpler and does more.
 --
--- It is not called when an admin makes a user, so the bridge itself is not affected. It does not see
--- e-mail changes: switch on "Confirm email" too.
+-- Supabase does not call it when an admin creates a user, so it does not affect the bridge. It does not
+-- see e-mail changes: turn on "Confirm email" too.
 --
--- To install: run this file in the SQL editor of the project, then choose the function in
+-- To install, run this file in the project's SQL editor and choose the function under
 -- Authentication > Hooks > Before User Created. If supabase.email_domain of the bridge is not
 -- tiktok.oauth, change it below.
 
@@ -22,7 +22,7 @@ begin
   if split_part(email, '@', -1) = domain then
     return jsonb_build_object('error', jsonb_build_object(
       'http_code', 403,
-      'message', 'Addresses of this domain are given out by signing in with TikTok.'
+      'message', 'This address is reserved for people who sign in with TikTok.'
     ));
   end if;
   return '{}'::jsonb;
