@@ -170,13 +170,6 @@ func TestCheck(t *testing.T) {
 			[]string{"/", "/home"},
 		},
 		{
-			"security.mode", func(c *config.Config, v string) {
-				c.Security.Mode, c.Server.PublicURL = v, "https://signin.app.example" // which strict needs
-			},
-			[]string{"", "Strict", "lax"},
-			[]string{"documented", "strict"},
-		},
-		{
 			"seal.keys", func(c *config.Config, v string) {
 				for _, key := range strings.Fields(v) {
 					c.Seal.Keys = append(c.Seal.Keys, signin.Secret(key))
@@ -217,7 +210,9 @@ func TestCheck(t *testing.T) {
 		},
 	}
 	setenv(t, complete)
-	tested := map[string]string{"rate_limit.enabled": "", "tiktok.return_tokens": ""} // either value is good
+	tested := map[string]string{ // either value is good
+		"rate_limit.enabled": "", "tiktok.return_tokens": "", "security.guide_flow": "",
+	}
 	for _, tt := range tests {
 		tested[tt.key] = ""
 		for _, value := range tt.bad {
@@ -262,7 +257,7 @@ func TestCheckForwardingNeedsNewSecretKey(t *testing.T) {
 		setenv(t, complete, map[string]string{"TIKBRIDGE_SUPABASE_FORWARD_CLIENT_IP": "sb-forwarded-for", "SUPABASE_SECRET_KEY": key})
 		_, err := config.Load("")
 		want := config.Problems{{
-			"supabase.forward_client_ip", "is sb-forwarded-for, which Supabase believes only with a new secret key",
+			"supabase.forward_client_ip", "is sb-forwarded-for, which Supabase accepts only with a new secret key",
 			"Set SUPABASE_SECRET_KEY to an sb_secret_... key.",
 		}}
 		if diff := cmp.Diff(want, problems(t, err)); diff != "" {
@@ -282,7 +277,7 @@ func TestCheckSwappedKeys(t *testing.T) {
 			setenv(t, complete, map[string]string{"SUPABASE_PUBLISHABLE_KEY": tt.publishable, "SUPABASE_SECRET_KEY": tt.secret})
 			_, err := config.Load("")
 			want := config.Problems{
-				{"supabase.publishable_key", "holds a secret key", "Put the publishable key (sb_publishable_... or anon) here and rotate the secret one: it may have been shown to browsers."},
+				{"supabase.publishable_key", "holds a secret key", "Put the publishable key (sb_publishable_... or anon) here and rotate the secret one: browsers may have seen it."},
 				{"supabase.secret_key", "holds a publishable key, which may not manage users", "Put a secret key (sb_secret_... or service_role) here."},
 			}
 			if diff := cmp.Diff(want, problems(t, err)); diff != "" {
@@ -352,10 +347,10 @@ func TestProblemsKeepSecrets(t *testing.T) {
 	}
 }
 
-// Strict leaves only the flow that needs to know where the bridge is.
-func TestCheckStrictNeedsPublicURL(t *testing.T) {
-	setenv(t, complete)
-	_, err := config.Load("", func(c *config.Config) { c.Security.Mode = config.ModeStrict })
+// Without the guide flow only one is left, and that one needs to know where the bridge is.
+func TestCheckHostedFlowNeedsPublicURL(t *testing.T) {
+	setenv(t, complete, map[string]string{"TIKBRIDGE_SECURITY_GUIDE_FLOW": "false"})
+	_, err := config.Load("")
 	if diff := cmp.Diff([]string{"server.public_url"}, keysOf(problems(t, err))); diff != "" {
 		t.Errorf("keys with problems (-want +got):\n%s", diff)
 	}

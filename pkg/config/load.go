@@ -1,17 +1,11 @@
 package config
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
 	"math"
 	"net"
 	"os"
-	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -177,152 +171,6 @@ func Walk(c Config, f func(key string, value any)) {
 			f(key, section.Field(j).Interface())
 		}
 	}
-}
-
-// unknownKeys finds what the file has and Config has not.
-func unknownKeys(file *viper.Viper, keys []string) Problems {
-	var problems Problems
-	for _, key := range file.AllKeys() {
-		inside := func(outer, inner string) bool { return strings.HasPrefix(inner, outer+".") }
-		within := slices.IndexFunc(keys, func(known string) bool { return inside(known, key) })
-		isSection := slices.ContainsFunc(keys, func(known string) bool { return inside(key, known) })
-		switch {
-		case slices.Contains(keys, key), isSection && file.Get(key) == nil:
-		case isSection:
-			problems = append(problems, Problem{
-				key, "is a section and has no value itself", "Write its keys below it, each indented by two spaces.",
-			})
-		case within >= 0: // what is inside a value may be the value, such as {secret}
-			if !problems.has(keys[within]) {
-				problems = append(problems, wrongType(keys[within]))
-			}
-		default:
-			problems = append(problems, Problem{
-				cmp.Or(key, `""`), "is not a key of the configuration", suggestion(key, keys, asWritten),
-			})
-		}
-	}
-	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
-	return problems
-}
-
-// foreignEnv are variables that have the prefix and are somebody else's: those of the contract tests
-// of pkg/supabase, and those by which Kubernetes tells every pod of a service that is called
-// tikbridge, or tikbridge-something.
-var foreignEnv = regexp.MustCompile(`^TIKBRIDGE_(CONTRACT_.*` +
-	`|([A-Z0-9_]+_)?SERVICE_HOST|([A-Z0-9_]+_)?SERVICE_PORT(_[A-Z0-9_]+)?` +
-	`|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?` +
-	`|([A-Z0-9_]+_)?PORT=(tcp|udp|sctp)://.*)$`)
-
-// unknownEnv finds variables with the prefix of the bridge that set nothing, which are misspelt.
-func unknownEnv(keys []string) Problems {
-	var problems Problems
-	known := make(map[string]bool, len(keys))
-	for _, key := range keys {
-		known[envName(key)] = true
-	}
-	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) || known[name] {
-			continue
-		}
-		if foreignEnv.MatchString(name) || foreignEnv.MatchString(entry) {
-			continue
-		}
-		problems = append(problems, Problem{name, "is a variable that sets nothing", suggestion(name, keys, envName)})
-	}
-	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
-	return problems
-}
-
-// suggestion names the key that was probably meant by name, where spelling tells how keys are
-// written there.
-func suggestion(name string, keys []string, spelling func(string) string) string {
-	best, distance := "", 4
-	for _, candidate := range keys {
-		if d := editDistance(name, spelling(candidate)); d < distance {
-			best, distance = candidate, d
-		}
-	}
-	if best == "" {
-		return "Remove it, or see configs/tikbridge.example.yaml for all keys."
-	}
-	return fmt.Sprintf("Did you mean %s (%s)?", best, envName(best))
-}
-
-func asWritten(key string) string { return key }
-
-// editDistance is the Levenshtein distance.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			diagonal, row[j] = row[j], min(row[j]+1, row[j-1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
-
-// readFile reads the file alone: in a viper that also has defaults, an empty section hides those of
-// its keys.
-func readFile(file string) (*viper.Viper, error) {
-	f := viper.New()
-	ending := strings.ToLower(strings.TrimPrefix(filepath.Ext(file), "."))
-	if !slices.Contains([]string{"yaml", "yml", "toml", "json"}, ending) {
-		return nil, viper.UnsupportedConfigError(ending) // viper would take .env, .ini and more
-	}
-	f.SetConfigFile(file)
-	f.SetConfigType(ending)
-	return f, f.ReadInConfig()
-}
-
-// fileFlag is the flag that names the file.
-const fileFlag = "--config"
-
-// fileProblem tells where a file is broken, not what is there: parsers quote what they stumble over,
-// which may be a secret.
-func fileProblem(file string, err error) Problem {
-	const form = "It must be YAML, TOML or JSON with an ending that says so."
-	var path *fs.PathError
-	var parse viper.ConfigParseError
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return Problem{fileFlag, fmt.Sprintf("names %s, which does not exist", file), "Check the path."}
-	case errors.As(err, &path):
-		what := fmt.Sprintf("names %s, which cannot be read: %v", file, path.Err)
-		return Problem{fileFlag, what, "Check the path and who may read it."}
-	case errors.As(err, &parse):
-		return Problem{fileFlag, fmt.Sprintf("names %s, which cannot be read%s", file, place(parse.Unwrap())), form}
-	}
-	return Problem{fileFlag, fmt.Sprintf("names %s, which has no known ending", file), form}
-}
-
-var linePattern = regexp.MustCompile(`^yaml: line ([0-9]+):`)
-
-// place tells where a parser stumbled, "" if it does not say.
-func place(err error) string {
-	var toml interface{ Position() (row, column int) }
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &toml):
-		row, _ := toml.Position()
-		return fmt.Sprintf(" at line %d", row)
-	case errors.As(err, &syntax):
-		return fmt.Sprintf(" at character %d", syntax.Offset)
-	}
-	if m := linePattern.FindStringSubmatch(err.Error()); m != nil {
-		return " at or near line " + m[1]
-	}
-	return ""
 }
 
 // decodeProblems reports values of the wrong type, one problem each. It leaves the values out:

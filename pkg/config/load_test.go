@@ -128,7 +128,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		"supabase.forward_client_ip": "X-Real-Ip", "supabase.timeout": "3s",
 		"app.origins": "https://o.example", "app.redirect_uris": "https://o.example/r",
 		"app.deeplink_schemes": "mine", "app.auth_path": "/in", "app.default_redirect": "/home",
-		"security.mode": "strict", "seal.keys": key1 + " " + key2, "store.redis_url": "redis://r",
+		"security.guide_flow": "false", "seal.keys": key1 + " " + key2, "store.redis_url": "redis://r",
 		"rate_limit.enabled": "false", "rate_limit.start": "1", "rate_limit.exchange": "2", "rate_limit.redeem": "3",
 		"log.level": "debug", "log.format": "text",
 	}
@@ -156,7 +156,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 			Origins: []string{"https://o.example"}, RedirectURIs: []string{"https://o.example/r"},
 			DeeplinkSchemes: []string{"mine"}, AuthPath: "/in", DefaultRedirect: "/home",
 		},
-		Security:  config.Security{Mode: config.ModeStrict},
+		Security:  config.Security{GuideFlow: false},
 		Seal:      config.Seal{Keys: []signin.Secret{key1, key2}},
 		Store:     config.Store{RedisURL: "redis://r"},
 		RateLimit: config.RateLimit{Enabled: false, Start: 1, Exchange: 2, Redeem: 3},

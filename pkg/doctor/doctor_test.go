@@ -194,7 +194,7 @@ func TestFaults(t *testing.T) {
 					c.Supabase.PublishableKey = legacy(`{"role":"anon","ref":"zyxwvutsrqponmlkjihg"}`)
 				})
 			},
-			"supabase.publishable_key", doctor.Problem, "of another project", "from the same project", nil,
+			"supabase.publishable_key", doctor.Problem, "to another project", "from the same project", nil,
 		},
 		{
 			"secret key of another project", func(w *world) {

@@ -163,7 +163,7 @@ func (w *world) bridge() http.Handler {
 			Policy:        lists, Sealer: ring, Once: once.NewMemory(10),
 			CallbackURL: server.CallbackURL(cfg.Server.PublicURL), DefaultRedirect: cfg.StartPage(),
 		}),
-		Allow: lists, PublicURL: cfg.Server.PublicURL, AuthPath: "/auth", DefaultRedirect: "/", TrustedProxies: proxies,
+		Allow: lists, GuideFlow: cfg.Security.GuideFlow, PublicURL: cfg.Server.PublicURL, AuthPath: "/auth", DefaultRedirect: "/", TrustedProxies: proxies,
 		StartPerMinute: cfg.RateLimit.Start,
 	})
 	if err != nil {

@@ -87,7 +87,7 @@ func redirectURIs(_ context.Context, o Options) []Finding {
 	if n := pages(registered(o)); n > maxRedirectURIs {
 		findings = append(findings, warning(
 			fmt.Sprintf("Redirect URIs of %d pages are allowed here, and TikTok registers ten for an app.", n),
-			"List the ones that your apps use in app.redirect_uris. If no app was built from Despia's guide, set security.mode to strict: then there is one."))
+			"List the ones that your apps use in app.redirect_uris. If no app was built from Despia's guide, set security.guide_flow to false: then there is one."))
 	}
 	uris := registered(o)
 	if len(uris) == 0 {
@@ -98,7 +98,7 @@ func redirectURIs(_ context.Context, o Options) []Finding {
 
 // documentedURIs are the redirect URIs of the documented flow.
 func documentedURIs(c config.Config) []string {
-	if c.Security.Mode == config.ModeStrict {
+	if !c.Security.GuideFlow {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(c.App.RedirectURIs), func(uri string) bool { return strings.HasSuffix(uri, "/*") })
