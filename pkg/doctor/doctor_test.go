@@ -56,7 +56,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{
 			"client secret", func(w *world) { w.tiktok.ClientSecret = "renewed" },
-			"tiktok", doctor.Problem, "refuses key and secret (status 200, invalid_client)", "Copy both again", nil,
+			"tiktok", doctor.Problem, "refuses the client key and secret (status 200, invalid_client)", "Copy both again", nil,
 		},
 		{
 			"TikTok gives no client token", func(w *world) {
@@ -64,11 +64,11 @@ func TestFaults(t *testing.T) {
 					_, _ = io.WriteString(rw, `{"error":"unauthorized_client","error_description":"x","log_id":"1"}`)
 				})
 			},
-			"tiktok", doctor.Skipped, "neither takes nor refuses", "", nil,
+			"tiktok", doctor.Skipped, "neither accepts nor refuses", "", nil,
 		},
 		{
 			"TikTok is down", func(w *world) { w.overTikTok = always(503) },
-			"tiktok", doctor.Warning, "not as it should (status 503)", "again in a minute", nil,
+			"tiktok", doctor.Warning, "having trouble (status 503)", "Try again in a minute", nil,
 		},
 		{
 			"no way to TikTok", func(w *world) { w.gone = []string{"open.tiktokapis.com"} },
@@ -76,24 +76,24 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"somebody else in TikTok's place", func(w *world) { w.overTikTok = always(200) },
-			"tiktok", doctor.Problem, "something answers that is not TikTok", "tiktok.api_url", nil,
+			"tiktok", doctor.Problem, "Something other than TikTok answers", "tiktok.api_url", nil,
 		},
 		{
 			"sandbox", func(w *world) {
 				w.tiktok.ClientKey = "sbawclientkey"
 				w.set(func(c *config.Config) { c.TikTok.ClientKey = "sbawclientkey" })
 			},
-			"tiktok_app", doctor.Warning, "sandbox", "key and secret of production", nil,
+			"tiktok_app", doctor.Warning, "sandbox", "those of production", nil,
 		},
 		{
 			"scopes", func(w *world) {
 				w.set(func(c *config.Config) { c.TikTok.Scopes = []string{"user.info.basic", "video.list"} })
 			},
-			"tiktok_app", doctor.Warning, "video.list", "user.info.basic alone", nil,
+			"tiktok_app", doctor.Warning, "video.list", "only user.info.basic", nil,
 		},
 		{
 			"PKCE", func(w *world) { w.set(func(c *config.Config) { c.TikTok.PKCE = "hex" }) },
-			"tiktok_app", doctor.Warning, "tiktok.pkce is hex", "Set it to off", nil,
+			"tiktok_app", doctor.Warning, "tiktok.pkce is hex", "set tiktok.pkce to off", nil,
 		},
 		{
 			"not TikTok's address", func(w *world) {
@@ -105,7 +105,7 @@ func TestFaults(t *testing.T) {
 			"half a simulator", func(w *world) {
 				w.set(func(c *config.Config) { c.TikTok.AuthorizeURL = "http://127.0.0.1:8081/v2/auth/authorize/" })
 			},
-			"tiktok_app", doctor.Problem, "one is on this machine", "Set both", nil,
+			"tiktok_app", doctor.Problem, "is on this machine and the other is not", "Set both", nil,
 		},
 		{
 			"callback that TikTok does not register", func(w *world) {
@@ -128,7 +128,7 @@ func TestFaults(t *testing.T) {
 					}
 				})
 			},
-			"redirect_uris", doctor.Warning, "Redirect URIs of 13 pages", "app.redirect_uris", nil,
+			"redirect_uris", doctor.Warning, "redirect URIs of 13 pages", "app.redirect_uris", nil,
 		},
 		{
 			"redirect URI with a query", func(w *world) {
@@ -146,7 +146,7 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"no scheme", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = nil }) },
-			"deeplinks", doctor.Skipped, "empty", "Despia > Publish > Deeplink", nil,
+			"deeplinks", doctor.Skipped, "empty", "Publish > Deeplink", nil,
 		},
 		{
 			"scheme with ://", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = []string{"oursapp://"} }) },
@@ -158,11 +158,11 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"the guide's scheme", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = []string{"myapp"} }) },
-			"deeplinks", doctor.Warning, "placeholder", "Despia > Publish > Deeplink", nil,
+			"deeplinks", doctor.Warning, "placeholder", "Publish > Deeplink", nil,
 		},
 		{
 			"somebody else's scheme", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = []string{"tiktok"} }) },
-			"deeplinks", doctor.Warning, "somebody else's app", "Despia > Publish > Deeplink", nil,
+			"deeplinks", doctor.Warning, "somebody else's app", "Publish > Deeplink", nil,
 		},
 		{
 			"a common scheme", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = []string{"app"} }) },
@@ -214,7 +214,7 @@ func TestFaults(t *testing.T) {
 					c.Supabase.PublishableKey = legacy(`{"role":"anon","exp":%d}`, time.Now().Add(-48*time.Hour).Unix())
 				})
 			},
-			"supabase_keys", doctor.Problem, "supabase.publishable_key expired on ", "Set the publishable key",
+			"supabase_keys", doctor.Problem, "supabase.publishable_key expired on ", "Set supabase.publishable_key to the publishable key",
 			[]string{"supabase"},
 		},
 		{
@@ -230,7 +230,7 @@ func TestFaults(t *testing.T) {
 			"key of no known form", func(w *world) {
 				w.set(func(c *config.Config) { c.Supabase.PublishableKey = "my-key" })
 			},
-			"supabase_keys", doctor.Warning, "supabase.publishable_key has none of the known forms", "sb_publishable_",
+			"supabase_keys", doctor.Warning, "supabase.publishable_key does not look like a Supabase key", "sb_publishable_",
 			[]string{"supabase"},
 		},
 		{
@@ -253,7 +253,7 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"Supabase is down", func(w *world) { w.overSupabase = always(503) },
-			"supabase", doctor.Warning, "not as it should (status 503)", "dashboard", nil,
+			"supabase", doctor.Warning, "having trouble (status 503)", "dashboard", nil,
 		},
 		{
 			"old GoTrue", func(w *world) {
@@ -269,7 +269,7 @@ func TestFaults(t *testing.T) {
 					_, _ = io.WriteString(rw, `{"name":"GoTrue","version":"v2.184.0"}`)
 				})
 			},
-			"supabase", doctor.Warning, "does not know Sb-Forwarded-For", "GOTRUE_RATE_LIMIT_HEADER", nil,
+			"supabase", doctor.Warning, "ignores Sb-Forwarded-For", "GOTRUE_RATE_LIMIT_HEADER", nil,
 		},
 		{
 			"public sign-up", func(w *world) { w.supabase.DisableSignup = false },
@@ -289,7 +289,7 @@ func TestFaults(t *testing.T) {
 			"a header that Supabase ignores", func(w *world) {
 				w.set(func(c *config.Config) { c.Supabase.ForwardClientIP = "X-Forwarded-For" })
 			},
-			"client_ip", doctor.Warning, "do not look at", "sb-forwarded-for", nil,
+			"client_ip", doctor.Warning, "hosted projects ignore", "sb-forwarded-for", nil,
 		},
 		{
 			"forwarding with a legacy key", func(w *world) {
@@ -306,7 +306,7 @@ func TestFaults(t *testing.T) {
 					c.Supabase.URL, c.Supabase.ForwardClientIP = "https://self-hosted.ours.example", config.ForwardOff
 				})
 			},
-			"client_ip", doctor.Skipped, "cannot be seen", "GOTRUE_RATE_LIMIT_HEADER", nil,
+			"client_ip", doctor.Skipped, "no way to see", "GOTRUE_RATE_LIMIT_HEADER", nil,
 		},
 		{
 			"a clock that is fast", func(w *world) { w.now = func() time.Time { return time.Now().Add(5 * time.Minute) } },
@@ -324,7 +324,7 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"Redis is away", func(w *world) { w.redis.Close() },
-			"redis", doctor.Problem, "does not answer", "store.redis_url", nil,
+			"redis", doctor.Problem, "is not working: ", "store.redis_url", nil,
 		},
 		{
 			"Redis wants a password", func(w *world) { w.redis.RequireAuth("secret") },
@@ -334,7 +334,7 @@ func TestFaults(t *testing.T) {
 			"no public address", func(w *world) {
 				w.set(func(c *config.Config) { c.Server.PublicURL = "" })
 			},
-			"public_url", doctor.Skipped, "cannot lead sign-ins", "https address", nil,
+			"public_url", doctor.Skipped, "only the guide flow works", "https address", nil,
 		},
 		{
 			"nobody at the public address", func(w *world) { w.gone = []string{hostOf(bridgeURL)} },
@@ -346,11 +346,11 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"somebody else at the public address", func(w *world) { w.overBridge = always(200, "Server", "nginx/1.29.0") },
-			"public_url", doctor.Problem, "(through nginx/1.29.0) something answers that is not a bridge", "all paths", nil,
+			"public_url", doctor.Problem, "Something other than a bridge answers at https://signin.ours.example (through nginx/1.29.0)", "all paths", nil,
 		},
 		{
 			"a redirect at the public address", func(w *world) { w.overBridge = always(301, "Location", "https://www.ours.example/healthz") },
-			"public_url", doctor.Problem, "sends people on, to https://www.ours.example", "where people end", nil,
+			"public_url", doctor.Problem, "redirects to https://www.ours.example", "register its callback URL", nil,
 		},
 		{
 			"a bridge at another address", func(w *world) {
@@ -374,26 +374,26 @@ func TestFaults(t *testing.T) {
 			"a bridge without a public address", func(w *world) {
 				w.running = append(w.running, func(c *config.Config) { c.Server.PublicURL = "" })
 			},
-			"public_url", doctor.Problem, "does not begin a sign-in (invalid_request)", "Restart",
+			"public_url", doctor.Problem, "refuses to start a sign-in (invalid_request)", "Restart",
 			[]string{"public_url"},
 		},
 		{
 			"a proxy that is not listed", func(w *world) {
 				w.set(func(c *config.Config) { c.Server.TrustedProxies = nil })
 			},
-			"proxies", doctor.Warning, "there is a proxy in front", "Set server.trusted_proxies", nil,
+			"proxies", doctor.Warning, "a proxy is in front of the bridge", "Set server.trusted_proxies", nil,
 		},
 		{
 			"another proxy than the one listed", func(w *world) {
 				w.set(func(c *config.Config) { c.Server.TrustedProxies = []string{"192.0.2.7"} })
 			},
-			"public_url", doctor.Warning, "did not take over the X-Request-Id", "server.trusted_proxies", nil,
+			"public_url", doctor.Warning, "did not accept the X-Request-Id", "server.trusted_proxies", nil,
 		},
 		{
 			"everybody is trusted", func(w *world) {
 				w.set(func(c *config.Config) { c.Server.TrustedProxies = []string{"0.0.0.0/0"} })
 			},
-			"proxies", doctor.Warning, "which is everybody", "your proxy alone", nil,
+			"proxies", doctor.Warning, "which is everybody", "only the addresses of your proxy", nil,
 		},
 	}
 	for _, tt := range tests {
@@ -503,19 +503,19 @@ func TestPrint(t *testing.T) {
 	t.Parallel()
 	r := doctor.Report{
 		Findings: []doctor.Finding{
-			{Check: "tiktok", Status: doctor.OK, Seen: "TikTok takes key and secret."},
-			{Check: "clock", Status: doctor.Problem, Seen: strings.Repeat("off ", 30) + "by much.", Fix: "Mend it."},
+			{Check: "tiktok", Status: doctor.OK, Seen: "TikTok accepts the client key and secret."},
+			{Check: "clock", Status: doctor.Problem, Seen: strings.Repeat("off ", 30) + "by much.", Fix: "Set it."},
 		},
 		ByHand: []string{"Look here."},
 	}
-	const want = `ok       tiktok     TikTok takes key and secret.
+	const want = `ok       tiktok     TikTok accepts the client key and secret.
 problem  clock      off off off off off off off off off off off off off off off off off off off off
                     off off off off off off off off off off by much.
-                    -> Mend it.
+                    -> Set it.
 
 1 problem, 0 warnings, 1 ok, 0 skipped
 
-No program can see these; look yourself:
+Check these yourself; no program can see them:
   - Look here.
 `
 	if got := text(t, r); got != want {
