@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/viper"
 )
 
-// readFile reads the file alone: in a viper that also has defaults, an empty section hides those of
-// its keys.
+// readFile reads the file into a viper of its own: in one with defaults, an empty section would hide those
+// of its keys.
 func readFile(file string) (*viper.Viper, error) {
 	f := viper.New()
 	ending := strings.ToLower(strings.TrimPrefix(filepath.Ext(file), "."))
@@ -29,7 +29,7 @@ func readFile(file string) (*viper.Viper, error) {
 // fileFlag is the flag that names the file.
 const fileFlag = "--config"
 
-// fileProblem tells where a file is broken, not what is there: parsers quote what they stumble over,
+// fileProblem says where a file is broken, but not what is there: parsers quote what they could not read,
 // which may be a secret.
 func fileProblem(file string, err error) Problem {
 	const form = "It must be YAML, TOML or JSON with an ending that says so."
@@ -49,7 +49,7 @@ func fileProblem(file string, err error) Problem {
 
 var linePattern = regexp.MustCompile(`^yaml: line ([0-9]+):`)
 
-// place tells where a parser stumbled, "" if it does not say.
+// place says where a parser failed, "" if it does not know.
 func place(err error) string {
 	var toml interface{ Position() (row, column int) }
 	var syntax *json.SyntaxError

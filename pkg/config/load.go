@@ -18,8 +18,8 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
-// aliases are the names under which platforms and guides already have a value, besides
-// TIKBRIDGE_<SECTION>_<KEY>. The first that is set wins.
+// aliases are variables that platforms and guides already use, besides TIKBRIDGE_<SECTION>_<KEY>. The first
+// that is set wins.
 var aliases = map[string][]string{
 	"tiktok.client_key":        {"TIKTOK_CLIENT_KEY"},
 	"tiktok.client_secret":     {"TIKTOK_CLIENT_SECRET"},
@@ -45,8 +45,7 @@ func Load(file string, adjust ...func(*Config)) (Config, error) {
 	return c, nil
 }
 
-// Inspect is Load for those who look further in spite of problems. What a problem is about may have
-// any value, or its default.
+// Inspect is Load for callers that continue in spite of problems. A key with a problem may have any value.
 func Inspect(file string, adjust ...func(*Config)) (Config, Problems) {
 	v := viper.New()
 	keys := setDefaults(v)
@@ -78,8 +77,8 @@ func Inspect(file string, adjust ...func(*Config)) (Config, Problems) {
 	return c, problems.join(c.check())
 }
 
-// join adds those of more whose key, or its section, p says nothing about: a value that was not read
-// is wrong in other ways too.
+// join adds those of more about whose key or section p says nothing: a value that could not be read breaks
+// other rules too.
 func (p Problems) join(more Problems) Problems {
 	known := slices.Clone(p)
 	for _, problem := range more {
@@ -94,7 +93,7 @@ func (p Problems) has(key string) bool {
 	return slices.ContainsFunc(p, func(problem Problem) bool { return problem.Key == key })
 }
 
-// Unreadable tells whether there was a file that could not be read, so that nothing of it is known.
+// Unreadable tells whether the file could not be read at all.
 func (p Problems) Unreadable() bool { return p.has(fileFlag) }
 
 // Concern tells whether p says anything about one of the keys, or about its whole section.
@@ -105,8 +104,7 @@ func (p Problems) Concern(keys ...string) bool {
 	})
 }
 
-// setFile lets the values of the file take the place of the defaults, and returns what is in the
-// file and in no place of Config.
+// setFile replaces defaults by the values of the file, and returns what is in the file but not in Config.
 func setFile(v, file *viper.Viper, keys []string) Problems {
 	for _, key := range keys {
 		if value := file.Get(key); value != nil {
@@ -116,16 +114,16 @@ func setFile(v, file *viper.Viper, keys []string) Problems {
 	return unknownKeys(file, keys)
 }
 
-// decodeHooks make decoding strict, because a guess would pass unnoticed (a password of digits that
-// lost its zeros, a timeout of 15 nanoseconds), and read what the environment can only say in text.
+// decodeHooks make decoding strict, because nobody would notice a wrong guess (a password of digits without
+// its leading zeros, a timeout of 15 nanoseconds), and parse what the environment can only give as text.
 func decodeHooks(d *mapstructure.DecoderConfig) {
 	d.WeaklyTypedInput = false
 	d.DecodeHook = func(from, to reflect.Type, data any) (any, error) {
 		if to == reflect.TypeFor[time.Duration]() && from.Kind() != reflect.String && from != to {
-			return nil, errors.New("is no duration")
+			return nil, errors.New("is not a duration")
 		}
 		if number, ok := data.(float64); ok && number != math.Trunc(number) {
-			return nil, errors.New("is no whole number")
+			return nil, errors.New("is not a whole number")
 		}
 		text, ok := data.(string)
 		if !ok {
@@ -135,7 +133,7 @@ func decodeHooks(d *mapstructure.DecoderConfig) {
 	}
 }
 
-// decodeText reads a value that is written as text.
+// decodeText parses a value that was given as text.
 func decodeText(text string, to reflect.Type) (any, error) {
 	switch {
 	case to == reflect.TypeFor[time.Duration]():
@@ -173,8 +171,8 @@ func Walk(c Config, f func(key string, value any)) {
 	}
 }
 
-// decodeProblems reports values of the wrong type, one problem each. It leaves the values out:
-// one of them may be a secret.
+// decodeProblems reports values of the wrong type, one problem each. It does not show the values, since one
+// may be a secret.
 func decodeProblems(err error) Problems {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var problems Problems
@@ -183,7 +181,7 @@ func decodeProblems(err error) Problems {
 		}
 		return problems
 	}
-	// Not errors.As: it would find the first in what follows and pass over the others.
+	// Not errors.As, which would find only the first.
 	if decode, ok := err.(*mapstructure.DecodeError); ok { //nolint:errorlint // see above
 		key, _, _ := strings.Cut(decode.Name(), "[") // entries of lists are server.origins[0]
 		return Problems{wrongType(key)}
@@ -194,7 +192,7 @@ func decodeProblems(err error) Problems {
 	return Problems{{"configuration", "cannot be read", "See configs/tikbridge.example.yaml."}}
 }
 
-// wrongType reports a value whose type is not the key's.
+// wrongType reports a value of another type than the key's.
 func wrongType(key string) Problem {
 	fix := "See configs/tikbridge.example.yaml for its form."
 	Walk(Default(), func(k string, value any) {

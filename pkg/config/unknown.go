@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/viper"
 )
 
-// unknownKeys finds what the file has and Config has not.
+// unknownKeys finds what is in the file but not in Config.
 func unknownKeys(file *viper.Viper, keys []string) Problems {
 	var problems Problems
 	for _, key := range file.AllKeys() {
@@ -38,15 +38,15 @@ func unknownKeys(file *viper.Viper, keys []string) Problems {
 	return problems
 }
 
-// foreignEnv are variables that have the prefix and are somebody else's: those of the contract tests
-// of pkg/supabase, and those by which Kubernetes tells every pod of a service that is called
-// tikbridge, or tikbridge-something.
+// foreignEnv matches variables with the prefix that are not the bridge's: those of the contract tests of
+// pkg/supabase, and those that Kubernetes sets in every pod for a service called tikbridge or
+// tikbridge-something.
 var foreignEnv = regexp.MustCompile(`^TIKBRIDGE_(CONTRACT_.*` +
 	`|([A-Z0-9_]+_)?SERVICE_HOST|([A-Z0-9_]+_)?SERVICE_PORT(_[A-Z0-9_]+)?` +
 	`|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?` +
 	`|([A-Z0-9_]+_)?PORT=(tcp|udp|sctp)://.*)$`)
 
-// unknownEnv finds variables with the prefix of the bridge that set nothing, which are misspelt.
+// unknownEnv finds misspelt variables: they have the bridge's prefix and set nothing.
 func unknownEnv(keys []string) Problems {
 	var problems Problems
 	known := make(map[string]bool, len(keys))
@@ -67,8 +67,7 @@ func unknownEnv(keys []string) Problems {
 	return problems
 }
 
-// suggestion names the key that was probably meant by name, where spelling tells how keys are
-// written there.
+// suggestion names the key that was probably meant by name; spelling is how keys are written there.
 func suggestion(name string, keys []string, spelling func(string) string) string {
 	best, distance := "", 4
 	for _, candidate := range keys {
