@@ -800,7 +800,7 @@ func leadAll(t *testing.T, platform string, part []planted, timeouts ...string) 
 	watched := watch(t)
 	environ := append(watched.environ(), timeouts...)
 	bridge, out, stop := startServe(t, u.listen(t), append(environ,
-		"TIKBRIDGE_SERVER_PUBLIC_URL=https://signin.app.example", "TIKBRIDGE_SECURITY_MODE=strict",
+		"TIKBRIDGE_SERVER_PUBLIC_URL=https://signin.app.example", "TIKBRIDGE_SECURITY_GUIDE_FLOW=false",
 		"TIKBRIDGE_SEAL_KEYS="+sealKey+","+sealKey+"2",
 		"TIKBRIDGE_STORE_REDIS_URL=redis://canaryUser:"+redisPassword+"@"+refusingRedis(t)+"/0",
 	)...)

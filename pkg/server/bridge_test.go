@@ -79,7 +79,7 @@ func newLed(tb testing.TB, adjust ...func(*ledOptions)) bridge {
 		tb.Fatal(err)
 	}
 	o := ledOptions{policy: lists, options: server.Options{
-		Allow: lists, AuthPath: "/auth", DefaultRedirect: "/", PublicURL: publicURL, StartPage: appOrigin + "/",
+		GuideFlow: true, Allow: lists, AuthPath: "/auth", DefaultRedirect: "/", PublicURL: publicURL, StartPage: appOrigin + "/",
 	}}
 	for _, f := range adjust {
 		f(&o)
@@ -905,10 +905,10 @@ func TestRedeem_bodies(t *testing.T) {
 	}
 }
 
-// TestLed_strict: strict mode leaves this flow on and that of the guide off.
-func TestLed_strict(t *testing.T) {
+// TestLed_guideFlowOff: without the guide flow this one still works.
+func TestLed_guideFlowOff(t *testing.T) {
 	t.Parallel()
-	b := newLed(t, func(o *ledOptions) { o.options.Strict = true })
+	b := newLed(t, func(o *ledOptions) { o.options.GuideFlow = false })
 	s := b.begin(t, "platform", "web", "challenge", challenge())
 	wantStatus(t, b.do(t, http.MethodPost, redeemPath, redeemBody(t, b.handoffOf(t, s), appVerifier)), http.StatusOK)
 	wantError(t, b.post(t, goodBody), http.StatusBadRequest, signin.InvalidRequest)

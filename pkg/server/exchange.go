@@ -22,10 +22,11 @@ type exchangeBody struct {
 
 // exchange is the documented flow: a code in, a session out.
 func (s *Server) exchange(c echo.Context) error {
-	if s.opts.Strict {
+	if !s.opts.GuideFlow {
 		return &signin.Error{
 			Code:    signin.InvalidRequest,
-			Message: "The flow of Despia's guide is switched off here (security.mode is strict).",
+			Message: "This way of signing in is switched off here.",
+			Err:     errors.New("security.guide_flow is false"),
 		}
 	}
 	var body exchangeBody

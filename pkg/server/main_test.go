@@ -105,6 +105,7 @@ func newBridge(t *testing.T, p people, adjust ...func(*server.Options)) bridge {
 		t.Fatal(err)
 	}
 	opts := server.Options{
+		GuideFlow: true,
 		Service: service, Allow: lists, AuthPath: "/auth", DefaultRedirect: "/", Version: "v1.2.3", Logger: logger,
 	}
 	for _, f := range adjust {
