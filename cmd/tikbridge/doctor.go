@@ -39,7 +39,7 @@ func doctorCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for what keeps people from signing in, and say how to mend it",
+		Short: "Look for what keeps people from signing in, and say how to fix it",
 		Long: `Checks the configuration, the TikTok app, the Supabase project, Redis, the clock
 and the public address. Each finding says what was seen and what to do. Nothing
 is changed anywhere, and no secret is printed.
@@ -140,7 +140,7 @@ func write(report doctor.Report, asJSON bool, out io.Writer) error {
 	return enc.Encode(report)
 }
 
-// verdict is an error if something is to be mended.
+// verdict is an error if there are problems.
 func verdict(report doctor.Report, strict bool) error {
 	n := report.Count(doctor.Problem)
 	if strict {
@@ -150,7 +150,7 @@ func verdict(report doctor.Report, strict bool) error {
 	case 0:
 		return nil
 	case 1:
-		return errors.New("1 thing is to be mended; see above")
+		return errors.New("1 problem found (see above)")
 	}
-	return fmt.Errorf("%d things are to be mended; see above", n)
+	return fmt.Errorf("%d problems found (see above)", n)
 }

@@ -22,10 +22,9 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
 
-// clientAddress returns how the address of the client is found: it is the peer's, unless the peer is
-// a proxy the operator trusts, whose X-Forwarded-For is read from the right up to the first address
-// that is no such proxy.
-func clientAddress(proxies []netip.Prefix) echo.IPExtractor {
+// ipExtractor returns how to find the client IP: it is the peer's address, unless the peer is a trusted
+// proxy, whose X-Forwarded-For is then read from the right up to the first address that is not one.
+func ipExtractor(proxies []netip.Prefix) echo.IPExtractor {
 	if len(proxies) == 0 {
 		return echo.ExtractIPDirect()
 	}
@@ -39,8 +38,8 @@ func clientAddress(proxies []netip.Prefix) echo.IPExtractor {
 	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
-// device returns the address of the client; invalid if it is not known.
-func device(c echo.Context) netip.Addr {
+// clientIP returns the address of the person's device; invalid if unknown.
+func clientIP(c echo.Context) netip.Addr {
 	addr, err := netip.ParseAddr(c.RealIP())
 	if err != nil {
 		return netip.Addr{}
@@ -138,7 +137,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if step, ok := c.Get(stepKey).(signin.Step); ok {
 			report.SetStep(step)
 		}
-		outcome, failed := string(report.Outcome()), signin.Stage("")
+		outcome, failedCall := string(report.Outcome()), ""
 		attrs := []slog.Attr{
 			slog.String("method", method),
 			slog.String("route", route),
@@ -150,7 +149,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		switch {
 		case err != nil:
 			e := toError(err)
-			outcome, failed = string(e.err.Code), e.err.Stage
+			outcome, failedCall = string(e.err.Code), e.err.Call
 			attrs = append(attrs, e.err.LogAttrs()...)
 			switch {
 			case ctx.Err() != nil: // whatever failed did so because nobody waited for it any more
@@ -164,7 +163,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		s.opts.Metrics.Answered(route, method, status, took)
 		if report.Step() != "" {
-			s.opts.Metrics.StepEnded(report.Step(), outcome, failed)
+			s.opts.Metrics.StepEnded(report.Step(), outcome, failedCall)
 		}
 		end(telemetry.Answer{Status: status, Step: report.Step(), Outcome: outcome, Failed: level == slog.LevelError})
 		s.opts.Logger.LogAttrs(ctx, level, "request", attrs...)
@@ -295,7 +294,7 @@ func (s *Server) rateLimit(route string, perMinute int) echo.MiddlewareFunc {
 // take counts a request, or refuses it.
 func (s *Server) take(c echo.Context, route string, perMinute int) error {
 	ctx := c.Request().Context()
-	wait, err := s.opts.Limiter.Take(ctx, route+":"+network(device(c)), perMinute)
+	wait, err := s.opts.Limiter.Take(ctx, route+":"+network(clientIP(c)), perMinute)
 	if err != nil || wait == 0 {
 		return err
 	}

@@ -41,7 +41,7 @@ type pages struct {
 	auth   []byte
 }
 
-// newPages renders the two pages of the documented flow.
+// newPages renders the two pages of the guide flow.
 func newPages(opts Options) (*pages, error) {
 	native, err := render("native-callback.html", opts)
 	if err != nil {

@@ -44,7 +44,7 @@ const MaxLimited = 1 << 16
 type Options struct {
 	Service *signin.Service
 	Allow   *allow.List
-	// Strict switches the documented flow off.
+	// Strict switches the guide flow off.
 	Strict bool
 	// PublicURL is where browsers reach the bridge; empty if not known.
 	PublicURL string
@@ -108,7 +108,7 @@ func New(opts Options) (*Server, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.writeError
 	// Echo believes X-Forwarded-For from anybody unless it is told whom to believe.
-	e.IPExtractor = clientAddress(opts.TrustedProxies)
+	e.IPExtractor = ipExtractor(opts.TrustedProxies)
 	e.Use(s.identify, s.observe, recovered(), s.headers)
 
 	if err := s.routes(); err != nil {

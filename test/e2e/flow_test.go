@@ -19,7 +19,7 @@ type session struct {
 	} `json:"user"`
 }
 
-// signIn goes through the documented flow without a browser.
+// signIn goes through the guide flow without a browser.
 func (s stack) signIn(t *testing.T) session {
 	t.Helper()
 	const openID = "-000AbCdEfGhIjKlMnOpQrStUvWxYz012345"

@@ -807,8 +807,8 @@ func TestSDK_expiry(t *testing.T) {
 	}
 }
 
-// TestSDK_documented builds the address of the documented flow.
-func TestSDK_documented(t *testing.T) {
+// TestSDK_guide builds the address of the guide flow.
+func TestSDK_guide(t *testing.T) {
 	s := startSDK(t)
 	b := newDevice(t, false)
 	b.open(t, s.app+"/web")
