@@ -19,7 +19,13 @@ func TestBegin(t *testing.T) {
 		{"web", web, ""},
 		{"web, default page", signin.BeginRequest{Platform: signin.PlatformWeb, Challenge: s256("v")}, ""},
 		{"web without challenge", signin.BeginRequest{Platform: signin.PlatformWeb}, ""},
-		{"web, foreign page", signin.BeginRequest{Platform: signin.PlatformWeb, RedirectTo: "https://evil.example/", Challenge: s256("v")}, signin.RedirectURIMismatch},
+		{
+			"web, foreign page",
+			signin.BeginRequest{
+				Platform: signin.PlatformWeb, RedirectTo: "https://evil.example/", Challenge: s256("v"),
+			},
+			signin.RedirectURIMismatch,
+		},
 		{"native", native("myapp", s256("v")), ""},
 		{"native, default scheme", native("", s256("v")), ""},
 		{"native, foreign scheme", native("evil", s256("v")), signin.SchemeNotAllowed},
