@@ -37,7 +37,8 @@ func TestBegin(t *testing.T) {
 		{"challenge of an empty verifier, native", native("myapp", s256("")), signin.InvalidRequest},
 		{
 			"challenge of an empty verifier, web",
-			signin.BeginRequest{Platform: signin.PlatformWeb, Challenge: s256("")}, signin.InvalidRequest,
+			signin.BeginRequest{Platform: signin.PlatformWeb, Challenge: s256("")},
+			signin.InvalidRequest,
 		},
 		{"challenge not canonical", native("myapp", s256("v")[:42]+"_"), signin.InvalidRequest},
 		{"no platform", signin.BeginRequest{Challenge: s256("v")}, signin.InvalidRequest},

@@ -114,7 +114,8 @@ func TestDenied(t *testing.T) {
 		{"no code", signin.CallbackRequest{}, signin.InvalidRequest},
 		{"endless code", signin.CallbackRequest{Code: strings.Repeat("c", 5000)}, signin.InvalidRequest},
 		{
-			"basic scope refused", signin.CallbackRequest{Code: "code", GrantedScopes: []string{"user.info.stats"}},
+			"basic scope refused",
+			signin.CallbackRequest{Code: "code", GrantedScopes: []string{"user.info.stats"}},
 			signin.AccessDenied,
 		},
 		{"no scope at all", signin.CallbackRequest{Code: "code", GrantedScopes: []string{}}, signin.AccessDenied},

@@ -149,7 +149,8 @@ func TestService_profileStored(t *testing.T) {
 	}{
 		{
 			"new avatar",
-			signin.Profile{UnionID: "u-1", DisplayName: "Mira", AvatarURL: "https://cdn.example/old.jpeg"}, miraToday,
+			signin.Profile{UnionID: "u-1", DisplayName: "Mira", AvatarURL: "https://cdn.example/old.jpeg"},
+			miraToday,
 			1,
 		},
 		{"first profile", signin.Profile{}, miraToday, 1},
