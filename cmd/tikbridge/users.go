@@ -53,7 +53,8 @@ by --release. Start with --dry-run.`,
 			}
 			run := adoptRun{
 				accounts: newAccounts(cfg, log, nil, nil), opts: opts,
-				out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), count: map[supabase.Verdict]int{}, held: map[string]bool{},
+				out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(),
+				count: map[supabase.Verdict]int{}, held: map[string]bool{},
 			}
 			if release {
 				return run.release(cmd.Context())
@@ -64,10 +65,14 @@ by --release. Start with --dry-run.`,
 	flags := adopt.Flags()
 	flags.StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")
 	flags.BoolVar(&opts.DryRun, "dry-run", false, "say what would be tried, and change nothing")
-	flags.BoolVar(&release, "release", false, "let go of accounts that a stopped run left in quarantine, and adopt nothing")
+	flags.BoolVar(
+		&release, "release", false, "let go of accounts that a stopped run left in quarantine, and adopt nothing",
+	)
 	flags.DurationVar(&opts.Quarantine, "quarantine", supabase.DefaultQuarantine,
 		fmt.Sprintf("how long each account is locked, at least %s", supabase.MinQuarantine))
-	flags.IntVar(&opts.PerMinute, "per-minute", supabase.DefaultPerMinute, "how many accounts enter quarantine a minute")
+	flags.IntVar(
+		&opts.PerMinute, "per-minute", supabase.DefaultPerMinute, "how many accounts enter quarantine a minute",
+	)
 	adopt.MarkFlagsMutuallyExclusive("dry-run", "release")
 	return group("users", "Work with the users of the Supabase project", adopt)
 }
@@ -90,9 +95,14 @@ func (r *adoptRun) adopt(ctx context.Context) error {
 	}
 	n := waiting.Unclaimed + waiting.Quarantined
 	takes := (time.Duration(n)*time.Minute/time.Duration(r.opts.PerMinute) + r.opts.Quarantine).Round(time.Minute)
-	r.print(r.progress, "%d accounts to look at, %d of them in quarantine since an earlier run.", n, waiting.Quarantined)
+	r.print(
+		r.progress, "%d accounts to look at, %d of them in quarantine since an earlier run.", n, waiting.Quarantined,
+	)
 	if !r.opts.DryRun && n > 0 {
-		r.print(r.progress, "Each is locked for %s, and its owner cannot sign in meanwhile. The run takes about %s.", r.opts.Quarantine, takes)
+		r.print(
+			r.progress, "Each is locked for %s, and its owner cannot sign in meanwhile. The run takes about %s.",
+			r.opts.Quarantine, takes,
+		)
 	}
 	err = r.accounts.AdoptAll(ctx, r.opts, r.review)
 	r.print(r.out, "%d %s, %d left alone, %d failed, %d had an owner, %d belong to other users",
@@ -109,7 +119,10 @@ func (r *adoptRun) adopt(ctx context.Context) error {
 	case r.count[supabase.VerdictFailed] > 0:
 		return fmt.Errorf("%d accounts failed; run this again", r.count[supabase.VerdictFailed])
 	case !r.opts.DryRun:
-		r.print(r.out, "If nobody uses the Edge Function any more, set supabase.adopt to evict (TIKBRIDGE_SUPABASE_ADOPT=evict).")
+		r.print(
+			r.out,
+			"If nobody uses the Edge Function any more, set supabase.adopt to evict (TIKBRIDGE_SUPABASE_ADOPT=evict).",
+		)
 	}
 	return nil
 }
@@ -142,7 +155,8 @@ func (r *adoptRun) review(v supabase.Review) {
 	}
 	if r.seen++; r.seen%every == 0 {
 		r.print(r.progress, "%d seen, %d in quarantine, %d adopted, %d left alone ...",
-			r.seen-r.count[supabase.VerdictQuarantined], len(r.held), r.count[supabase.VerdictAdopted], r.count[supabase.VerdictLeft])
+			r.seen-r.count[supabase.VerdictQuarantined], len(r.held),
+			r.count[supabase.VerdictAdopted], r.count[supabase.VerdictLeft])
 	}
 }
 

@@ -76,7 +76,10 @@ type hosted struct {
 
 func newHosted(t *testing.T, adjust ...func(*hosted)) *hosted {
 	t.Helper()
-	h := &hosted{world: newWorld(), now: time.Unix(1800000000, 0), cookies: map[string]string{}, marks: &marks{seen: map[string]bool{}}}
+	h := &hosted{
+		world: newWorld(), now: time.Unix(1800000000, 0), cookies: map[string]string{},
+		marks: &marks{seen: map[string]bool{}},
+	}
 	h.opts.Sealer, h.opts.Once = &vault{tokens: map[string]string{}}, h.marks
 	h.opts.CallbackURL, h.opts.DefaultScheme, h.opts.DefaultRedirect = bridgeCallback, "myapp", "https://app.example/"
 	h.opts.Now = func() time.Time { return h.now }
@@ -105,7 +108,9 @@ func (h *hosted) begin(t *testing.T, r signin.BeginRequest) string {
 	return h.tiktok.asked.State
 }
 
-var web = signin.BeginRequest{Platform: signin.PlatformWeb, RedirectTo: "https://app.example/in?tab=1", Challenge: s256(verifier)}
+var web = signin.BeginRequest{
+	Platform: signin.PlatformWeb, RedirectTo: "https://app.example/in?tab=1", Challenge: s256(verifier),
+}
 
 func (h *hosted) callback(t *testing.T, state string) (*signin.Return, error) {
 	t.Helper()
@@ -114,7 +119,9 @@ func (h *hosted) callback(t *testing.T, state string) (*signin.Return, error) {
 
 func (h *hosted) redeem(t *testing.T, handoff, verifier string) (signin.Session, error) {
 	t.Helper()
-	return h.Redeem(t.Context(), signin.RedeemRequest{Handoff: handoff, Verifier: verifier, Cookie: h.cookie, ClientIP: phone})
+	return h.Redeem(
+		t.Context(), signin.RedeemRequest{Handoff: handoff, Verifier: verifier, Cookie: h.cookie, ClientIP: phone},
+	)
 }
 
 func wantCode(t *testing.T, err error, want signin.Code) {

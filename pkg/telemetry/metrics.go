@@ -15,8 +15,8 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// Metrics is everything the bridge counts. No label holds what a client or an upstream wrote: each has
-// a few values that are known beforehand. Safe for concurrent use.
+// Metrics is everything the bridge counts. No label holds what a client or an upstream wrote: each has a few
+// known values. Safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -92,7 +92,7 @@ func NewMetrics(version string) *Metrics {
 	return m
 }
 
-// start makes the series that rates are taken of: a series that begins at one hides its first event.
+// start creates the series that rates are taken of: one that begins at 1 hides its first event.
 func (m *Metrics) start() {
 	for _, s := range []struct {
 		step    signin.Step
@@ -145,13 +145,13 @@ func (m *Metrics) RateLimited(route string) { m.limited.WithLabelValues(route).I
 // Refused counts a request refused before any work, such as by a bound on concurrency.
 func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc() }
 
-// BreakerChanged tells the state of the circuit breaker of a service: "closed", "half-open" or "open".
+// BreakerChanged sets the state of a service's circuit breaker: "closed", "half-open" or "open".
 func (m *Metrics) BreakerChanged(service, state string) {
 	value := map[string]float64{"half-open": 1, "open": 2}[state]
 	m.breaker.WithLabelValues(service).Set(value)
 }
 
-// CallEnded counts a call of an upstream.
+// CallEnded counts a call to an upstream.
 func (m *Metrics) CallEnded(service, call string, r upstream.Result, took time.Duration) {
 	m.calls.WithLabelValues(service, call, r.Outcome()).Observe(took.Seconds())
 }
