@@ -42,7 +42,7 @@ func fill(m *telemetry.Metrics) {
 	m.Retried("supabase", "superseded_link")
 	m.WatchStore(telemetry.Store{
 		Errors: func() int64 { return 3 }, Lost: func() int64 { return 4 },
-		Degraded: func() bool { return true }, Marks: func() int { return 5 },
+		Degraded: func() bool { return true }, Claims: func() int { return 5 },
 	})
 }
 
