@@ -174,15 +174,15 @@ func (m *Metrics) WatchStore(s Store) {
 	factory := promauto.With(m.registry)
 	factory.NewCounterFunc(prometheus.CounterOpts{
 		Name: "tikbridge_once_errors_total",
-		Help: "Calls of Redis for single-use marks that failed.",
+		Help: "Calls of Redis that failed.",
 	}, func() float64 { return float64(call(s.Errors)) })
 	factory.NewCounterFunc(prometheus.CounterOpts{
-		Name: "tikbridge_once_lost_marks_total",
-		Help: "Single-use marks dropped from memory before their time, because it was full.",
+		Name: "tikbridge_once_lost_claims_total",
+		Help: "Claims on states and handoffs dropped early because memory was full.",
 	}, func() float64 { return float64(call(s.Lost)) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tikbridge_once_degraded",
-		Help: "1 while Redis fails and single use holds per replica only.",
+		Help: "1 while Redis is down and single use and rate limits hold per replica.",
 	}, func() float64 {
 		if call(s.Degraded) {
 			return 1
@@ -190,8 +190,8 @@ func (m *Metrics) WatchStore(s Store) {
 		return 0
 	})
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "tikbridge_once_marks",
-		Help: "Single-use marks held in memory.",
+		Name: "tikbridge_once_claims",
+		Help: "Claims on states and handoffs held in memory.",
 	}, func() float64 { return float64(call(s.Claims)) })
 }
 
