@@ -17,6 +17,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/limit"
 	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/redis"
 	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
@@ -35,13 +36,12 @@ type app struct {
 	accounts *supabase.Client
 	service  *signin.Service
 	server   *server.Server
-	// once remembers used states and handoffs; redis and degrading are set where replicas share them.
-	once      once.Store
-	redis     *once.Redis
-	degrading *once.Degrading
-	limiter   limit.Limiter
-	public    net.Listener
-	admin     net.Listener // nil if switched off
+	once     once.Store
+	limiter  limit.Limiter
+	redis    *redis.Client // nil without Redis, like health
+	health   *redis.Health
+	public   net.Listener
+	admin    net.Listener // nil if switched off
 }
 
 // newApp builds the bridge; it listens to nothing yet.
@@ -132,43 +132,41 @@ func newRing(cfg config.Config) (*seal.Ring, error) {
 	return seal.New(seal.Derive(cfg.Supabase.SecretKey, cfg.TikTok.ClientSecret))
 }
 
-// maxMarks is how many used states and handoffs are remembered in memory: those of ten minutes at
-// two hundred sign-ins a second.
-const maxMarks = 1 << 17
+// maxClaims is how many claims on states and handoffs are kept in memory: those of ten minutes at two hundred
+// sign-ins a second.
+const maxClaims = 1 << 17
 
-// openStore opens where used states and handoffs are remembered, and requests counted.
+// openStore opens the store of claims and the rate limiter: in memory and, if replicas share one, in Redis.
 func (a *app) openStore() error {
-	memory, counts := once.NewMemory(maxMarks), limit.NewMemory(server.MaxLimited)
-	stats := telemetry.Store{Lost: memory.Lost, Marks: memory.Len}
-	a.limiter = counts
-	if a.cfg.Store.RedisURL == "" {
-		a.once = memory
-		a.metrics.WatchStore(stats)
-		return nil
+	claims, counts := once.NewMemory(maxClaims), limit.NewMemory(server.MaxLimited)
+	a.once, a.limiter = claims, counts
+	stats := telemetry.Store{Lost: claims.Lost, Claims: claims.Len}
+	if a.cfg.Store.RedisURL != "" {
+		var err error
+		if a.redis, err = redis.New(a.cfg.Store.RedisURL); err != nil {
+			return fmt.Errorf("store.redis_url: %w", err)
+		}
+		a.health = redis.NewHealth(a.log)
+		a.once = once.NewFallback(once.NewRedis(a.redis), claims, a.health)
+		a.limiter = limit.NewFallback(limit.NewRedis(a.redis), counts, a.health, a.log)
+		stats.Errors = a.health.Failures
+		stats.Degraded = func() bool { _, down := a.health.Down(); return down }
 	}
-	redis, err := once.NewRedis(a.cfg.Store.RedisURL)
-	if err != nil {
-		return fmt.Errorf("store.redis_url: %w", err)
-	}
-	a.redis = redis
-	a.degrading = once.NewDegrading(redis, memory, a.log)
-	a.once = a.degrading
-	stats.Errors = a.degrading.Failures
-	stats.Degraded = func() bool { _, ok := a.degrading.Degraded(); return ok }
 	a.metrics.WatchStore(stats)
-	a.limiter = limit.NewShared(counts, redis, a.degrading, a.log)
 	return nil
 }
 
 // notes tells what a probe should know of a bridge that works, but not as it should.
 func (a *app) notes() []string {
-	if a.degrading == nil {
+	if a.health == nil {
 		return nil
 	}
-	if since, ok := a.degrading.Degraded(); ok {
-		return []string{"Redis does not answer since " + since.UTC().Format(time.RFC3339) + "; states and handoffs are single-use, and requests counted, on each replica only"}
+	since, down := a.health.Down()
+	if !down {
+		return nil
 	}
-	return nil
+	return []string{"Redis has been down since " + since.UTC().Format(time.RFC3339) +
+		"; a state or handoff is single-use per replica until it is back, and each replica counts requests on its own"}
 }
 
 // first returns the first entry, "" if there is none.

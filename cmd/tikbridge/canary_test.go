@@ -863,7 +863,7 @@ func leadAll(t *testing.T, platform string, part []planted, timeouts ...string) 
 	})
 	status, ready := ask(t, http.MethodGet, bridge+"/readyz", "", "")
 	wantNone(t, "/readyz", ready, hiddenWord)
-	if status != http.StatusOK || !strings.Contains(ready, "Redis does not answer") {
+	if status != http.StatusOK || !strings.Contains(ready, "Redis has been down") {
 		t.Errorf("/readyz answers %d, so that Redis proves little:\n%s", status, ready)
 	}
 
@@ -873,7 +873,7 @@ func leadAll(t *testing.T, platform string, part []planted, timeouts ...string) 
 	watched.wantClean(t, log)
 	for _, want := range []string{
 		`"level":"ERROR"`, `"flow":"hosted"`, `"outcome":"handed_off"`,
-		`"msg":"store fails: single use and rate limits hold per replica only"`, `"msg":"stopped"`,
+		`"msg":"Redis is down: single use and rate limits hold per replica until it is back"`, `"msg":"stopped"`,
 	} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log has no %s, so that it proves little", want)

@@ -15,6 +15,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/doctor"
 	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/redis"
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
@@ -80,12 +81,12 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	examined.Skip = opts.skip
 	examined.TikTok, examined.Supabase = newTikTok(cfg, nil, nil, nil), newAccounts(cfg, nil, nil, nil)
 	if cfg.Store.RedisURL != "" && !problems.Concern("store.redis_url") {
-		redis, err := once.NewRedis(cfg.Store.RedisURL)
+		client, err := redis.New(cfg.Store.RedisURL)
 		if err != nil {
 			return exitError{fmt.Errorf("store.redis_url: %w", err), exitUsage}
 		}
-		defer func() { _ = redis.Close() }() //nolint:contextcheck // waits for nothing
-		examined.Marks = redis
+		defer func() { _ = client.Close() }() //nolint:contextcheck // waits for nothing
+		examined.Claims = once.NewRedis(client)
 	}
 	report := doctor.Examine(ctx, examined)
 	if err := ctx.Err(); err != nil {

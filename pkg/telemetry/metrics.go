@@ -159,14 +159,14 @@ func (m *Metrics) CallEnded(service, call string, r upstream.Result, took time.D
 // Retried counts a sign-in that is tried again.
 func (m *Metrics) Retried(service, reason string) { m.retries.WithLabelValues(service, reason).Inc() }
 
-// Store is how single-use marks are kept; each function may be nil.
+// Store is how claims on states and handoffs are kept; each function may be nil.
 type Store struct {
-	// Errors is how many calls of the shared store failed, Lost how many marks had to go too early.
+	// Errors is how many calls of the shared store failed, Lost how many claims were dropped too early.
 	Errors, Lost func() int64
-	// Degraded tells whether the shared store fails at the moment.
+	// Degraded tells whether the shared store is down.
 	Degraded func() bool
-	// Marks is how many marks are held in memory.
-	Marks func() int
+	// Claims is how many claims are held in memory.
+	Claims func() int
 }
 
 // WatchStore adds the figures of the store. It is called once.
@@ -174,15 +174,15 @@ func (m *Metrics) WatchStore(s Store) {
 	factory := promauto.With(m.registry)
 	factory.NewCounterFunc(prometheus.CounterOpts{
 		Name: "tikbridge_once_errors_total",
-		Help: "Calls of Redis for single-use marks that failed.",
+		Help: "Calls of Redis that failed.",
 	}, func() float64 { return float64(call(s.Errors)) })
 	factory.NewCounterFunc(prometheus.CounterOpts{
-		Name: "tikbridge_once_lost_marks_total",
-		Help: "Single-use marks dropped from memory before their time, because it was full.",
+		Name: "tikbridge_once_lost_claims_total",
+		Help: "Claims on states and handoffs dropped early because memory was full.",
 	}, func() float64 { return float64(call(s.Lost)) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tikbridge_once_degraded",
-		Help: "1 while Redis fails and single use holds per replica only.",
+		Help: "1 while Redis is down and single use and rate limits hold per replica.",
 	}, func() float64 {
 		if call(s.Degraded) {
 			return 1
@@ -190,9 +190,9 @@ func (m *Metrics) WatchStore(s Store) {
 		return 0
 	})
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "tikbridge_once_marks",
-		Help: "Single-use marks held in memory.",
-	}, func() float64 { return float64(call(s.Marks)) })
+		Name: "tikbridge_once_claims",
+		Help: "Claims on states and handoffs held in memory.",
+	}, func() float64 { return float64(call(s.Claims)) })
 }
 
 func call[T any](f func() T) (v T) {
