@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
@@ -59,24 +58,14 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			app, err := newApp(cfg, log, nil)
-			if err != nil {
-				return err
-			}
-			if err := app.listen(cmd.Context()); err != nil {
-				return err
-			}
-			ctx := cmd.Context()
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(200) // a heap of a few MiB doubles fifty times a second under load
 			}
-			g, gctx := errgroup.WithContext(ctx)
-			g.Go(func() error { return app.run(gctx) })
-			g.Go(func() error {
-				app.checkProject(gctx)
-				return nil
-			})
-			return g.Wait()
+			app, err := NewApp(cfg, AppOptions{Logger: log, CheckProject: true})
+			if err != nil {
+				return err
+			}
+			return app.Run(cmd.Context())
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")

@@ -79,15 +79,18 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	a, err := newApp(cfg, log, devDemo(cfg)) //nolint:contextcheck // each request has its own
+	app, err := NewApp(cfg, AppOptions{ //nolint:contextcheck // each request has its own
+		Logger: log,
+		Public: public,
+		Demo:   devDemo(cfg),
+	})
 	if err != nil {
 		return err
 	}
-	a.public = public
 
 	greet(out, cfg, usesEmulator)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.run(ctx) })
+	g.Go(func() error { return app.Run(ctx) })
 	g.Go(func() error {
 		return server.Serve(ctx, tiktok, tiktoksim.New(tiktoksim.Options{}), time.Second, log)
 	})

@@ -16,6 +16,8 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/doctor"
 	"github.com/tikbridge/tikbridge/pkg/once"
 	"github.com/tikbridge/tikbridge/pkg/server"
+	"github.com/tikbridge/tikbridge/pkg/supabase"
+	"github.com/tikbridge/tikbridge/pkg/tiktok"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
@@ -78,7 +80,7 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	}
 	examined := newExamination(cfg, problems)
 	examined.Skip = opts.skip
-	examined.TikTok, examined.Supabase = newTikTok(cfg, nil, nil, nil), newAccounts(cfg, nil, nil, nil)
+	examined.TikTok, examined.Supabase = tiktok.New(tiktokOptions(cfg)), supabase.New(supabaseOptions(cfg))
 	if cfg.Store.RedisURL != "" && !problems.Concern("store.redis_url") {
 		redis, err := once.NewRedis(cfg.Store.RedisURL)
 		if err != nil {

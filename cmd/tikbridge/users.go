@@ -51,9 +51,15 @@ by --release. Start with --dry-run.`,
 			if err != nil {
 				return err
 			}
+			client := supabaseOptions(cfg)
+			client.Logger = log
 			run := adoptRun{
-				accounts: newAccounts(cfg, log, nil, nil), opts: opts,
-				out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), count: map[supabase.Verdict]int{}, held: map[string]bool{},
+				accounts: supabase.New(client),
+				opts:     opts,
+				out:      cmd.OutOrStdout(),
+				progress: cmd.ErrOrStderr(),
+				count:    map[supabase.Verdict]int{},
+				held:     map[string]bool{},
 			}
 			if release {
 				return run.release(cmd.Context())
