@@ -136,8 +136,8 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 	return a, nil
 }
 
-// newRing returns the keys that seal states and handoffs. By default they follow from secrets that all
-// replicas have anyway.
+// newRing returns the keys that seal states and handoffs. By default they are derived from secrets that every
+// replica has anyway.
 func newRing(cfg config.Config) (*seal.Ring, error) {
 	if len(cfg.Seal.Keys) > 0 {
 		return seal.New(cfg.Seal.Keys...)
@@ -173,7 +173,7 @@ func (a *App) openStore() error {
 	return nil
 }
 
-// notes tells what a probe should know of a bridge that works, but not as it should.
+// notes returns what /readyz adds when the bridge works, but not fully.
 func (a *App) notes() []string {
 	if a.degrading == nil {
 		return nil
@@ -184,7 +184,7 @@ func (a *App) notes() []string {
 	return nil
 }
 
-// first returns the first entry, "" if there is none.
+// first returns the first entry of list, or "".
 func first(list []string) string {
 	if len(list) == 0 {
 		return ""
@@ -194,9 +194,9 @@ func first(list []string) string {
 
 // Run serves until ctx ends or a listener fails, and closes the App before it returns.
 //
-// It stops in this order: /readyz says no, while requests are answered as before, so that load balancers
-// look elsewhere; then nothing new is accepted and requests under way finish; then everything is closed.
-// The last two share one shutdown timeout.
+// It stops in steps. First /readyz says no while requests are answered as before, so that load balancers turn
+// away. Then it accepts nothing new and finishes the requests under way. Then it closes the rest. The last two
+// steps share one shutdown timeout.
 func (a *App) Run(ctx context.Context) error {
 	if err := a.listen(ctx); err != nil {
 		return errors.Join(err, a.Close(ctx))
@@ -207,7 +207,7 @@ func (a *App) Run(ctx context.Context) error {
 	stopPublic := start(ctx, g, a.servePublic)
 	stopAdmin := start(ctx, g, a.serveAdmin)
 	stopCheck := start(ctx, g, a.checkProject)
-	<-running.Done() // somebody stops the bridge, or a listener failed
+	<-running.Done() // ctx has ended, or a listener failed
 
 	a.server.Drain()
 	if ctx.Err() != nil {
@@ -217,7 +217,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel()
 	stopCheck()
 	stopPublic()
-	stopAdmin() // last: its /readyz says that the bridge is stopping for as long as people are served
+	stopAdmin() // last, so that its /readyz answers for as long as the public side does
 	err := errors.Join(g.Wait(), a.Close(closing))
 	a.log.LogAttrs(ctx, slog.LevelInfo, "stopped")
 	return err
@@ -257,8 +257,8 @@ func (a *App) logStart(ctx context.Context) {
 	)
 }
 
-// start runs task in g, under a context that does not end with ctx but with stop, which then waits for the
-// task to return. So tasks can be stopped in order.
+// start runs task in g. The task's context does not end with ctx: stop ends it, and waits for the task to
+// return. So tasks can be stopped one after another.
 func start(ctx context.Context, g *errgroup.Group, task func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	returned := make(chan struct{})
@@ -283,8 +283,7 @@ func (a *App) serveAdmin(ctx context.Context) error {
 	return server.Serve(ctx, a.admin, a.server.Admin(), time.Second, a.log)
 }
 
-// lameDuck waits until load balancers have had time to notice that the bridge is not ready. After Ctrl-C
-// there is nobody who has to notice.
+// lameDuck gives load balancers time to notice that the bridge is not ready. After Ctrl-C nobody has to.
 func (a *App) lameDuck(ctx context.Context) {
 	delay := a.cfg.Server.ShutdownDelay
 	var by stoppedBy
@@ -295,7 +294,8 @@ func (a *App) lameDuck(ctx context.Context) {
 	time.Sleep(delay)
 }
 
-// Close stores the profiles still on their way and sends the last traces, for as long as ctx lasts.
+// Close finishes storing profiles, sends the last traces and disconnects from Redis. It gives up when ctx ends.
+// Run calls it.
 func (a *App) Close(ctx context.Context) error {
 	err := a.service.Close(ctx)
 	if err != nil {

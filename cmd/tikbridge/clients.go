@@ -14,7 +14,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// tiktokOptions are what the configuration says about TikTok.
+// tiktokOptions returns the options that come from the configuration.
 func tiktokOptions(cfg config.Config) tiktok.Options {
 	return tiktok.Options{
 		ClientKey:    cfg.TikTok.ClientKey,
@@ -27,7 +27,7 @@ func tiktokOptions(cfg config.Config) tiktok.Options {
 	}
 }
 
-// supabaseOptions are what the configuration says about the Supabase project.
+// supabaseOptions returns the options that come from the configuration.
 func supabaseOptions(cfg config.Config) supabase.Options {
 	return supabase.Options{
 		AuthURL:         cfg.Supabase.AuthURL,
@@ -40,8 +40,7 @@ func supabaseOptions(cfg config.Config) supabase.Options {
 	}
 }
 
-// newTikTok returns the client of the TikTok app. Profiles have a breaker of their own: a sign-in can do
-// without them.
+// newTikTok returns the client for the TikTok app. Profiles have their own breaker: a sign-in works without.
 func (a *App) newTikTok(calls upstream.Observer) *tiktok.Client {
 	opts := tiktokOptions(a.cfg)
 	opts.Observer = calls
@@ -53,7 +52,7 @@ func (a *App) newTikTok(calls upstream.Observer) *tiktok.Client {
 	return tiktok.New(opts)
 }
 
-// newAccounts returns the client of the Supabase project.
+// newAccounts returns the client for the Supabase project.
 func (a *App) newAccounts(calls upstream.Observer) *supabase.Client {
 	opts := supabaseOptions(a.cfg)
 	opts.Observer = calls
@@ -64,7 +63,7 @@ func (a *App) newAccounts(calls upstream.Observer) *supabase.Client {
 	return supabase.New(opts)
 }
 
-// guarded puts a breaker before a transport: while every call fails, it refuses them without trying.
+// guarded puts a breaker in front of a transport. While every call fails, it refuses calls without trying.
 func (a *App) guarded(transport http.RoundTripper, opts upstream.BreakerOptions) http.RoundTripper {
 	opts.Changed = func(service, from, to string) {
 		a.metrics.BreakerChanged(service, to)
@@ -74,15 +73,15 @@ func (a *App) guarded(transport http.RoundTripper, opts upstream.BreakerOptions)
 			log.Warn("an upstream fails: calls to it are refused until it answers again")
 		case to == "closed":
 			log.Info("an upstream answers again")
-		default: // every few seconds
+		default: // half-open, or open again: every few seconds
 			log.Debug("an upstream that fails is tried")
 		}
 	}
 	return upstream.NewBreaker(transport, opts)
 }
 
-// checkProject warns of settings of the project that help squatters, and of accounts that wait to be
-// adopted. It is advice: whatever comes of it, the bridge runs.
+// checkProject warns about project settings that help squatters, and about accounts waiting to be adopted.
+// This is advice: the bridge runs whatever it finds.
 func (a *App) checkProject(ctx context.Context) error {
 	if !a.opts.CheckProject {
 		return nil

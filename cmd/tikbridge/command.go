@@ -12,10 +12,10 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
 
-// version is set when a release is built.
+// version is set by the linker in a release build.
 var version = ""
 
-// buildVersion falls back to what Go itself knows.
+// buildVersion returns version, or what Go knows about the build.
 func buildVersion() string {
 	if version != "" {
 		return version
@@ -92,12 +92,12 @@ func configCommand() *cobra.Command {
 	return group("config", "Work with the configuration", check)
 }
 
-// group is a command that does nothing but hold others.
+// group returns a command that only holds others.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  cobra.NoArgs, // a misspelt command is an error, not a reason to show help
+		Args:  cobra.NoArgs, // a misspelt subcommand is an error, not a request for help
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(commands...)

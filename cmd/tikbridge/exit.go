@@ -2,7 +2,7 @@ package main
 
 import "errors"
 
-// exitError is an error with an exit code of its own.
+// exitError is an error with its own exit code.
 type exitError struct {
 	error
 	code int
@@ -11,7 +11,7 @@ type exitError struct {
 // Unwrap returns the error.
 func (e exitError) Unwrap() error { return e.error }
 
-// exitCode is 1 unless an error says otherwise.
+// exitCode returns the exit code for err: 1, unless it is an exitError.
 func exitCode(err error) int {
 	var e exitError
 	if errors.As(err, &e) {

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// untilSignal returns a context that ends when somebody stops the process. The signal is its cause. A second
-// signal ends the process at once, for those who cannot wait.
+// untilSignal returns a context that ends on SIGINT or SIGTERM, with stoppedBy as its cause. A second signal
+// kills the process at once.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)
@@ -25,7 +25,7 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() { cancel(nil) }
 }
 
-// stoppedBy is why the context of a command ended.
+// stoppedBy is the signal that ended the context of a command.
 type stoppedBy struct{ os.Signal }
 
 // Error implements error.
