@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"path"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -324,5 +326,47 @@ func (p project) unreadable(t *testing.T, email string) {
 	deep := strings.Repeat("[", levels) + strings.Repeat("]", levels)
 	p.must(t, http.MethodPost, "/signup", "", map[string]any{
 		"email": email, "password": "Attacker-1!", "data": map[string]any{"x": json.RawMessage(deep)},
+	})
+}
+
+// TestAdoptAll_failing: an account that GoTrue fails to change is tried again, and neither it nor many like
+// it keep the others from being adopted.
+func TestAdoptAll_failing(t *testing.T) {
+	emulated(t, func(t *testing.T, p project) {
+		stubborn, passing := map[string]bool{}, map[string]bool{}
+		for range 7 {
+			stubborn[p.edgeFunction(t, p.person(), nil)] = true
+		}
+		passing[p.edgeFunction(t, p.person(), nil)] = true
+		honest := p.person()
+		id := p.edgeFunction(t, honest, nil)
+		var mu sync.Mutex
+		b := p.client(t, func(o *supabase.Options) {
+			next := o.Transport
+			o.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				user := path.Base(r.URL.Path)
+				mu.Lock()
+				deadlocks := r.Method == http.MethodPut && (stubborn[user] || passing[user])
+				delete(passing, user)
+				mu.Unlock()
+				if deadlocks { // as PostgreSQL ends one of two that wait for each other
+					_ = r.Body.Close()
+					return &http.Response{
+						StatusCode: http.StatusInternalServerError, Request: r,
+						Header: http.Header{"X-Sb-Error-Code": {"unexpected_failure"}}, Body: http.NoBody,
+					}, nil
+				}
+				return next.RoundTrip(r)
+			})
+		})
+		verdicts := map[supabase.Verdict]int{}
+		opts := supabase.AdoptOptions{Quarantine: time.Millisecond, PerMinute: 60_000}
+		err := b.AdoptAll(t.Context(), opts, func(r supabase.Review) { verdicts[r.Verdict]++ })
+		if err != nil || verdicts[supabase.VerdictFailed] != len(stubborn) || verdicts[supabase.VerdictAdopted] != 2 {
+			t.Errorf("verdicts are %v, %v; want 7 failed and 2 adopted", verdicts, err)
+		}
+		if in := p.client(t).signIn(t, honest); in.Account.ID != id {
+			t.Errorf("the person is user %s; want %s", in.Account.ID, id)
+		}
 	})
 }
