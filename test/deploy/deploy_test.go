@@ -324,12 +324,16 @@ func fly(t *testing.T) (env map[string]string) {
 	return app.Env
 }
 
-// TestSettings: with the secrets that docs/deploy.md names, the settings of each recipe are complete, and
-// only the made-up scheme is worth a warning.
+// TestSettings: with the secrets that docs/deploy.md names and its placeholders filled in, the settings of each
+// recipe are complete, and only the made-up scheme is worth a warning. Before, each placeholder is named.
 func TestSettings(t *testing.T) {
 	secrets := map[string]string{
 		"SUPABASE_PUBLISHABLE_KEY": "sb_publishable_made_up", "SUPABASE_SECRET_KEY": "sb_secret_made_up",
 		"TIKTOK_CLIENT_SECRET": "made_up",
+	}
+	filledIn := map[string]string{
+		"SUPABASE_URL": "https://bcdefghijklmnopqrstu.supabase.co", "TIKTOK_CLIENT_KEY": "awmadeup",
+		"TIKBRIDGE_APP_ORIGINS": "https://app.ours.test", "TIKBRIDGE_SERVER_PUBLIC_URL": "https://signin.ours.test",
 	}
 	onCloudRun := map[string]string{}
 	for _, v := range cloudRun(t).Env {
@@ -340,10 +344,18 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	binary := filepath.Join(t.TempDir(), "tikbridge")
-	if out, err := exec.CommandContext(
-		t.Context(), "go", "build", "-C", root, "-o", binary, "./cmd/tikbridge",
-	).CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", binary, "./cmd/tikbridge")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	check := func(settings map[string]string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), binary, "config", "check")
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+		for key, value := range settings {
+			cmd.Env = append(cmd.Env, key+"="+value)
+		}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
 	}
 	for name, settings := range map[string]map[string]string{
 		"Kubernetes": with(secrets, decode(t).config.Data),
@@ -351,16 +363,15 @@ func TestSettings(t *testing.T) {
 		"Cloud Run":  onCloudRun,
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), binary, "config", "check")
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-			for key, value := range settings {
-				cmd.Env = append(cmd.Env, key+"="+value)
+			out, err := check(settings)
+			if err == nil || strings.Count(out, " is a placeholder") != len(filledIn) {
+				t.Errorf("%v; want all placeholders to be named\n%s", err, out)
 			}
-			out, err := cmd.CombinedOutput()
-			if err != nil || !strings.Contains(string(out), "The configuration is complete.") {
+			out, err = check(with(settings, filledIn))
+			if err != nil || !strings.Contains(out, "The configuration is complete.") {
 				t.Errorf("%v\n%s", err, out)
 			}
-			for line := range strings.Lines(string(out)) {
+			for line := range strings.Lines(out) {
 				if strings.HasPrefix(line, "warning") && !strings.Contains(line, "placeholder") {
 					t.Error(line)
 				}
