@@ -35,8 +35,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, redistest.IgnoreDialing()
 
 const (
 	project   = "abcdefghijklmnopqrst"
-	appOrigin = "https://app.ours.example"
-	bridgeURL = "https://signin.ours.example"
+	appOrigin = "https://app.ours.test"
+	bridgeURL = "https://signin.ours.test"
 )
 
 // world is an operator's production: TikTok, a hosted Supabase project, Redis and a bridge behind a
@@ -102,11 +102,11 @@ func (w *world) options() doctor.Options {
 	w.Helper()
 	cfg, problems := w.inspect(w.settings...)
 	names := map[string]http.Handler{
-		"open.tiktokapis.com":      w.overTikTok(tiktoksim.New(w.tiktok)),
-		project + ".supabase.co":   w.overSupabase(gotruesim.New(w.supabase)),
-		hostOf(bridgeURL):          w.overBridge(w.bridge()),
-		"simulator.ours.example":   w.overTikTok(tiktoksim.New(w.tiktok)),
-		"self-hosted.ours.example": w.overSupabase(gotruesim.New(w.supabase)),
+		"open.tiktokapis.com":    w.overTikTok(tiktoksim.New(w.tiktok)),
+		project + ".supabase.co": w.overSupabase(gotruesim.New(w.supabase)),
+		hostOf(bridgeURL):        w.overBridge(w.bridge()),
+		"simulator.ours.test":    w.overTikTok(tiktoksim.New(w.tiktok)),
+		"self-hosted.ours.test":  w.overSupabase(gotruesim.New(w.supabase)),
 	}
 	for _, name := range w.gone {
 		delete(names, name)

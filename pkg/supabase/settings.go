@@ -100,7 +100,17 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return upstream.Version(health.Version), nil
 }
 
-// CheckSecretKey looks an account up that cannot exist. Nil says that the secret key may manage users.
+// CheckLinks asks for a link to an account that cannot exist, which creates none. Nil says that the secret
+// key may make links. There are gateways that let it read and not write (supabase/supabase#48288).
+func (c *Client) CheckLinks(ctx context.Context) error {
+	_, err := c.generateLink(ctx, "nobody-"+uuid.NewString()+"@"+c.opts.EmailDomain)
+	if hasCode(err, "user_not_found") {
+		return nil
+	}
+	return err
+}
+
+// CheckSecretKey looks up an account that cannot exist. Nil says that the secret key may read users.
 func (c *Client) CheckSecretKey(ctx context.Context) error {
 	_, err := c.user(ctx, uuid.Nil)
 	if hasCode(err, "user_not_found") {
