@@ -51,8 +51,8 @@ type AppOptions struct {
 	Public net.Listener
 	// Demo is the demo app of tikbridge dev.
 	Demo *server.Demo
-	// CheckProject makes Run warn about risky settings of the Supabase project.
-	CheckProject bool
+	// Diagnose makes Run log what the doctor finds.
+	Diagnose bool
 	// TikTokTransport and SupabaseTransport carry the calls to each upstream. Default: a transport each.
 	TikTokTransport, SupabaseTransport http.RoundTripper
 }
@@ -204,7 +204,7 @@ func (a *App) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	stopPublic := start(ctx, g, a.servePublic)
 	stopAdmin := start(ctx, g, a.serveAdmin)
-	stopCheck := start(ctx, g, a.checkProject)
+	stopDoctor := start(ctx, g, a.diagnose)
 	<-running.Done() // ctx has ended, or a listener failed
 
 	a.server.Drain()
@@ -213,7 +213,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Server.ShutdownTimeout)
 	defer cancel()
-	stopCheck()
+	stopDoctor()
 	stopPublic()
 	stopAdmin() // last, so that its /readyz answers for as long as the public side does
 	err := errors.Join(g.Wait(), a.Close(closing))

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/signin"
@@ -78,22 +75,4 @@ func (a *App) guarded(transport http.RoundTripper, opts upstream.BreakerOptions)
 		}
 	}
 	return upstream.NewBreaker(transport, opts)
-}
-
-// checkProject warns about project settings that help squatters, and about accounts waiting to be adopted.
-// This is advice: the bridge runs whatever it finds.
-func (a *App) checkProject(ctx context.Context) error {
-	if !a.opts.CheckProject {
-		return nil
-	}
-	settings, err := a.accounts.CheckSettings(ctx)
-	accounts, accountsErr := a.accounts.CheckAccounts(ctx)
-	if err = errors.Join(err, accountsErr); err != nil {
-		a.log.LogAttrs(ctx, slog.LevelWarn, "cannot check the Supabase project", signin.AsError(err).LogAttrs()...)
-	}
-	for _, w := range slices.Concat(settings, accounts) {
-		a.log.LogAttrs(ctx, slog.LevelWarn, "the Supabase project needs attention",
-			slog.String("setting", w.Setting), slog.String("advice", w.Text+" "+w.Fix))
-	}
-	return nil
 }

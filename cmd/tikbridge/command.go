@@ -61,7 +61,7 @@ func serveCommand() *cobra.Command {
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(200) // a heap of a few MiB doubles fifty times a second under load
 			}
-			app, err := NewApp(cfg, AppOptions{Logger: log, CheckProject: true})
+			app, err := NewApp(cfg, AppOptions{Logger: log, Diagnose: true})
 			if err != nil {
 				return err
 			}

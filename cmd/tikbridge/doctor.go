@@ -79,9 +79,9 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	if problems.Unreadable() {
 		return exitError{problems, exitUsage}
 	}
-	examined := newExamination(cfg, problems)
+	examined, closeIdle := newExamination(cfg, problems)
+	defer closeIdle()
 	examined.Skip = opts.skip
-	examined.TikTok, examined.Supabase = tiktok.New(tiktokOptions(cfg)), supabase.New(supabaseOptions(cfg))
 	if cfg.Store.RedisURL != "" && !problems.Concern("store.redis_url") {
 		client, err := redis.New(cfg.Store.RedisURL)
 		if err != nil {
@@ -102,7 +102,9 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 
 // checkOffline prints what the doctor finds without contacting anybody.
 func checkOffline(cfg config.Config, out io.Writer) error {
-	report := doctor.Offline(newExamination(cfg, nil))
+	examined, closeIdle := newExamination(cfg, nil)
+	defer closeIdle()
+	report := doctor.Offline(examined)
 	report.Findings = slices.DeleteFunc(report.Findings, func(f doctor.Finding) bool {
 		return f.Status == doctor.OK || f.Status == doctor.Skipped
 	})
@@ -119,20 +121,26 @@ func checkOffline(cfg config.Config, out io.Writer) error {
 	return err
 }
 
-// newExamination returns what the doctor gets from the configuration alone.
-func newExamination(cfg config.Config, problems config.Problems) doctor.Options {
+// newExamination returns what the doctor gets from the configuration alone. Its clients have connections of
+// their own, so that what it tries is not counted as a sign-in; the second result closes them.
+func newExamination(cfg config.Config, problems config.Problems) (doctor.Options, func()) {
+	transport := upstream.NewTransport()
+	toTikTok, toSupabase := tiktokOptions(cfg), supabaseOptions(cfg)
+	toTikTok.Transport, toTikTok.ProfileTransport, toSupabase.Transport = transport, transport, transport
 	opts := doctor.Options{
 		Config:      cfg,
 		Problems:    problems,
 		StartURL:    server.StartURL(cfg.Server.PublicURL),
 		CallbackURL: server.CallbackURL(cfg.Server.PublicURL),
-		Transport:   upstream.NewTransport(),
+		TikTok:      tiktok.New(toTikTok),
+		Supabase:    supabase.New(toSupabase),
+		Transport:   transport,
 		Now:         time.Now,
 	}
 	if ring, err := newRing(cfg); err == nil {
 		opts.Sealer = ring
 	}
-	return opts
+	return opts, transport.CloseIdleConnections
 }
 
 func write(report doctor.Report, asJSON bool, out io.Writer) error {

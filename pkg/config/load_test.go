@@ -772,7 +772,7 @@ func TestLoadNoStartPage(t *testing.T) {
 // Pages that an app brings along may call. They are no page that TikTok or the bridge leads to.
 func TestLoadAppOrigins(t *testing.T) {
 	setenv(t, complete)
-	t.Setenv("TIKBRIDGE_APP_ORIGINS", "capacitor://localhost,ionic://localhost,https://app.example")
+	t.Setenv("TIKBRIDGE_APP_ORIGINS", "capacitor://localhost,ionic://localhost,https://app.test")
 	c, err := config.Load("")
 	if err != nil {
 		t.Fatal(err)
@@ -785,7 +785,7 @@ func TestLoadAppOrigins(t *testing.T) {
 			t.Errorf("TikTok would be given %s", uri)
 		}
 	}
-	if got := c.StartPage(); !strings.HasPrefix(got, "https://app.example/") {
+	if got := c.StartPage(); !strings.HasPrefix(got, "https://app.test/") {
 		t.Errorf("start page = %q, want one of the web app", got)
 	}
 	t.Setenv("TIKBRIDGE_SERVER_PUBLIC_URL", "capacitor://localhost")

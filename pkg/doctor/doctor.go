@@ -174,7 +174,9 @@ func examine(ctx context.Context, o Options, checks []check) Report {
 	}
 	running.Wait()
 	for _, f := range slices.Concat(found...) {
-		r.Findings = append(r.Findings, f.withVariables())
+		if f = f.withVariables(); !slices.Contains(r.Findings, f) { // two calls may fail alike
+			r.Findings = append(r.Findings, f)
+		}
 	}
 	for i, note := range r.ByHand {
 		r.ByHand[i] += config.VariablesIn(note)
