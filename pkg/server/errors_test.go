@@ -27,11 +27,13 @@ func TestStatuses(t *testing.T) {
 		signin.HandoffInvalid:        400,
 		signin.AccountConflict:       409,
 		signin.UserBanned:            403,
+		signin.SignInRefused:         403,
 		signin.RateLimited:           429,
 		signin.TikTokUnavailable:     503,
 		signin.TikTokMisconfigured:   500,
 		signin.SupabaseUnavailable:   503,
 		signin.SupabaseMisconfigured: 500,
+		signin.SupabaseRestricted:    503,
 		signin.Internal:              500,
 	}
 	got := map[signin.Code]int{}

@@ -129,7 +129,7 @@ func (s *Server) toApp(c echo.Context, scheme string, values url.Values, failed 
 		Label: wordsOpenApp, Follow: true,
 	}
 	if failed != nil {
-		page.describe(c, failed)
+		s.describe(&page, c, failed)
 	}
 	return s.render(c, http.StatusOK, page)
 }
@@ -144,7 +144,7 @@ func isForPeople(c echo.Context) bool {
 func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
 	page := returnPage{Label: wordsGoToApp}
 	page.Link = template.URL(s.opts.StartPage) //nolint:gosec // the operator's own
-	page.describe(c, err)
+	s.describe(&page, c, err)
 	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
 		// What is left of the address when the page of toApp is loaded again.
 		page.View, page.Title, page.Text = "idle", wordsNothingLeft, wordsGoBack
