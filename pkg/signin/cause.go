@@ -56,6 +56,7 @@ const (
 
 	CauseSupabaseUnreachable Cause = "supabase_unreachable"
 	CauseSupabaseFails       Cause = "supabase_fails"
+	CauseDatabaseFails       Cause = "database_fails"
 	CauseHookTimeout         Cause = "hook_timeout"
 	CauseLinkSuperseded      Cause = "link_superseded"
 
@@ -352,6 +353,14 @@ var causes = []causeTexts{
 		fix:     "Try again in a minute. If it persists, check the project's status in the Supabase dashboard.",
 	},
 	{
+		cause: CauseDatabaseFails, code: SupabaseUnavailable,
+		message: supabaseDown,
+		seen: "Supabase Auth reported a fault, most often of the database: 500 and `unexpected_failure` at another call " +
+			"than `create_user` and `verify`.",
+		fix: "Try again in a minute. If it persists, check the project's status in the Supabase dashboard and the errors in " +
+			"its Postgres log, and look at triggers and constraints on auth.users.",
+	},
+	{
 		cause: CauseHookTimeout, code: SupabaseUnavailable,
 		message: "Signing in takes too long at the moment. Please try again.",
 		seen: "A hook of the project was too slow or could not be reached: `hook_timeout`, `hook_timeout_after_retry`. " +
@@ -417,8 +426,8 @@ var causes = []causeTexts{
 		cause: CauseHookFails, code: SupabaseMisconfigured,
 		message: "Your session could not be created. Please tell whoever runs the app.",
 		seen: "Creating the session failed twice: 500 and `unexpected_failure` at `verify`, or `hook_payload_…`. Most " +
-			"often the Custom Access Token hook raises, answers no valid claims, or refuses without an `http_code`, " +
-			"which Supabase makes a 500 of.",
+			"often the Custom Access Token hook raises, answers no valid claims, refuses without an `http_code` (Supabase " +
+			"makes a 500 of that), or is a Postgres function that takes more than two seconds.",
 		fix: "Creating the session failed in a hook or in the database: look at the Custom Access Token hook " +
 			"(Authentication > Hooks in the Supabase dashboard) and at triggers on auth.users and auth.sessions. A hook " +
 			"that refuses somebody must answer with http_code 403.",

@@ -184,6 +184,8 @@ func causeOf(call string, e *apiError) signin.Cause {
 		return signin.CauseCreateFails
 	case call == callVerify && isUnexpected(e):
 		return signin.CauseHookFails
+	case isUnexpected(e):
+		return signin.CauseDatabaseFails
 	case e.status >= http.StatusInternalServerError:
 		return signin.CauseSupabaseFails
 	case e.status == http.StatusUnauthorized, e.status == http.StatusForbidden:
@@ -198,9 +200,9 @@ func causeOf(call string, e *apiError) signin.Cause {
 	return signin.CauseSupabaseRefuses
 }
 
-// isUnexpected reports GoTrue's own 500. One of a proxy has no code.
+// isUnexpected reports GoTrue's own 500, which is most often about the database. One of a proxy has no code.
 func isUnexpected(e *apiError) bool {
-	return e.status == http.StatusInternalServerError && e.code == "unexpected_failure"
+	return e.status == http.StatusInternalServerError && e.code != ""
 }
 
 // cause strips what net/http and gotrue-go wrap around an error. It drops decoding errors, which quote what
