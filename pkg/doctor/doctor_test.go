@@ -295,6 +295,14 @@ func TestFaults(t *testing.T) {
 			"supabase", doctor.Problem, "without Supabase's gateway", "service_role", nil,
 		},
 		{
+			"the project is over its quota", func(w *world) { w.overSupabase = always(402) },
+			"supabase", doctor.Problem, "serves nobody in this project (status 402)", "billing or quota", nil,
+		},
+		{
+			"the project is paused", func(w *world) { w.overSupabase = always(540) },
+			"supabase", doctor.Problem, "serves nobody in this project (status 540)", "restore the paused project", nil,
+		},
+		{
 			"Supabase is down", func(w *world) { w.overSupabase = always(503) },
 			"supabase", doctor.Warning, "having trouble (status 503)", "dashboard", nil,
 		},

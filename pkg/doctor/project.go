@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -115,29 +116,25 @@ func supabaseRefusal(o Options, err error, key string) Finding {
 		return problem("The GoTrue at "+address+" is older than "+supabase.MinVersion+", which the bridge needs.", update)
 	case u.Status == 0 && e.Code == signin.SupabaseUnavailable:
 		return problem("Supabase cannot be reached at "+address+": "+answered+".",
-			"Check supabase.url letter by letter. A paused or deleted project has no address; wake it in the dashboard. "+
-				"This machine must be able to reach it.")
+			signin.CauseSupabaseUnreachable.Fix())
+	case e.Code == signin.SupabaseRestricted:
+		return problem("Supabase serves nobody in this project ("+answered+").", e.Cause.Fix())
 	case u.Status == 404:
 		return problem("There is no Supabase Auth at "+address+" (status 404).",
-			"Set supabase.url to the project's address with nothing after it. If GoTrue is not at /auth/v1 there, set "+
-				"supabase.auth_url.")
+			signin.CauseSupabaseNotFound.Fix())
 	case needsGateway(o, u.Code):
 		return problem("Supabase refuses "+key+" ("+answered+"): without Supabase's gateway, GoTrue accepts only JWTs.",
 			"Set supabase.secret_key and supabase.publishable_key to the legacy service_role and anon keys, or "+
 				"supabase.auth_url to the gateway's address, which ends in /auth/v1.")
 	case u.Code == "not_admin":
-		return problem("The key in "+key+" may not manage users ("+answered+").",
-			"Set "+key+" to a secret key (sb_secret_...) or the legacy service_role key, from "+keyPage+".")
+		return problem("The key in "+key+" may not manage users ("+answered+").", signin.CauseSupabaseNotAdmin.Fix())
 	case u.Status == 401, u.Status == 403:
-		return problem("Supabase refuses "+key+" ("+answered+").",
-			"Copy the address and both keys again from the same project ("+keyPage+"); a deleted or rotated key does not "+
-				"come back.")
+		return problem("Supabase refuses "+key+" ("+answered+").", signin.CauseSupabaseKeys.Fix())
 	case u.Status == 429, u.Status >= 500:
-		return warning("Supabase is having trouble ("+answered+").",
-			"Try again in a minute. If it persists, check the project's status in the Supabase dashboard.")
+		return warning("Supabase is having trouble ("+answered+").", signin.CauseSupabaseFails.Fix())
 	}
 	return problem("Supabase refuses what the bridge asks ("+answered+").",
-		"Check supabase.url, supabase.auth_url and both keys.")
+		cmp.Or(e.Cause.Fix(), signin.CauseSupabaseRefuses.Fix()))
 }
 
 // needsGateway tells whether a new key, which only Supabase's gateway understands, reached GoTrue itself.

@@ -70,9 +70,7 @@ func tiktokCredentials(ctx context.Context, o Options) []Finding {
 	case e.Upstream.Code == "invalid_client":
 		return []Finding{problem(
 			"TikTok refuses the client key and secret ("+answered+").",
-			"Copy both again from developers.tiktok.com > Manage apps > your app > Credentials, both of production or "+
-				"both of the sandbox, into tiktok.client_key and tiktok.client_secret. A secret that was renewed there "+
-				"must be set here too.")}
+			signin.CauseTikTokCredentials.Fix())}
 	case e.Code == signin.TikTokUnavailable && e.Upstream.Status == 0:
 		return []Finding{problem(
 			"TikTok cannot be reached: "+answered+".",

@@ -22,11 +22,13 @@ var statuses = map[signin.Code]int{
 	signin.HandoffInvalid:        http.StatusBadRequest,
 	signin.AccountConflict:       http.StatusConflict,
 	signin.UserBanned:            http.StatusForbidden,
+	signin.SignInRefused:         http.StatusForbidden,
 	signin.RateLimited:           http.StatusTooManyRequests,
 	signin.TikTokUnavailable:     http.StatusServiceUnavailable,
 	signin.TikTokMisconfigured:   http.StatusInternalServerError,
 	signin.SupabaseUnavailable:   http.StatusServiceUnavailable,
 	signin.SupabaseMisconfigured: http.StatusInternalServerError,
+	signin.SupabaseRestricted:    http.StatusServiceUnavailable,
 	signin.Internal:              http.StatusInternalServerError,
 }
 
@@ -35,6 +37,16 @@ type errorBody struct {
 	Error            signin.Code `json:"error"`
 	ErrorDescription string      `json:"error_description"`
 	RequestID        string      `json:"request_id"`
+	// Fix is for developers, in tikbridge dev alone.
+	Fix string `json:"fix,omitempty"`
+}
+
+// fixFor returns what tikbridge dev tells developers to do about an error; elsewhere it is the log's alone.
+func (s *Server) fixFor(err *signin.Error) string {
+	if s.opts.Demo == nil {
+		return ""
+	}
+	return err.Cause.Fix()
 }
 
 // httpError is an error with its status.
@@ -88,5 +100,6 @@ func (s *Server) writeError(err error, c echo.Context) {
 		Error:            e.err.Code,
 		ErrorDescription: e.err.Message,
 		RequestID:        telemetry.RequestID(c.Request().Context()),
+		Fix:              s.fixFor(e.err),
 	})
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
@@ -27,11 +29,13 @@ func TestStatuses(t *testing.T) {
 		signin.HandoffInvalid:        400,
 		signin.AccountConflict:       409,
 		signin.UserBanned:            403,
+		signin.SignInRefused:         403,
 		signin.RateLimited:           429,
 		signin.TikTokUnavailable:     503,
 		signin.TikTokMisconfigured:   500,
 		signin.SupabaseUnavailable:   503,
 		signin.SupabaseMisconfigured: 500,
+		signin.SupabaseRestricted:    503,
 		signin.Internal:              500,
 	}
 	got := map[signin.Code]int{}
@@ -178,5 +182,53 @@ func TestRoutingErrors(t *testing.T) {
 				t.Errorf("log level is %v; want INFO, since it is the client's fault", got)
 			}
 		})
+	}
+}
+
+// TestFix: what an operator must do is in the log. People get it from tikbridge dev alone, whose people are
+// developers.
+func TestFix(t *testing.T) {
+	t.Parallel()
+	refused := signin.NewError(signin.CauseCreateFails)
+	for _, demo := range []bool{false, true} {
+		b := newBridge(t, failing(refused), func(o *server.Options) {
+			if demo {
+				withDemo(o)
+			}
+		})
+		m := readJSON(t, b.post(t, goodBody))
+		if fix, shown := m["fix"]; shown != demo || demo && fix != refused.Cause.Fix() {
+			t.Errorf("dev %t: the answer is %v", demo, m)
+		}
+		if got := b.log.last(t)["fix"]; got != refused.Cause.Fix() {
+			t.Errorf("dev %t: the log's fix is %v", demo, got)
+		}
+
+		hosted := newHosted(t, func(o *hostedOptions) {
+			if demo {
+				withDemo(&o.options)
+			}
+		})
+		foreign := query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge())
+		page := readBody(t, hosted.do(t, http.MethodGet, foreign, "", "Accept", forPeople))
+		if got := strings.Contains(page, "app.deeplink_schemes"); got != demo {
+			t.Errorf("dev %t: the page shows the fix: %t", demo, got)
+		}
+	}
+}
+
+// TestStatuses_documented holds docs/errors.md, which cannot know statuses, against them.
+func TestStatuses_documented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range signin.Codes() {
+		status := newBridge(t, failing(&signin.Error{Code: code, Message: "Told."})).post(t, goodBody).StatusCode
+		_, section, _ := strings.Cut(string(page), fmt.Sprintf("\n### %s\n\n", code))
+		if !strings.HasPrefix(section, fmt.Sprintf("Status %d", status)) {
+			t.Errorf("docs/errors.md does not say that %s has status %d", code, status)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -20,11 +19,7 @@ type exchangeBody struct {
 // exchange is the guide flow: a code in, a session out.
 func (s *Server) exchange(c echo.Context) error {
 	if !s.opts.GuideFlow {
-		return &signin.Error{
-			Code:    signin.InvalidRequest,
-			Message: "This way of signing in is switched off here.",
-			Err:     errors.New("security.guide_flow is false"),
-		}
+		return signin.NewError(signin.CauseGuideFlowOff)
 	}
 	var body exchangeBody
 	if err := decode(c.Request().Body, &body, "code and redirect_uri"); err != nil {

@@ -158,7 +158,7 @@ func TestExchange_guideFlowOff(t *testing.T) {
 		if !strings.Contains(description, "switched off here") {
 			t.Errorf("error_description is %q; want it to say that this is switched off", description)
 		}
-		if !strings.Contains(b.log.String(), "security.guide_flow is false") {
+		if !strings.Contains(b.log.String(), "Set security.guide_flow to true") {
 			t.Errorf("the log does not name the setting:\n%s", b.log)
 		}
 	}

@@ -129,7 +129,7 @@ func (s *Server) toApp(c echo.Context, scheme string, values url.Values, failed 
 		Label: wordsOpenApp, Follow: true,
 	}
 	if failed != nil {
-		page.describe(c, failed)
+		s.describe(&page, c, failed)
 	}
 	return s.render(c, http.StatusOK, page)
 }

@@ -472,33 +472,11 @@ func TestHosted_errorsByAccept(t *testing.T) {
 		want         string
 	}{
 		{"no platform", startPath, nil, 400, signin.InvalidRequest, "The parameter platform must be web or native."},
-		{
-			"foreign page", query(startPath, "platform", "web", "redirect_to", "https://evil.example/"), nil, 400,
-			signin.RedirectURIMismatch,
-			"This redirect_to is not allowed here. It must be a page of an origin in app.origins and, " +
-				"where app.redirect_uris has entries that end in /*, below one of them.",
-		},
-		{
-			"foreign scheme", query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge()), nil,
-			400, signin.SchemeNotAllowed,
-			"This deeplink scheme is not allowed here. The operator must list it in app.deeplink_schemes.",
-		},
-		{
-			"foreign origin", query(startPath, "platform", "web"), []string{"Origin", "https://evil.example"}, 403,
-			signin.OriginNotAllowed,
-			"Pages of this origin may not sign people in here. The operator must list it in app.origins.",
-		},
-		{
-			"broken state", query(callbackPath, "state", "uuid|myapp", "code", "c"), nil, 400, signin.InvalidState,
-			"This sign-in was not started here, or its address is damaged. " +
-				"Please go back to the app and sign in again.",
-		},
-		{
-			"broken state with an error", query(callbackPath, "state", "x", "error", "access_denied"), nil, 400,
-			signin.InvalidState,
-			"This sign-in was not started here, or its address is damaged. " +
-				"Please go back to the app and sign in again.",
-		},
+		{"foreign page", query(startPath, "platform", "web", "redirect_to", "https://evil.example/"), nil, 400, signin.RedirectURIMismatch, signin.CauseReturnNotAllowed.Message()},
+		{"foreign scheme", query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge()), nil, 400, signin.SchemeNotAllowed, signin.CauseSchemeNotAllowed.Message()},
+		{"foreign origin", query(startPath, "platform", "web"), []string{"Origin", "https://evil.example"}, 403, signin.OriginNotAllowed, signin.CauseOriginNotAllowed.Message()},
+		{"broken state", query(callbackPath, "state", "uuid|myapp", "code", "c"), nil, 400, signin.InvalidState, "This sign-in was not started here, or its address is damaged. Please go back to the app and sign in again."},
+		{"broken state with an error", query(callbackPath, "state", "x", "error", "access_denied"), nil, 400, signin.InvalidState, "This sign-in was not started here, or its address is damaged. Please go back to the app and sign in again."},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -953,7 +931,7 @@ func TestRedeem_bodies(t *testing.T) {
 	const (
 		noJSON  = "not valid JSON"
 		missing = "handoff is missing"
-		foreign = "not one of this bridge"
+		foreign = "cannot be finished here"
 	)
 	tests := []struct {
 		name, body string
@@ -1025,10 +1003,10 @@ func TestHosted_guideFlowOff(t *testing.T) {
 	wantError(t, b.post(t, goodBody), http.StatusBadRequest, signin.InvalidRequest)
 }
 
-// TestHosted_off: without a public URL nothing is begun, and who tries is told why.
+// TestHosted_off: without a public URL nothing is begun, and the log says what to set.
 func TestHosted_off(t *testing.T) {
 	t.Parallel()
-	const want = "This bridge cannot lead a sign-in: its operator has not set server.public_url."
+	want := signin.CauseNoPublicURL.Message()
 	b := newHosted(t, at(""))
 	target := query(startPath, "platform", "web", "challenge", challenge())
 	resp := b.do(t, http.MethodGet, target, "")
@@ -1040,6 +1018,9 @@ func TestHosted_off(t *testing.T) {
 	}
 	if got := textOf(t, readBody(t, b.do(t, http.MethodGet, target, "", "Accept", forPeople))); got != want {
 		t.Errorf("the page says %q; want %q", got, want)
+	}
+	if got, fix := b.log.last(t)["fix"], signin.CauseNoPublicURL.Fix(); got != fix {
+		t.Errorf("the log's fix is %q; want %q", got, fix)
 	}
 	// A state of a bridge that leads opens here too, since replicas share the key. It was made for
 	// another redirect URI, which is TikTok's to refuse.

@@ -55,11 +55,9 @@ func (s *Server) take(c echo.Context, route string, perMinute int) error {
 		return err
 	}
 	s.opts.Metrics.RateLimited(c.Path())
-	return &signin.Error{
-		Code:       signin.RateLimited,
-		Message:    "Too many sign-ins from this address. Please wait a moment.",
-		RetryAfter: wait,
-	}
+	refused := signin.NewError(signin.CauseClientIPLimit)
+	refused.RetryAfter = wait
+	return refused
 }
 
 // network is what one household has: an IPv4 address or an IPv6 network of 64 bits.
@@ -95,11 +93,9 @@ func (s *Server) enter() (leave func(), err error) {
 		return func() { <-s.places }, nil
 	default:
 		s.opts.Metrics.Refused("busy")
-		return nil, echo.NewHTTPError(http.StatusServiceUnavailable).SetInternal(&signin.Error{
-			Code:       signin.RateLimited,
-			Message:    "Too many people are signing in at this moment. Please try again in a few seconds.",
-			RetryAfter: 2 * time.Second,
-		})
+		busy := signin.NewError(signin.CauseBusy)
+		busy.RetryAfter = 2 * time.Second
+		return nil, echo.NewHTTPError(http.StatusServiceUnavailable).SetInternal(busy)
 	}
 }
 

@@ -314,7 +314,8 @@ func (a *auditor) redeem() {
 	a.ask(b, "POST", redeemPath, once)
 	a.refusals(b, redeemPath, body(b), func(o *server.Options) { o.RedeemPerMinute = 1 })
 	for _, code := range []signin.Code{
-		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured,
+		signin.UserBanned, signin.SignInRefused, signin.AccountConflict, signin.SupabaseMisconfigured,
+		signin.SupabaseRestricted,
 		signin.Internal, signin.SupabaseUnavailable,
 	} {
 		b := newHosted(a.T, with(minting(code)))
@@ -338,7 +339,8 @@ func (a *auditor) exchange(path string) {
 		a.ask(newHosted(a.T, with(failing(fault(code)))), "POST", path, goodBody)
 	}
 	for _, code := range []signin.Code{
-		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured,
+		signin.UserBanned, signin.SignInRefused, signin.AccountConflict, signin.SupabaseMisconfigured,
+		signin.SupabaseRestricted,
 		signin.SupabaseUnavailable, signin.Internal,
 	} {
 		a.ask(newHosted(a.T, with(minting(code))), "POST", path, goodBody)

@@ -65,10 +65,7 @@ func (s *Server) requireOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		origin := c.Request().Header.Get("Origin")
 		if origin != "" && !s.opts.Allow.Origin(origin) {
-			return &signin.Error{
-				Code:    signin.OriginNotAllowed,
-				Message: "Pages of this origin may not sign people in here. The operator must list it in app.origins.",
-			}
+			return signin.NewError(signin.CauseOriginNotAllowed)
 		}
 		return next(c)
 	}

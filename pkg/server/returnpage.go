@@ -37,16 +37,18 @@ type returnPage struct {
 	// Error and RequestID are for support.
 	Error     signin.Code
 	RequestID string
+	// Fix is for developers; see fixFor.
+	Fix string
 }
 
-// describe makes the page tell of an error.
-func (p *returnPage) describe(c echo.Context, err error) {
+// describe makes a page tell of an error.
+func (s *Server) describe(p *returnPage, c echo.Context, err error) {
 	e := toError(err).err
 	p.View, p.Title, p.Text = "problem", wordsFailed, e.Message
 	if e.Code == signin.AccessDenied {
 		p.View, p.Title = "idle", wordsCancelled
 	}
-	p.Error, p.RequestID = e.Code, telemetry.RequestID(c.Request().Context())
+	p.Error, p.RequestID, p.Fix = e.Code, telemetry.RequestID(c.Request().Context()), s.fixFor(e)
 }
 
 func (s *Server) render(c echo.Context, status int, page returnPage) error {
@@ -68,7 +70,7 @@ func isForPeople(c echo.Context) bool {
 func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
 	page := returnPage{Label: wordsGoToApp}
 	page.Link = template.URL(s.opts.StartPage) //nolint:gosec // the operator's own
-	page.describe(c, err)
+	s.describe(&page, c, err)
 	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
 		// What is left of the address when the page of toApp is loaded again.
 		page.View, page.Title, page.Text = "idle", wordsNothingLeft, wordsGoBack

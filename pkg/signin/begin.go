@@ -68,7 +68,7 @@ var emptyChallenge = hash("")
 func (s *Service) checkBegin(r *BeginRequest) error {
 	switch {
 	case s.opts.CallbackURL == "":
-		return invalid("This bridge cannot lead a sign-in: its operator has not set server.public_url.")
+		return NewError(CauseNoPublicURL)
 	case r.Challenge == emptyChallenge:
 		return invalid("The parameter challenge is the hash of an empty verifier. " +
 			"Make a random verifier first, then send base64url(SHA-256(verifier)).")
@@ -93,9 +93,10 @@ func (s *Service) checkNative(r *BeginRequest) error {
 	case r.Challenge == "":
 		return invalid("The parameter challenge is missing. A native app must send base64url(SHA-256(verifier)): " +
 			"other apps may see its deeplinks.")
-	case r.Scheme == "" || !s.opts.Policy.Scheme(r.Scheme):
-		return &Error{Code: SchemeNotAllowed, Message: "This deeplink scheme is not allowed here. " +
-			"The operator must list it in app.deeplink_schemes."}
+	case r.Scheme == "":
+		return NewError(CauseNoScheme)
+	case !s.opts.Policy.Scheme(r.Scheme):
+		return NewError(CauseSchemeNotAllowed)
 	}
 	return nil
 }
@@ -107,11 +108,9 @@ func (s *Service) checkWeb(r *BeginRequest) error {
 	}
 	switch {
 	case r.RedirectTo == "":
-		return invalid("The parameter redirect_to is missing, and the operator has set no page to stand in for it.")
+		return NewError(CauseNoReturnPage)
 	case !s.opts.Policy.ReturnTo(r.RedirectTo):
-		return &Error{Code: RedirectURIMismatch, Message: "This redirect_to is not allowed here. " +
-			"It must be a page of an origin in app.origins and, " +
-			"where app.redirect_uris has entries that end in /*, below one of them."}
+		return NewError(CauseReturnNotAllowed)
 	}
 	return nil
 }

@@ -72,31 +72,33 @@ func checkAnswer(r CallbackRequest) error {
 	if isErrorCode(r.Error) {
 		upstream.Code = r.Error
 	}
-	fail := func(code Code, message string) error {
-		return &Error{Code: code, Message: message, Call: callAuthorize, Upstream: upstream}
+	fail := func(err *Error) error {
+		err.Call, err.Upstream = callAuthorize, upstream
+		return err
 	}
 	switch r.Error {
 	case "":
 	case "access_denied":
-		return fail(AccessDenied, "You did not give this app access to your TikTok account.")
+		return fail(&Error{
+			Code: AccessDenied, Message: "You did not give this app access to your TikTok account.",
+		})
 	case "server_error", "temporarily_unavailable":
-		return fail(TikTokUnavailable, unavailableMessage)
-	case "invalid_scope", "unauthorized_client", "invalid_client", "unsupported_response_type", "invalid_request":
-		return fail(TikTokMisconfigured, "TikTok refuses this app's credentials or scopes. "+
-			"The operator must check tiktok.client_key and tiktok.scopes.")
+		return fail(NewError(CauseTikTokFails))
+	case "invalid_scope", "unauthorized_client":
+		return fail(NewError(CauseTikTokScopes))
+	case "invalid_client", "unsupported_response_type", "invalid_request":
+		return fail(NewError(CauseTikTokCredentials))
 	default:
-		return fail(AccessDenied, "TikTok did not grant access.")
+		return fail(NewError(CauseTikTokDenies))
 	}
 	switch {
 	case r.Code == "" || len(r.Code) > maxCode:
-		return fail(InvalidRequest, "TikTok sent no code. Please sign in again.")
+		return fail(&Error{Code: InvalidRequest, Message: "TikTok sent no code. Please sign in again."})
 	case r.GrantedScopes != nil && !slices.Contains(r.GrantedScopes, scopeBasic):
-		return fail(AccessDenied, "This app needs access to your basic TikTok profile.")
+		return fail(NewError(CauseNoBasicScope))
 	}
 	return nil
 }
-
-const unavailableMessage = "TikTok does not answer as it should. Please try again in a moment."
 
 // scopeBasic is the scope without which TikTok says nothing about a person.
 const scopeBasic = "user.info.basic"

@@ -32,6 +32,8 @@ const (
 	AccountConflict Code = "account_conflict"
 	// UserBanned: the Supabase user is banned.
 	UserBanned Code = "user_banned"
+	// SignInRefused: a hook or a setting of the project says no to this person.
+	SignInRefused Code = "sign_in_refused"
 	// RateLimited: too many attempts; wait for Error.RetryAfter.
 	RateLimited Code = "rate_limited"
 	// TikTokUnavailable: TikTok did not answer, or answered with a fault of its own.
@@ -40,8 +42,10 @@ const (
 	TikTokMisconfigured Code = "tiktok_misconfigured"
 	// SupabaseUnavailable: Supabase did not answer, or answered with a fault of its own.
 	SupabaseUnavailable Code = "supabase_unavailable"
-	// SupabaseMisconfigured: Supabase refuses the keys of the bridge.
+	// SupabaseMisconfigured: Supabase refuses the bridge, or something in the project breaks sign-ins.
 	SupabaseMisconfigured Code = "supabase_misconfigured"
+	// SupabaseRestricted: the project is paused, over its quota, or has an unpaid bill.
+	SupabaseRestricted Code = "supabase_restricted"
 	// Internal: a fault of the bridge.
 	Internal Code = "internal"
 )
@@ -51,8 +55,8 @@ func Codes() []Code {
 	return []Code{
 		InvalidRequest, InvalidState, AccessDenied, InvalidGrant, RedirectURIMismatch,
 		OriginNotAllowed, SchemeNotAllowed, HandoffInvalid, AccountConflict, UserBanned,
-		RateLimited, TikTokUnavailable, TikTokMisconfigured, SupabaseUnavailable,
-		SupabaseMisconfigured, Internal,
+		SignInRefused, RateLimited, TikTokUnavailable, TikTokMisconfigured, SupabaseUnavailable,
+		SupabaseMisconfigured, SupabaseRestricted, Internal,
 	}
 }
 
@@ -60,8 +64,10 @@ func Codes() []Code {
 type Error struct {
 	// Code is what a program branches on.
 	Code Code
-	// Message is one or two sentences for a person: what happened and what to do. It never holds
-	// anything an upstream wrote.
+	// Cause says why, where somebody can fix it; empty elsewhere.
+	Cause Cause
+	// Message is one or two sentences for a person: what happened and what to do. It never names a setting,
+	// and never holds anything an upstream wrote.
 	Message string
 	// RetryAfter is how long to wait before another attempt makes sense; 0 when waiting is no help.
 	RetryAfter time.Duration
@@ -70,9 +76,12 @@ type Error struct {
 	Call string
 	// Upstream is what the other side answered, for the log alone.
 	Upstream Upstream
-	// Err is the cause, for the log alone.
+	// Err is the cause in detail, for the log alone.
 	Err error
 }
+
+// NewError returns an Error with the code and the message of its cause.
+func NewError(c Cause) *Error { return &Error{Code: c.Code(), Cause: c, Message: c.Message()} }
 
 // Upstream identifies an answer of TikTok or Supabase well enough to find it in their logs. It holds
 // codes and numbers only, no text: texts may quote what was sent.
@@ -122,6 +131,9 @@ func (e *Error) LogAttrs() []slog.Attr {
 	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("cause", e.Err.Error()))
+	}
+	if fix := e.Cause.Fix(); fix != "" {
+		attrs = append(attrs, slog.String("fix", fix))
 	}
 	return attrs
 }

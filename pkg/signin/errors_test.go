@@ -71,8 +71,8 @@ func TestCodes_contract(t *testing.T) {
 	want := []signin.Code{
 		"invalid_request", "invalid_state", "access_denied", "invalid_grant", "redirect_uri_mismatch",
 		"origin_not_allowed", "scheme_not_allowed", "handoff_invalid", "account_conflict",
-		"user_banned", "rate_limited", "tiktok_unavailable", "tiktok_misconfigured",
-		"supabase_unavailable", "supabase_misconfigured", "internal",
+		"user_banned", "sign_in_refused", "rate_limited", "tiktok_unavailable", "tiktok_misconfigured",
+		"supabase_unavailable", "supabase_misconfigured", "supabase_restricted", "internal",
 	}
 	have := map[signin.Code]bool{}
 	for _, c := range signin.Codes() {
@@ -173,6 +173,11 @@ func TestError_LogAttrs(t *testing.T) {
 				slog.String("upstream_code", "server_error"), slog.String("tiktok_log_id", "2026AB"),
 				slog.String("cause", "reports a fault"),
 			},
+		},
+		{
+			"a cause that somebody can fix",
+			signin.NewError(signin.CauseNoPublicURL),
+			[]slog.Attr{slog.String("error", "invalid_request"), slog.String("fix", signin.CauseNoPublicURL.Fix())},
 		},
 		{
 			"no answer",

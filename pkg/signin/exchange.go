@@ -57,13 +57,13 @@ func (s *Service) checkExchange(r ExchangeRequest) error {
 	case len(r.CodeVerifier) > maxVerifier:
 		return invalid("The field code_verifier is longer than the 128 characters RFC 7636 allows.")
 	// The hosted flow's callback is never valid here: whoever saw its code would need no verifier.
-	case r.RedirectURI == s.opts.CallbackURL, !s.opts.Policy.RedirectURI(r.RedirectURI):
-		return &Error{Code: RedirectURIMismatch, Message: "This redirect_uri is not allowed here. " +
-			"The operator must list it in app.redirect_uris, character for character."}
+	case r.RedirectURI == s.opts.CallbackURL:
+		return NewError(CauseRedirectURIIsCallback)
+	case !s.opts.Policy.RedirectURI(r.RedirectURI):
+		return NewError(CauseRedirectURINotAllowed)
 	}
 	if scheme, ok := schemeOf(r.State); ok && !s.opts.Policy.Scheme(scheme) {
-		return &Error{Code: SchemeNotAllowed, Message: "The deeplink scheme in the state is not allowed here. " +
-			"The operator must list it in app.deeplink_schemes."}
+		return NewError(CauseSchemeNotAllowed)
 	}
 	return nil
 }

@@ -11,10 +11,9 @@ import (
 // the account, since only a new account needs it.
 func (s *Service) mint(ctx context.Context, id Identity, clientIP netip.Addr) (Session, error) {
 	if !IsOpenID(id.OpenID) { // an Authenticator never lets it through; two people must never share an account
-		return Session{}, &Error{
-			Code: TikTokUnavailable, Message: unavailableMessage, Call: "token",
-			Err: errors.New("open_id cannot be told from that of another person"),
-		}
+		err := NewError(CauseTikTokFails)
+		err.Call, err.Err = "token", errors.New("open_id cannot be told from that of another person")
+		return Session{}, err
 	}
 	profile := s.readProfile(ctx, id)
 	in, err := s.opts.Accounts.SignIn(ctx, id, clientIP, profile.wait)

@@ -8,7 +8,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 )
@@ -88,18 +87,15 @@ func (s *Service) sealState(st state) (string, error) {
 // may finish a flow in another browser than the one that started it.
 func (s *Service) openState(r CallbackRequest) (state, error) {
 	var st state
-	damaged := &Error{Code: InvalidState, Message: "This sign-in was not started here, or its address is damaged. " +
-		"Please go back to the app and sign in again."}
 	if len(r.State) > maxState {
-		return st, damaged
+		return st, NewError(CauseStateUnreadable)
 	}
 	payload, err := s.opts.Sealer.Open(purposeState, r.State)
 	if err != nil || json.Unmarshal(payload, &st.stateData) != nil {
-		return st, damaged
+		return st, NewError(CauseStateUnreadable)
 	}
 	if !st.isBoundTo(r.Cookie) && st.Challenge == "" {
-		return st, &Error{Code: InvalidState, Message: "This sign-in was started in another browser. " +
-			"Please go back to the app and sign in again."}
+		return st, NewError(CauseOtherBrowser)
 	}
 	return st, nil
 }
@@ -159,25 +155,18 @@ func (s *Service) sealHandoff(st state, id Identity) (string, error) {
 // openHandoff opens the handoff and checks that it is fresh and that whoever redeems it started the flow.
 func (s *Service) openHandoff(r RedeemRequest) (handoff, error) {
 	var h handoff
-	refuse := func(message string) (handoff, error) {
-		return handoff{}, &Error{Code: HandoffInvalid, Message: message}
-	}
-	foreign := &Error{
-		Code: HandoffInvalid, Message: "This handoff is not one of this bridge. Please sign in again.",
-		Err: errors.New("handoff does not open"),
-	}
 	if len(r.Handoff) > maxHandoff {
-		return h, foreign
+		return h, NewError(CauseHandoffUnreadable)
 	}
 	payload, err := s.opts.Sealer.Open(purposeHandoff, r.Handoff)
 	if err != nil || json.Unmarshal(payload, &h.handoffData) != nil {
-		return h, foreign
+		return h, NewError(CauseHandoffUnreadable)
 	}
 	if !s.isFresh(h.IssuedAt, HandoffLifetime) {
-		return refuse("This handoff has expired. Please sign in again.")
+		return handoff{}, NewError(CauseHandoffExpired)
 	}
 	if !h.isProvenBy(r) {
-		return refuse("This sign-in was started on another device. Please try again.")
+		return handoff{}, NewError(CauseHandoffProof)
 	}
 	return h, nil
 }
@@ -196,7 +185,7 @@ func (s *Service) claimHandoff(ctx context.Context, h handoff) error {
 	case err != nil:
 		return AsError(err)
 	case !claimed:
-		return &Error{Code: HandoffInvalid, Message: "This handoff was already redeemed. Please sign in again."}
+		return NewError(CauseHandoffUsed)
 	}
 	return nil
 }

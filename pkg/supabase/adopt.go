@@ -36,26 +36,23 @@ func (c *Client) mayEvict(ctx context.Context, unclaimed account) error {
 	note := unclaimed.adoption()
 	switch {
 	case note != nil:
-		err := c.conflict(ctx, unclaimed, "is being adopted")
-		err.Message = "Your account is being moved to a safer sign-in. Please come back later."
+		err := c.conflict(ctx, unclaimed, signin.CauseBeingAdopted, "is being adopted")
 		err.RetryAfter = note.remaining(time.Now())
 		return err
 	case c.opts.Adopt == AdoptEvict, unclaimed.publicSignUp() != "":
 		return nil
 	}
-	return c.conflict(ctx, unclaimed, "has no anchor and shows no public sign-up; run tikbridge users adopt")
+	return c.conflict(ctx, unclaimed, signin.CauseUnclaimedAccount,
+		"has no anchor and shows no public sign-up; run tikbridge users adopt")
 }
 
-func (c *Client) conflict(ctx context.Context, a account, reason string) *signin.Error {
+func (c *Client) conflict(ctx context.Context, a account, because signin.Cause, reason string) *signin.Error {
 	c.audit(ctx, "account_refused", a.ID, slog.String("reason", reason))
-	return &signin.Error{
-		Code: signin.AccountConflict,
-		Message: "There is already an account for you, and it cannot be proven to be yours yet. " +
-			"Please contact the app's support.",
-		Call:     callGenerateLink, // its answer had the account
-		Upstream: signin.Upstream{Service: service},
-		Err:      fmt.Errorf("account %s %s", a.ID, reason),
-	}
+	err := signin.NewError(because)
+	err.Call = callGenerateLink // its answer had the account
+	err.Upstream = signin.Upstream{Service: service}
+	err.Err = fmt.Errorf("account %s %s", a.ID, reason)
+	return err
 }
 
 // evict changes an account's address to one that says so, and nothing else. GoTrue's answer need not be

@@ -267,10 +267,18 @@ func TestFailures(t *testing.T) {
 			code(429, "").HeaderSet(http.Header{"Retry-After": {"42"}}), signin.RateLimited, 1, 42 * time.Second, "",
 		},
 		{"banned", "/verify", code(403, "user_banned"), signin.UserBanned, 1, 0, "user_banned"},
-		{
-			"fault", "/admin/generate_link", code(500, "unexpected_failure"), signin.SupabaseUnavailable, 2, 0,
-			"unexpected_failure",
-		},
+		{"hook says no", "/verify", code(403, "unknown"), signin.SignInRefused, 1, 0, "unknown"},
+		{"hook is slow", "/verify", code(422, "hook_timeout"), signin.SupabaseUnavailable, 1, 0, "hook_timeout"},
+		{"hook is gone", "/verify", code(422, "hook_timeout_after_retry"), signin.SupabaseUnavailable, 1, 0, "hook_timeout_after_retry"},
+		{"hook answers no JSON", "/verify", code(400, "hook_payload_invalid_content_type"), signin.SupabaseMisconfigured, 1, 0, "hook_payload_invalid_content_type"},
+		{"hook raises", "/verify", code(500, "unexpected_failure"), signin.SupabaseMisconfigured, 2, 0, "unexpected_failure"},
+		{"sign-ups are off", "/verify", code(422, "signup_disabled"), signin.SignInRefused, 1, 0, "signup_disabled"},
+		{"captcha", "/verify", code(400, "captcha_failed"), signin.SignInRefused, 1, 0, "captcha_failed"},
+		{"over quota", "/admin/generate_link", text(402, `{"message":"Service for this project is restricted (canary)"}`), signin.SupabaseRestricted, 1, 0, ""},
+		{"over quota meanwhile", "/verify", text(402, ""), signin.SupabaseRestricted, 1, 0, ""},
+		{"paused", "/admin/generate_link", text(540, "<html>canary</html>"), signin.SupabaseRestricted, 1, 0, ""},
+		{"GoTrue without error codes", "/admin/generate_link", text(404, `{"code":404,"msg":"User not found"}`), signin.SupabaseMisconfigured, 1, 0, ""},
+		{"fault", "/admin/generate_link", code(500, "unexpected_failure"), signin.SupabaseUnavailable, 2, 0, "unexpected_failure"},
 		{"fault of a proxy", "/verify", text(502, "<html>canary</html>"), signin.SupabaseUnavailable, 2, 0, ""},
 		{
 			"closed for maintenance", "/verify", text(503, "").HeaderSet(http.Header{"Retry-After": {"7"}}),
@@ -499,7 +507,8 @@ func TestBreaker_lostRace(t *testing.T) {
 		want   bool
 	}{
 		{500, http.Header{"X-Sb-Error-Code": {"unexpected_failure"}}, false},
-		{500, nil, true}, // of a proxy
+		{500, nil, true},  // of a proxy
+		{540, nil, false}, // paused: everybody should be told so, and not that Supabase is down
 		{502, nil, true},
 		{503, http.Header{"X-Sb-Error-Code": {"hook_timeout"}}, true},
 		{504, http.Header{"X-Sb-Error-Code": {"request_timeout"}}, true},

@@ -88,11 +88,14 @@ func hasCode(err error, codes ...string) bool {
 
 // IsFault reports whether an answer shows that the whole project is down. A 500 with GoTrue's own error code
 // does not: it stands for anything unexpected in one request, such as a lost race or an account its owner
-// made odd, and must not keep others out.
+// made odd, and must not keep others out. A paused project answers at once, and everybody should be told so.
 func IsFault(resp *http.Response) bool {
-	return resp.StatusCode > http.StatusInternalServerError ||
+	return resp.StatusCode > http.StatusInternalServerError && resp.StatusCode != statusPaused ||
 		resp.StatusCode == http.StatusInternalServerError && resp.Header.Get("X-Sb-Error-Code") == ""
 }
+
+// statusPaused is what Supabase's gateway answers for a project that is paused.
+const statusPaused = 540
 
 // isPassing reports whether another attempt may well succeed: after a fault of GoTrue or of what is in front
 // of it, or a broken connection. It is false for a call that timed out, and for one that was not made because
@@ -100,7 +103,10 @@ func IsFault(resp *http.Response) bool {
 func isPassing(err error) bool {
 	var e *apiError
 	if errors.As(err, &e) {
-		return e.status >= http.StatusInternalServerError
+		return e.status >= http.StatusInternalServerError && e.status != statusPaused
+	}
+	if errors.Is(err, errAnchorLost) { // an admin may have been at work on the account
+		return true
 	}
 	var open *upstream.OpenError
 	return !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) &&
@@ -126,51 +132,99 @@ func failure(call string, err error) error {
 	}
 	var e *apiError
 	if !errors.As(err, &e) {
-		out := &signin.Error{
-			Code: signin.SupabaseUnavailable, Message: unavailableMessage, Call: call,
-			Upstream: signin.Upstream{Service: service}, Err: upstream.NoAnswer(cause(err)),
-		}
-		var open *upstream.OpenError
-		switch {
-		case errors.As(err, &open):
-			out.RetryAfter = open.RetryAfter
-		case errors.Is(err, upstream.ErrBusy):
-			out.RetryAfter = busyFor
-		}
-		return out
+		return noAnswer(call, err)
 	}
-	out := &signin.Error{
-		Call:     call,
-		Upstream: signin.Upstream{Service: service, Status: e.status, Code: e.code},
-		Err:      e,
-	}
+	out := signin.NewError(causeOf(call, e))
+	out.Call, out.Err = call, e
+	out.Upstream = signin.Upstream{Service: service, Status: e.status, Code: e.code}
 	switch {
-	case e.code == "user_banned":
-		out.Code, out.Message = signin.UserBanned, "This account has been banned from the app."
-	case e.status == http.StatusTooManyRequests:
-		out.Code, out.Message = signin.RateLimited, "Too many sign-ins at the moment. Please try again shortly."
+	case out.Code == signin.RateLimited:
 		out.RetryAfter = upstream.RetryAfter(e.header, retryAfter)
 	case e.status >= http.StatusInternalServerError:
-		out.Code, out.Message = signin.SupabaseUnavailable, unavailableMessage
 		out.RetryAfter = upstream.RetryAfter(e.header, 0)
-	case e.code == "otp_expired":
-		out.Code = signin.SupabaseUnavailable
-		out.Message = "Too many sign-ins of this person at once. Please try again."
-	default:
-		out.Code = signin.SupabaseMisconfigured
-		out.Message = "Supabase refuses this bridge. The operator must check supabase.url, supabase.secret_key " +
-			"and supabase.publishable_key."
 	}
 	return out
 }
 
-const unavailableMessage = "Supabase does not answer as it should. Please try again in a moment."
+// noAnswer is the error of a call without an answer, or with one that makes no sense.
+func noAnswer(call string, err error) *signin.Error {
+	detail := cause(err)
+	because := signin.CauseSupabaseFails
+	var sent *url.Error
+	switch {
+	case errors.Is(err, errAnchorLost):
+		because = signin.CauseAnchorLost
+	case errors.As(detail, &sent), errors.Is(err, context.DeadlineExceeded):
+		because = signin.CauseSupabaseUnreachable
+	}
+	out := signin.NewError(because)
+	out.Call, out.Upstream, out.Err = call, signin.Upstream{Service: service}, upstream.NoAnswer(detail)
+	var open *upstream.OpenError
+	switch {
+	case errors.As(err, &open):
+		out.RetryAfter = open.RetryAfter
+	case errors.Is(err, upstream.ErrBusy):
+		out.RetryAfter = busyFor
+	}
+	return out
+}
+
+// causeOf says why GoTrue, a hook, or what is in front of GoTrue refuses a call (GoTrue
+// internal/api/apierrors/errorcode.go, internal/hooks).
+func causeOf(call string, e *apiError) signin.Cause {
+	switch e.code {
+	case "user_banned":
+		return signin.CauseBanned
+	case "otp_expired":
+		return signin.CauseLinkSuperseded
+	case "signup_disabled", "email_provider_disabled", "provider_disabled", "captcha_failed":
+		return signin.CauseSettingRefuses
+	case "hook_timeout", "hook_timeout_after_retry":
+		return signin.CauseHookTimeout
+	case "hook_payload_over_size_limit", "hook_payload_invalid_content_type":
+		return signin.CauseHookFails
+	case "not_admin":
+		return signin.CauseSupabaseNotAdmin
+	}
+	switch {
+	case e.status == http.StatusTooManyRequests:
+		return signin.CauseSupabaseLimit
+	// A hook that says no chooses the status, and GoTrue has no code for it (hookserrors.Check).
+	case call == callVerify && e.code == "unknown" && e.status < http.StatusInternalServerError:
+		return signin.CauseHookRefuses
+	case e.status == http.StatusPaymentRequired, e.status == statusPaused:
+		return signin.CauseSupabaseRestricted
+	// A trigger that raises, or a hook that is broken. A race can end so too, which is why each is tried twice.
+	case call == callCreateUser && isUnexpected(e):
+		return signin.CauseCreateFails
+	case call == callVerify && isUnexpected(e):
+		return signin.CauseHookFails
+	case isUnexpected(e):
+		return signin.CauseDatabaseFails
+	case e.status >= http.StatusInternalServerError:
+		return signin.CauseSupabaseFails
+	case e.status == http.StatusUnauthorized, e.status == http.StatusForbidden:
+		return signin.CauseSupabaseKeys
+	case e.old:
+		return signin.CauseSupabaseTooOld
+	case e.status == http.StatusNotFound && e.code == "":
+		return signin.CauseSupabaseNotFound
+	case e.status/100 == 3:
+		return signin.CauseSupabaseRedirects
+	}
+	return signin.CauseSupabaseRefuses
+}
+
+// isUnexpected reports GoTrue's own 500, which is most often about the database. One of a proxy has no code.
+func isUnexpected(e *apiError) bool {
+	return e.status == http.StatusInternalServerError && e.code != ""
+}
 
 // cause strips what net/http and gotrue-go wrap around an error. It drops decoding errors, which quote what
 // they could not decode (time.ParseError, uuid).
 func cause(err error) error {
 	for _, own := range []error{
-		errNoSession, errNoLink, errNoAccount, errNotOwned, errOtherAccount, errNotGoTrue, errUnreadable,
+		errNoSession, errNoLink, errNoAccount, errNotOwned, errAnchorLost, errOtherAccount, errNotGoTrue, errUnreadable,
 	} {
 		if errors.Is(err, own) {
 			return own
@@ -189,6 +243,8 @@ var (
 	errNoLink    = errors.New("answer is no link to an account")
 	errNoAccount = errors.New("answer is not the account that was changed")
 	errNotOwned  = errors.New("the account with the person's id does not carry their anchor")
+	// errAnchorLost: the anchor was set, and is gone.
+	errAnchorLost = errors.New("the anchor in app_metadata was set and is gone again")
 
 	errOtherAccount = errors.New("answer is another account than was asked for")
 	errNotGoTrue    = errors.New("answer is not GoTrue's")

@@ -111,10 +111,13 @@ func wantOwnError(t *testing.T, err error, planted string) {
 		t.Fatalf("error is %v (%T); want one of ours", err, err)
 	}
 	switch e.Code {
-	case signin.SupabaseUnavailable, signin.SupabaseMisconfigured, signin.RateLimited, signin.UserBanned,
-		signin.AccountConflict:
+	case signin.SupabaseUnavailable, signin.SupabaseMisconfigured, signin.SupabaseRestricted, signin.RateLimited,
+		signin.UserBanned, signin.SignInRefused, signin.AccountConflict:
 	default:
 		t.Errorf("code is %q", e.Code)
+	}
+	if e.Cause.Message() != e.Message {
+		t.Errorf("message is %q, of cause %q", e.Message, e.Cause)
 	}
 	if strings.Contains(e.Message, planted) || e.RetryAfter < 0 || len(e.Upstream.Code) > 64 {
 		t.Errorf("error is %+v; want its parts bounded, and nothing of the answer", e.LogAttrs())

@@ -20,8 +20,8 @@ const (
 	maxSuccessors = 20
 	// maxSuperseded is how often a link is made again after another replica superseded it.
 	maxSuperseded = 12
-	// maxRounds is how often a sign-in is tried when GoTrue fails: what fails the same way twice will fail a
-	// third time.
+	// maxRounds bounds how often a sign-in is tried that GoTrue fails: a trigger that raises, a broken hook or
+	// an anchor that does not stick fails the same way every time.
 	maxRounds = 2
 )
 
@@ -133,6 +133,9 @@ func (s *search) link(ctx context.Context) (link, error) {
 	if l.account.ID == s.id && l.account.owner() == "" {
 		if l, err = s.restoreAnchor(ctx, address); err != nil {
 			return link{}, err
+		}
+		if l.account.ID == s.id && l.account.owner() == "" {
+			return link{}, failure(callGenerateLink, errAnchorLost)
 		}
 	}
 	if l.account.owner() != s.person.openID {

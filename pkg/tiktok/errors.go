@@ -56,24 +56,21 @@ func (a answer) oauthError() error {
 	case "invalid_grant", "invalid_request", "invalid_params":
 		switch {
 		case says("redirect_uri"), says("redirect uri"):
-			return a.error(signin.RedirectURIMismatch, "TikTok was given another redirect_uri when it made this code. "+
-				"Send exactly the one of the authorize URL.")
+			return a.error(signin.CauseTikTokRedirectURI)
 		case says("verifier"):
-			return a.error(signin.InvalidGrant, "TikTok does not accept the PKCE verifier of this sign-in. "+
-				"The setting tiktok.pkce, or the app's own challenge, does not fit the TikTok app.")
+			return a.error(signin.CauseVerifierRefused)
 		case says("client key"), says("client secret"):
-			return a.misconfigured()
+			return a.error(signin.CauseTikTokCredentials)
 		case a.code == "invalid_grant":
-			return a.error(signin.InvalidGrant, "TikTok does not accept this code: "+
-				"it has expired or was used before. Please sign in again.")
+			return a.error(signin.CauseCodeSpent)
 		}
-		return a.error(signin.InvalidRequest, "TikTok finds the code malformed. "+
-			"It must be URL-decoded once, not twice and not never.")
-	case "invalid_client", "unauthorized_client", "unsupported_grant_type", "unsupported_response_type",
-		"invalid_scope", "scope_not_authorized", "scope_permission_missed":
-		return a.misconfigured()
+		return a.error(signin.CauseCodeMalformed)
+	case "invalid_client", "unsupported_grant_type", "unsupported_response_type":
+		return a.error(signin.CauseTikTokCredentials)
+	case "unauthorized_client", "invalid_scope", "scope_not_authorized", "scope_permission_missed":
+		return a.error(signin.CauseTikTokScopes)
 	case "access_denied":
-		return a.error(signin.AccessDenied, "TikTok did not grant access.")
+		return a.error(signin.CauseTikTokDenies)
 	case "rate_limit_exceeded":
 		return a.throttled()
 	}
@@ -83,19 +80,14 @@ func (a answer) oauthError() error {
 	return a.unavailable(errors.New("TikTok reports a fault"))
 }
 
-func (a answer) misconfigured() error {
-	return a.error(signin.TikTokMisconfigured, "TikTok refuses this app's credentials or scopes. "+
-		"The operator must check tiktok.client_key, tiktok.client_secret and tiktok.scopes.")
-}
-
 func (a answer) throttled() error {
-	err := a.error(signin.RateLimited, "TikTok takes no more sign-ins at the moment. Please try again in a minute.")
+	err := a.error(signin.CauseTikTokLimit)
 	err.RetryAfter = upstream.RetryAfter(a.header, retryAfter)
 	return err
 }
 
 func (a answer) unavailable(cause error) error {
-	err := a.error(signin.TikTokUnavailable, "TikTok does not answer as it should. Please try again in a moment.")
+	err := a.error(signin.CauseTikTokFails)
 	err.Err = cause
 	var open *upstream.OpenError
 	if errors.As(cause, &open) {
@@ -107,18 +99,16 @@ func (a answer) unavailable(cause error) error {
 	return err
 }
 
-func (a answer) error(code signin.Code, message string) *signin.Error {
-	return &signin.Error{
-		Code:    code,
-		Message: message,
-		Call:    a.call,
-		Upstream: signin.Upstream{
-			Service: service,
-			Status:  a.status,
-			Code:    upstream.Code(a.code),
-			LogID:   logID(a.logID),
-		},
+func (a answer) error(because signin.Cause) *signin.Error {
+	err := signin.NewError(because)
+	err.Call = a.call
+	err.Upstream = signin.Upstream{
+		Service: service,
+		Status:  a.status,
+		Code:    upstream.Code(a.code),
+		LogID:   logID(a.logID),
 	}
+	return err
 }
 
 // logIDPattern is a time and then hexadecimal digits, as in 20220829194722CBE87ED59D524E727021, or a number.

@@ -445,26 +445,30 @@ func TestClient_Profile_otherPerson(t *testing.T) {
 	}
 }
 
-// Each message tells its reader what to do; those for the operator name the setting.
-func TestClient_messages(t *testing.T) {
+// Each refusal has its cause, whose fix tells the operator what to do.
+func TestClient_causes(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ name, body, want string }{
-		{"expired code", flat("invalid_grant", "Authorization code is expired."), "sign in again"},
-		{"verifier", flat("invalid_request", "Code verifier or code challenge is invalid."), "tiktok.pkce"},
-		{"redirect_uri", flat("invalid_request", "Redirect_uri is not matched."), "redirect_uri"},
-		{"malformed", flat("invalid_request", "The request parameters are malformed."), "URL-decoded once"},
-		{"secret", flat("invalid_client", "Client key or secret is incorrect."), "tiktok.client_secret"},
-		{"throttled", flat("rate_limit_exceeded", ""), "in a minute"},
-		{"fault", flat("server_error", ""), "try again"},
+	tests := []struct {
+		name, body string
+		want       signin.Cause
+	}{
+		{"expired code", flat("invalid_grant", "Authorization code is expired."), signin.CauseCodeSpent},
+		{"verifier", flat("invalid_request", "Code verifier or code challenge is invalid."), signin.CauseVerifierRefused},
+		{"redirect_uri", flat("invalid_request", "Redirect_uri is not matched."), signin.CauseTikTokRedirectURI},
+		{"malformed", flat("invalid_request", "The request parameters are malformed."), signin.CauseCodeMalformed},
+		{"secret", flat("invalid_client", "Client key or secret is incorrect."), signin.CauseTikTokCredentials},
+		{"secret, as a request", flat("invalid_request", "Client secret is missing."), signin.CauseTikTokCredentials},
+		{"scope", flat("scope_not_authorized", ""), signin.CauseTikTokScopes},
+		{"person", flat("access_denied", ""), signin.CauseTikTokDenies},
+		{"throttled", flat("rate_limit_exceeded", ""), signin.CauseTikTokLimit},
+		{"fault", flat("server_error", ""), signin.CauseTikTokFails},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := newClient(answering(
-				http.MethodPost, tokenURL, response(200, tt.body),
-			)).Exchange(t.Context(), grant)
-			if got := signin.AsError(err).Message; !strings.Contains(got, tt.want) || strings.Contains(got, "canary") {
-				t.Errorf("got message %q; want one about %q", got, tt.want)
+			_, err := newClient(answering(http.MethodPost, tokenURL, response(200, tt.body))).Exchange(t.Context(), grant)
+			if e := signin.AsError(err); e.Cause != tt.want || e.Message != tt.want.Message() || e.Code != tt.want.Code() {
+				t.Errorf("got cause %q and message %q; want cause %q", e.Cause, e.Message, tt.want)
 			}
 		})
 	}

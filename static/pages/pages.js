@@ -34,6 +34,11 @@ const TEXT = {
       'There is already another account in its place. Please contact the people who make this app.',
     ],
     banned: ['This account is blocked', 'Please contact the people who make this app.'],
+    refused: ['This app does not let you sign in', 'Please contact the people who make this app.'],
+    closed: [
+      'Sign-in is switched off',
+      'You did nothing wrong. Please tell the people who make this app; the details below help them.',
+    ],
     offline: [
       'No connection',
       'The sign-in service could not be reached. Check your connection, then start again.',
@@ -52,23 +57,10 @@ const TEXT = {
         'Leave private mode or allow storage, then try again.',
     ],
   },
-  /**
-   * For the developer who reads the details.
-   * @type {Record<string, string>}
-   */
-  hints: {
-    redirect_uri_mismatch:
-      'Register this page’s exact address with TikTok and in app.redirect_uris.',
-    origin_not_allowed: 'Add this site to app.origins of the bridge.',
-    scheme_not_allowed:
-      'Add the app’s scheme to app.deeplink_schemes of the bridge and to data-schemes of this page.',
-    tiktok_misconfigured: 'Check tiktok.client_key, tiktok.client_secret and tiktok.scopes of the bridge.',
-    supabase_misconfigured: 'Check supabase.url and the keys of the bridge.',
-  },
   facts: {
     error: 'Code',
     error_description: 'Message',
-    hint: 'Fix',
+    fix: 'Fix',
     request_id: 'Request',
   },
 };
@@ -97,6 +89,8 @@ const EXPLANATIONS = {
   temporarily_unavailable: 'tiktok',
   account_conflict: 'conflict',
   user_banned: 'banned',
+  sign_in_refused: 'refused',
+  supabase_restricted: 'closed',
   // Made by the pages themselves.
   network_error: 'offline',
   no_code: 'empty',
@@ -125,6 +119,7 @@ const EXCHANGE_TIMEOUT = 30_000; // longer than the bridge itself takes to give 
  * @property {string} error
  * @property {string} [error_description]
  * @property {string} [request_id]
+ * @property {string} [fix] For developers; only `tikbridge dev` sends it.
  *
  * @typedef {object} View
  * @property {string} title
@@ -217,7 +212,7 @@ export async function exchange(config, body) {
   }
   if (isSession(answer)) return { session: answer };
   if (answer?.error) {
-    return { failure: failure(answer.error, answer.error_description, answer.request_id) };
+    return { failure: failure(answer.error, answer.error_description, answer.request_id, answer.fix) };
   }
   return { failure: failure('exchange_failed') };
 }
@@ -240,15 +235,17 @@ export function isSession(value) {
  * @param {unknown} error
  * @param {unknown} [description]
  * @param {unknown} [requestId]
+ * @param {unknown} [fix]
  * @returns {Failure}
  */
-export function failure(error, description, requestId) {
+export function failure(error, description, requestId, fix) {
   const code = typeof error === 'string' && /^[a-z0-9_]{1,64}$/.test(error) ? error : 'server_error';
-  return {
+  const failed = {
     error: code,
     error_description: tidy(description, 300) || explain(code).text,
     request_id: tidy(requestId, 64),
   };
+  return fix ? { ...failed, fix: tidy(fix, 600) } : failed;
 }
 
 /**
@@ -372,7 +369,7 @@ export function showFailure(shown, action) {
 /** @param {Failure} shown */
 function facts(shown) {
   /** @type {Record<string, string | undefined>} */
-  const all = { ...shown, hint: TEXT.hints[shown.error] };
+  const all = { ...shown };
   if (all.error_description === explain(shown.error).text) delete all.error_description; // is on the card
   return Object.entries(TEXT.facts)
     .filter(([key]) => all[key])

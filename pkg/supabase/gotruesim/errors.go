@@ -20,41 +20,43 @@ const firstVersion = "2024-01-01"
 
 // Error codes of errorcode.go that the emulator uses.
 const (
-	codeAnonymousDisabled  = "anonymous_provider_disabled"
-	codeBadJSON            = "bad_json"
-	codeBadJWT             = "bad_jwt"
-	codeEmailDisabled      = "email_provider_disabled"
-	codeEmailExists        = "email_exists"
-	codeEmailNotConfirmed  = "email_not_confirmed"
-	codeFactorNotFound     = "mfa_factor_not_found"
-	codeIdentityConflict   = "email_conflict_identity_not_deletable"
-	codeIdentityNotFound   = "identity_not_found"
-	codeInsufficientAAL    = "insufficient_aal"
-	codeInvalidCredentials = "invalid_credentials" //nolint:gosec // a code, no credential
-	codeLinkingDisabled    = "manual_linking_disabled"
-	codeNoAuthorization    = "no_authorization"
-	codeNotAdmin           = "not_admin"
-	codeOTPDisabled        = "otp_disabled"
-	codeOTPExpired         = "otp_expired"
-	codeOverEmailRate      = "over_email_send_rate_limit"
-	codeOverRequestRate    = "over_request_rate_limit"
-	codePhoneDisabled      = "phone_provider_disabled"
-	codePhoneExists        = "phone_exists"
-	codeRefreshNotFound    = "refresh_token_not_found"
-	codeRefreshUsed        = "refresh_token_already_used"
-	codeSamePassword       = "same_password"
-	codeSessionNotFound    = "session_not_found"
-	codeSingleIdentity     = "single_identity_not_deletable"
-	codeSignupDisabled     = "signup_disabled"
-	codeTimeout            = "request_timeout"
-	codeTooLarge           = "request_entity_too_large"
-	codeUnexpected         = "unexpected_failure"
-	codeUnknown            = "unknown"
-	codeUserBanned         = "user_banned"
-	codeUserExists         = "user_already_exists"
-	codeUserNotFound       = "user_not_found"
-	codeValidation         = "validation_failed"
-	codeWeakPassword       = "weak_password"
+	codeAnonymousDisabled     = "anonymous_provider_disabled"
+	codeBadJSON               = "bad_json"
+	codeBadJWT                = "bad_jwt"
+	codeEmailDisabled         = "email_provider_disabled"
+	codeEmailExists           = "email_exists"
+	codeEmailNotConfirmed     = "email_not_confirmed"
+	codeFactorNotFound        = "mfa_factor_not_found"
+	codeHookTimeout           = "hook_timeout"
+	codeHookTimeoutAfterRetry = "hook_timeout_after_retry"
+	codeIdentityConflict      = "email_conflict_identity_not_deletable"
+	codeIdentityNotFound      = "identity_not_found"
+	codeInsufficientAAL       = "insufficient_aal"
+	codeInvalidCredentials    = "invalid_credentials" //nolint:gosec // a code, no credential
+	codeLinkingDisabled       = "manual_linking_disabled"
+	codeNoAuthorization       = "no_authorization"
+	codeNotAdmin              = "not_admin"
+	codeOTPDisabled           = "otp_disabled"
+	codeOTPExpired            = "otp_expired"
+	codeOverEmailRate         = "over_email_send_rate_limit"
+	codeOverRequestRate       = "over_request_rate_limit"
+	codePhoneDisabled         = "phone_provider_disabled"
+	codePhoneExists           = "phone_exists"
+	codeRefreshNotFound       = "refresh_token_not_found"
+	codeRefreshUsed           = "refresh_token_already_used"
+	codeSamePassword          = "same_password"
+	codeSessionNotFound       = "session_not_found"
+	codeSingleIdentity        = "single_identity_not_deletable"
+	codeSignupDisabled        = "signup_disabled"
+	codeTimeout               = "request_timeout"
+	codeTooLarge              = "request_entity_too_large"
+	codeUnexpected            = "unexpected_failure"
+	codeUnknown               = "unknown"
+	codeUserBanned            = "user_banned"
+	codeUserExists            = "user_already_exists"
+	codeUserNotFound          = "user_not_found"
+	codeValidation            = "validation_failed"
+	codeWeakPassword          = "weak_password"
 )
 
 const duplicateEmail = "A user with this email address has already been registered"
@@ -142,7 +144,8 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	e, ok := errors.AsType[*apiError](err)
 	if !ok {
-		e = fail(http.StatusInternalServerError, codeUnexpected,
+		// Without the header: handleResponseErrorDefault sets none.
+		e = fail(http.StatusInternalServerError, "",
 			"Unexpected failure, please check server logs for more information")
 	}
 	versioned := wantsVersion(r)

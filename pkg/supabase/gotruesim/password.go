@@ -160,6 +160,9 @@ func (s *Server) signIn(h http.Header, r *http.Request, u *user) (answer *tokenR
 		return nil, err
 	}
 	err = s.db.tx(func(tx *tx) error {
+		if err := s.askTokenHook(u); err != nil {
+			return err
+		}
 		answer, err = s.issue(tx, h, u, "password")
 		return err
 	})

@@ -77,6 +77,13 @@ type Options struct {
 	// BeforeUserCreated is the hook of that name: a status other than 0 refuses the user.
 	// Creating a user by POST /admin/users does not call it, as on the real server.
 	BeforeUserCreated func(user map[string]any) (status int, message string)
+	// CustomAccessToken is the hook of that name, which is asked before every access token. An error is a
+	// HookRefusal, ErrHookTimeout, ErrHookUnreachable, or anything else for a function that raises. What it
+	// makes of the claims is left out.
+	CustomAccessToken func(user map[string]any) error
+	// UserTrigger is a trigger before insert or update on auth.users. An error is an exception it raises. It
+	// is called while the row is locked, and must not call the server.
+	UserTrigger func(Write) error
 }
 
 // Server is the emulator. Under /auth/v1 it is GoTrue behind Supabase's gateway, elsewhere it is
@@ -106,7 +113,7 @@ func New(o Options) *Server {
 		o.Now = time.Now
 	}
 	s := &Server{
-		opts: o, now: o.Now, db: newStore(o.Now),
+		opts: o, now: o.Now, db: newStore(o.Now, o.UserTrigger),
 		verifyLimit: newLimiter(o.RateLimitVerify, o.Now),
 		allowList:   newAllowList(o.SiteURL, o.RedirectURLs),
 	}

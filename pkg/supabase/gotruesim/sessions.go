@@ -158,6 +158,9 @@ func (s *Server) refreshGrant(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		if err := s.askTokenHook(u); err != nil {
+			return err
+		}
 		next, fresh, err := tx.rotate(rt)
 		if err != nil {
 			return err

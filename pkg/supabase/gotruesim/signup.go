@@ -3,7 +3,6 @@ package gotruesim
 import (
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 )
@@ -305,24 +304,5 @@ func (s *Server) mailRecovery(w http.ResponseWriter, r *http.Request, u *user, t
 	}
 	s.mail(r, u.Email, l, typ)
 	sendJSON(w, http.StatusOK, struct{}{})
-	return nil
-}
-
-// askHook calls the before-user-created hook.
-func (s *Server) askHook(u *user) error {
-	if s.opts.BeforeUserCreated == nil {
-		return nil
-	}
-	data, err := json.Marshal(u)
-	if err != nil {
-		panic(fmt.Errorf("gotruesim: marshal user: %w", err))
-	}
-	var payload map[string]any
-	if err := json.Unmarshal(data, &payload); err != nil {
-		panic(fmt.Errorf("gotruesim: unmarshal user: %w", err))
-	}
-	if status, msg := s.opts.BeforeUserCreated(payload); status != 0 {
-		return fail(status, "", "%s", msg)
-	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 type store struct {
 	mu       sync.Mutex
 	now      func() time.Time
+	trigger  func(Write) error
 	users    map[string]*user
 	emails   map[string]string // unique: e-mail to user id
 	phones   map[string]string // unique: phone to user id
@@ -23,8 +24,8 @@ type store struct {
 	seq      int64
 }
 
-func newStore(now func() time.Time) *store {
-	s := &store{now: now}
+func newStore(now func() time.Time, trigger func(Write) error) *store {
+	s := &store{now: now, trigger: trigger}
 	s.reset()
 	return s
 }
@@ -116,6 +117,10 @@ func (tx *tx) insert(u *user) error {
 	if _, taken := tx.users[u.ID]; taken {
 		return uniqueViolation("users_pkey", "id", u.ID)
 	}
+	written := u.clone()
+	if err := tx.fire(true, written); err != nil {
+		return err
+	}
 	if err := tx.claimKeys(&user{}, u); err != nil {
 		return err
 	}
@@ -124,6 +129,7 @@ func (tx *tx) insert(u *user) error {
 	u.CreatedAt = tx.now().UTC().Truncate(time.Microsecond)
 	u.UpdatedAt = u.CreatedAt
 	row := u.clone()
+	row.AppMetadata = written.AppMetadata
 	row.truncateTimes()
 	tx.users[u.ID] = row
 	u.read = u.clone()
@@ -139,6 +145,9 @@ func (tx *tx) save(u *user) error {
 	}
 	next := row.clone()
 	u.applyTo(next)
+	if err := tx.fire(false, next); err != nil {
+		return err
+	}
 	if err := tx.claimKeys(row, next); err != nil {
 		return err
 	}

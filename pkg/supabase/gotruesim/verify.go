@@ -157,6 +157,9 @@ func (s *Server) verify(
 		return nil, err
 	}
 	err = s.db.tx(func(tx *tx) error {
+		if err := s.askTokenHook(u); err != nil { // before anything is written, as there is no rollback
+			return err
+		}
 		again, err := s.consume(tx, u, p)
 		if err != nil || again {
 			return err
