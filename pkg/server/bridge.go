@@ -73,16 +73,12 @@ func (s *Server) callback(c echo.Context) error {
 	}
 	defer leave()
 	q := c.QueryParams()
-	var scopes []string
-	if q.Has("scopes") {
-		scopes = strings.Split(q.Get("scopes"), ",")
-	}
 	back, err := s.opts.Service.Callback(c.Request().Context(), signin.CallbackRequest{
 		State:            q.Get("state"),
 		Code:             q.Get("code"),
 		Error:            q.Get("error"),
 		ErrorDescription: q.Get("error_description"),
-		GrantedScopes:    scopes,
+		GrantedScopes:    signin.Scopes(strings.Join(q["scopes"], ",")),
 		Cookie:           s.flowCookie(c),
 	})
 	if back == nil {

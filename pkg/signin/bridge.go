@@ -196,7 +196,7 @@ type CallbackRequest struct {
 	Code             string
 	Error            string
 	ErrorDescription string // TikTok's; never shown
-	// GrantedScopes is TikTok's list of what the person agreed to; nil if it said nothing.
+	// GrantedScopes is TikTok's list of what the person agreed to; empty if TikTok did not say.
 	GrantedScopes []string
 	// Cookie returns the value of the cookie of a flow, "" if the browser has none.
 	Cookie func(flowID string) string
@@ -296,7 +296,7 @@ func denied(r CallbackRequest) error {
 	if !isErrorCode(r.Error) {
 		upstream.Code = ""
 	}
-	fail := func(code Code, message string) error {
+	fail := func(code Code, message string) *Error {
 		return &Error{Code: code, Message: message, Stage: StageConsent, Upstream: upstream}
 	}
 	switch r.Error {
@@ -313,7 +313,11 @@ func denied(r CallbackRequest) error {
 	switch {
 	case r.Code == "" || len(r.Code) > maxCode:
 		return fail(InvalidRequest, "TikTok sent no code. Please sign in again.")
-	case r.GrantedScopes != nil && !containsScope(r.GrantedScopes, scopeBasic):
+	case isEncoded(r.Code):
+		err := fail(InvalidRequest, "TikTok's answer arrived damaged. Please sign in again.")
+		err.Err = errors.New("the code is URL-encoded twice: look at the proxies in front of the bridge")
+		return err
+	case len(r.GrantedScopes) > 0 && !containsScope(r.GrantedScopes, scopeBasic):
 		return fail(AccessDenied, "Signing in needs access to your basic TikTok profile.")
 	}
 	return nil

@@ -214,10 +214,14 @@ func (s *Service) check(r ExchangeRequest) error {
 		return &Error{Code: InvalidRequest, Message: "The field code is missing: send the code that TikTok put into the redirect."}
 	case len(r.Code) > maxCode:
 		return &Error{Code: InvalidRequest, Message: "The field code is too long to be a code of TikTok."}
+	case isEncoded(r.Code):
+		return &Error{Code: InvalidRequest, Message: encodedCode}
 	case r.RedirectURI == "":
 		return &Error{Code: InvalidRequest, Message: "The field redirect_uri is missing: send the same redirect_uri that the authorize URL had."}
 	case len(r.RedirectURI) > maxRedirectURI:
 		return &Error{Code: InvalidRequest, Message: "The field redirect_uri is longer than the 512 characters TikTok allows."}
+	case isEncodedURL(r.RedirectURI):
+		return &Error{Code: RedirectURIMismatch, Message: encodedRedirectURI}
 	case len(r.State) > maxState:
 		return &Error{Code: InvalidRequest, Message: "The field state is too long."}
 	case len(r.CodeVerifier) > maxVerifier:

@@ -246,6 +246,7 @@ func TestService_Exchange_vetted(t *testing.T) {
 		{"no code", edit(func(r *signin.ExchangeRequest) { r.Code = "" }), signin.InvalidRequest},
 		{"code at the limit", edit(func(r *signin.ExchangeRequest) { r.Code = strings.Repeat("c", 4096) }), ""},
 		{"code too long", edit(func(r *signin.ExchangeRequest) { r.Code = strings.Repeat("c", 4097) }), signin.InvalidRequest},
+		{"code still encoded", edit(func(r *signin.ExchangeRequest) { r.Code = "BELY%2A0%216410.va" }), signin.InvalidRequest},
 		{"no redirect_uri", edit(func(r *signin.ExchangeRequest) { r.RedirectURI = "" }), signin.InvalidRequest},
 		{"redirect_uri at the limit", edit(func(r *signin.ExchangeRequest) { r.RedirectURI = long + strings.Repeat("r", 512-len(long)) }), ""},
 		{"redirect_uri too long", edit(func(r *signin.ExchangeRequest) { r.RedirectURI = long + strings.Repeat("r", 513-len(long)) }), signin.InvalidRequest},
