@@ -52,7 +52,7 @@ func (s *Server) start(c echo.Context) error {
 		SelectAccount: c.QueryParam("select_account") == "1",
 	})
 	if err != nil {
-		return err
+		return s.refusedReturn(err, c.QueryParam("redirect_to"))
 	}
 	s.setFlowCookie(c, begun)
 	c.Response().Header().Set("Vary", "Accept, Origin")
@@ -142,6 +142,9 @@ func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
 	page := returnPage{Label: wordsGoToApp}
 	page.Link = template.URL(s.opts.StartPage) //nolint:gosec // the operator's own
 	page.describe(c, err)
+	if s.opts.Demo != nil {
+		page.Origin = err.Origin
+	}
 	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
 		// What is left of the address when the page of toApp is loaded again.
 		page.View, page.Title, page.Text = "idle", wordsNothingLeft, wordsGoBack

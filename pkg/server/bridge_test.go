@@ -462,9 +462,9 @@ func TestLed_errorsByAccept(t *testing.T) {
 		want         string
 	}{
 		{"no platform", startPath, nil, 400, signin.InvalidRequest, "The parameter platform must be web or native."},
-		{"foreign page", query(startPath, "platform", "web", "redirect_to", "https://evil.example/"), nil, 400, signin.RedirectURIMismatch, "This redirect_to is not allowed here. It must be a page of an origin in app.origins and, where app.redirect_uris has entries that end in /*, below one of them."},
+		{"foreign page", query(startPath, "platform", "web", "redirect_to", "https://evil.example/"), nil, 400, signin.RedirectURIMismatch, "Sign-in is not set up for the page this app returns to. Please tell whoever runs the app."},
 		{"foreign scheme", query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge()), nil, 400, signin.SchemeNotAllowed, "This deeplink scheme is not allowed here. The operator must list it in app.deeplink_schemes."},
-		{"foreign origin", query(startPath, "platform", "web"), []string{"Origin", "https://evil.example"}, 403, signin.OriginNotAllowed, "Pages of this origin may not sign people in here. The operator must list it in app.origins."},
+		{"foreign origin", query(startPath, "platform", "web"), []string{"Origin", "https://evil.example"}, 403, signin.OriginNotAllowed, "Sign-in is not set up for this web address. Please tell whoever runs the app."},
 		{"broken state", query(callbackPath, "state", "uuid|myapp", "code", "c"), nil, 400, signin.InvalidState, "This sign-in was not started here, or its address is damaged. Please go back to the app and sign in again."},
 		{"broken state with an error", query(callbackPath, "state", "x", "error", "access_denied"), nil, 400, signin.InvalidState, "This sign-in was not started here, or its address is damaged. Please go back to the app and sign in again."},
 	}

@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -353,11 +355,45 @@ func (s *Server) requireOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 		if origin != "" && !s.opts.Allow.Origin(origin) {
 			return &signin.Error{
 				Code:    signin.OriginNotAllowed,
-				Message: "Pages of this origin may not sign people in here. The operator must list it in app.origins.",
+				Message: "Sign-in is not set up for this web address. Please tell whoever runs the app.",
+				Origin:  loggable(origin),
+				Err:     errors.New("app.origins does not list the origin of the page"),
 			}
 		}
 		return next(c)
 	}
+}
+
+var originPattern = regexp.MustCompile(`^(null|[a-z][a-z0-9+.-]*://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?)$`)
+
+// loggable returns origin if it looks like one, so that nothing else of a request gets into the log.
+func loggable(origin string) string {
+	const longest = 128
+	if len(origin) > longest || !originPattern.MatchString(origin) {
+		return ""
+	}
+	return origin
+}
+
+// refusedReturn tells the log why nobody may return to a page. Most often the app is the operator's own,
+// at an address that app.origins lacks.
+func (s *Server) refusedReturn(err error, page string) error {
+	var e *signin.Error
+	if !errors.As(err, &e) || e.Code != signin.RedirectURIMismatch {
+		return err
+	}
+	u, invalid := url.Parse(page)
+	if invalid != nil || u.Host == "" {
+		e.Err = errors.New("redirect_to is not an absolute address")
+		return e
+	}
+	origin := u.Scheme + "://" + u.Host
+	if s.opts.Allow.Origin(origin) {
+		e.Err = errors.New("app.redirect_uris allows other pages of this origin, and not this one")
+		return e
+	}
+	e.Origin, e.Err = loggable(origin), errors.New("app.origins does not list the origin of redirect_to")
+	return e
 }
 
 // rateLimit limits a route by client address.

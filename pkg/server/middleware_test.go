@@ -661,7 +661,7 @@ func TestRequestLog_foreign(t *testing.T) {
 				exchangePath + "?code=" + word, functionPath + "?" + word, "/" + word, "/auth?code=" + word + "&state=" + word,
 				"/sdk/" + word, "/native-callback.html?" + word, "/%58YZZY/" + word, exchangePath + "/" + word, "http://" + word + "/readyz",
 			} {
-				for _, origin := range []string{"", "https://" + word} {
+				for _, origin := range []string{"", "https://" + word + "/"} { // no origin has a path; see TestRefusedOrigin
 					req := httptest.NewRequest(method, target, strings.NewReader(body))
 					req.Host = word
 					if origin != "" {

@@ -37,6 +37,8 @@ type returnPage struct {
 	// Error and RequestID are for support.
 	Error     signin.Code
 	RequestID string
+	// Origin is one that app.origins lacks. Only tikbridge dev shows it, whose people are developers.
+	Origin string
 }
 
 // describe makes the page tell of an error.

@@ -181,7 +181,7 @@ func (s *Service) checkBegin(r *BeginRequest) error {
 			return invalid("The parameter redirect_to is missing, and the operator has set no page to stand in for it.")
 		}
 		if !s.opts.Policy.ReturnTo(r.RedirectTo) {
-			return &Error{Code: RedirectURIMismatch, Message: "This redirect_to is not allowed here. It must be a page of an origin in app.origins and, where app.redirect_uris has entries that end in /*, below one of them."}
+			return &Error{Code: RedirectURIMismatch, Message: "Sign-in is not set up for the page this app returns to. Please tell whoever runs the app."}
 		}
 		r.Scheme = ""
 	default:

@@ -70,6 +70,9 @@ type Error struct {
 	Stage Stage
 	// Upstream is what the other side answered, for the log alone.
 	Upstream Upstream
+	// Origin is the origin of the page that was refused, if it looks like one: for the log, and for the
+	// developer in tikbridge dev.
+	Origin string
 	// Err is the cause, for the log alone.
 	Err error
 }
@@ -119,6 +122,9 @@ func (e *Error) LogAttrs() []slog.Attr {
 		if u.LogID != "" {
 			attrs = append(attrs, slog.String("tiktok_log_id", u.LogID))
 		}
+	}
+	if e.Origin != "" {
+		attrs = append(attrs, slog.String("origin", e.Origin))
 	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("cause", e.Err.Error()))
