@@ -775,10 +775,10 @@ func (s *seen) add(values ...string) {
 	}
 }
 
-// TestCanaries_bridgeLed does the same for the flow that the bridge leads, with keys of its own and a
+// TestCanaries_hosted does the same for the hosted flow, with keys of its own and a
 // Redis that refuses them. States, handoffs and flow cookies are in the answers that hand them out, and
 // in no other.
-func TestCanaries_bridgeLed(t *testing.T) {
+func TestCanaries_hosted(t *testing.T) {
 	t.Run("web", func(t *testing.T) {
 		// What is too large is read in one place, whatever the call: two of them are enough here.
 		part := slices.DeleteFunc(plantAll(), func(p planted) bool {
@@ -800,7 +800,7 @@ func leadAll(t *testing.T, platform string, part []planted, timeouts ...string) 
 	watched := watch(t)
 	environ := append(watched.environ(), timeouts...)
 	bridge, out, stop := startServe(t, u.listen(t), append(environ,
-		"TIKBRIDGE_SERVER_PUBLIC_URL=https://signin.app.example", "TIKBRIDGE_SECURITY_MODE=strict",
+		"TIKBRIDGE_SERVER_PUBLIC_URL=https://signin.app.example", "TIKBRIDGE_SECURITY_GUIDE_FLOW=false",
 		"TIKBRIDGE_SEAL_KEYS="+sealKey+","+sealKey+"2",
 		"TIKBRIDGE_STORE_REDIS_URL=redis://canaryUser:"+redisPassword+"@"+refusingRedis(t)+"/0",
 	)...)
@@ -820,7 +820,7 @@ func leadAll(t *testing.T, platform string, part []planted, timeouts ...string) 
 	log := out.String()
 	u.wantClean(t, log)
 	watched.wantClean(t, log)
-	for _, want := range []string{`"level":"ERROR"`, `"flow":"bridge"`, `"outcome":"handed_off"`, `"msg":"store fails: single use and rate limits hold per replica only"`, `"msg":"stopped"`} {
+	for _, want := range []string{`"level":"ERROR"`, `"flow":"hosted"`, `"outcome":"handed_off"`, `"msg":"store fails: single use and rate limits hold per replica only"`, `"msg":"stopped"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log has no %s, so that it proves little", want)
 		}

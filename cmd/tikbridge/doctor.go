@@ -26,7 +26,7 @@ type doctorOptions struct {
 	skip           []string
 }
 
-// exitUsage is the exit code of a doctor that could not begin.
+// exitUsage is the exit code of a doctor that could not start.
 const exitUsage = 2
 
 func doctorCommand() *cobra.Command {
@@ -39,22 +39,23 @@ func doctorCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for what keeps people from signing in, and say how to mend it",
+		Short: "Find out what keeps people from signing in, and how to fix it",
 		Long: `Checks the configuration, the TikTok app, the Supabase project, Redis, the clock
-and the public address. Each finding says what was seen and what to do. Nothing
+and the public address. Each finding says what was seen and how to fix it. Nothing
 is changed anywhere, and no secret is printed.
 
 Run it where the bridge runs, with the bridge's configuration.
 
 Exit codes: 0 if all is well or there are only warnings, 1 if there is a problem
-(with --strict also for a warning), 2 if it could not begin.
+(with --strict also for a warning), 2 if it could not start.
 
 Checks: ` + strings.Join(doctor.Checks(), ", ") + ".",
 		Args: func(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range opts.skip {
 				if !slices.Contains(doctor.Checks(), name) {
-					return usage(fmt.Errorf("--skip %s: there is no such check; there are %s", name, strings.Join(doctor.Checks(), ", ")))
+					return usage(fmt.Errorf("--skip %s: there is no such check; there are %s",
+						name, strings.Join(doctor.Checks(), ", ")))
 				}
 			}
 			return runDoctor(cmd.Context(), opts, cmd.OutOrStdout())
@@ -63,12 +64,13 @@ Checks: ` + strings.Join(doctor.Checks(), ", ") + ".",
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	cmd.Flags().StringVar(&opts.file, "config", "", "configuration `file` (YAML, TOML or JSON)")
 	cmd.Flags().BoolVar(&opts.asJSON, "json", false, "write the report as JSON")
-	cmd.Flags().BoolVar(&opts.strict, "strict", false, "let a warning fail as a problem does")
-	cmd.Flags().StringSliceVar(&opts.skip, "skip", nil, "leave out these `checks`, such as public_url before the first start")
+	cmd.Flags().BoolVar(&opts.strict, "strict", false, "fail on warnings too")
+	cmd.Flags().StringSliceVar(&opts.skip, "skip", nil,
+		"leave out these `checks`, such as public_url before the first start")
 	return cmd
 }
 
-// runDoctor examines everything and prints what was found.
+// runDoctor makes every check and prints the findings.
 func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	cfg, problems := config.Inspect(opts.file)
 	if problems.Unreadable() {
@@ -92,10 +94,10 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	if err := write(report, opts.asJSON, out); err != nil {
 		return err
 	}
-	return verdict(report, opts.strict)
+	return report.Err(opts.strict)
 }
 
-// checkOffline prints what the doctor sees in a configuration that can be loaded.
+// checkOffline prints what the doctor sees in a configuration that loads.
 func checkOffline(cfg config.Config, out io.Writer) error {
 	report := doctor.Offline(newExamination(cfg, nil))
 	report.Findings = slices.DeleteFunc(report.Findings, func(f doctor.Finding) bool {
@@ -107,7 +109,7 @@ func checkOffline(cfg config.Config, out io.Writer) error {
 			return err
 		}
 	}
-	if err := verdict(report, false); err != nil {
+	if err := report.Err(false); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(out, "The configuration is complete.")
@@ -138,19 +140,4 @@ func write(report doctor.Report, asJSON bool, out io.Writer) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(report)
-}
-
-// verdict is an error if something is to be mended.
-func verdict(report doctor.Report, strict bool) error {
-	n := report.Count(doctor.Problem)
-	if strict {
-		n += report.Count(doctor.Warning)
-	}
-	switch n {
-	case 0:
-		return nil
-	case 1:
-		return errors.New("1 thing is to be mended; see above")
-	}
-	return fmt.Errorf("%d things are to be mended; see above", n)
 }

@@ -188,15 +188,15 @@ func (p *redisProxy) open() int {
 	return len(p.conns)
 }
 
-// ledApp is a bridge that leads sign-ins, with Redis behind a proxy.
-type ledApp struct {
+// hostedApp is a bridge with the hosted flow on, with Redis behind a proxy.
+type hostedApp struct {
 	*app
 	tiktok *tiktoksim.Server
 }
 
-func newLedApp(t *testing.T, redis string) ledApp {
+func newHostedApp(t *testing.T, redis string) hostedApp {
 	t.Helper()
-	a := ledApp{tiktok: tiktoksim.New(tiktoksim.Options{})}
+	a := hostedApp{tiktok: tiktoksim.New(tiktoksim.Options{})}
 	serve := func(h http.Handler) string {
 		srv := httptest.NewServer(h)
 		t.Cleanup(srv.Close)
@@ -220,7 +220,7 @@ func newLedApp(t *testing.T, redis string) ledApp {
 }
 
 // ask sends a request to the bridge.
-func (a ledApp) ask(method, target, body string) *httptest.ResponseRecorder {
+func (a hostedApp) ask(method, target, body string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(method, target, strings.NewReader(body))
 	req.Header.Set("Accept", "application/json")
 	if body != "" {
@@ -233,7 +233,7 @@ func (a ledApp) ask(method, target, body string) *httptest.ResponseRecorder {
 
 // signIn leads a sign-in, each step of it twice: the second time is refused. It returns the outcome of
 // the first ones, and how long the longest step took.
-func (a ledApp) signIn(t *testing.T) (o outcome) {
+func (a hostedApp) signIn(t *testing.T) (o outcome) {
 	t.Helper()
 	const base = "/api/auth/tiktok/"
 	timed := func(method, target, body string) *httptest.ResponseRecorder {
@@ -318,7 +318,7 @@ func meetRedis(t *testing.T, f redisFault) (row string) {
 	defer server.Close()
 	proxy := newRedisProxy(t, server.Addr())
 	defer proxy.hangUp()
-	a := newLedApp(t, proxy.address)
+	a := newHostedApp(t, proxy.address)
 	defer func() { _ = a.service.Close(t.Context()) }()
 	degraded := func() bool { return len(a.notes()) > 0 }
 

@@ -51,8 +51,13 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"server.public_url", func(c *config.Config, v string) { c.Server.PublicURL = v },
-			[]string{"signin.example", "http://signin.example", "https://signin.example/path", "https://*.example", "https://*.signin.example", "https://u@signin.example"},
-			[]string{"", "https://signin.example", "https://signin.example/", "http://localhost:8080", "https://signin.example:8443"},
+			[]string{
+				"signin.example", "http://signin.example", "https://signin.example/path", "https://*.example",
+				"https://*.signin.example", "https://u@signin.example",
+			},
+			[]string{
+				"", "https://signin.example", "https://signin.example/", "http://localhost:8080", "https://signin.example:8443",
+			},
 		},
 		{
 			"server.trusted_proxies", func(c *config.Config, v string) { c.Server.TrustedProxies = []string{v} },
@@ -91,7 +96,10 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"tiktok.authorize_url", func(c *config.Config, v string) { c.TikTok.AuthorizeURL = v },
-			[]string{"", "www.tiktok.com", "ftp://tiktok.example", "/v2/auth", "https://", "https://u:p@tiktok.example", "https://tiktok.example/?a=b", "https://tiktok.example/#a", "javascript:alert(1)", "https://tik tok.example"},
+			[]string{
+				"", "www.tiktok.com", "ftp://tiktok.example", "/v2/auth", "https://", "https://u:p@tiktok.example",
+				"https://tiktok.example/?a=b", "https://tiktok.example/#a", "javascript:alert(1)", "https://tik tok.example",
+			},
 			[]string{"https://www.tiktok.com/v2/auth/authorize/", "http://127.0.0.1:8081/v2/auth/authorize/"},
 		},
 		{
@@ -106,7 +114,11 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"supabase.url", func(c *config.Config, v string) { c.Supabase.URL = v },
-			[]string{"", "abc", "abc.supabase.co", "postgres://postgres:pw@db.example:5432", "https://", "https://abc.supabase.co?x=y", "https://abc.supabase.co/rest/v1", "https://abc.supabase.co/auth/v1/", "https://supabase.com/dashboard/project/abc"},
+			[]string{
+				"", "abc", "abc.supabase.co", "postgres://postgres:pw@db.example:5432", "https://",
+				"https://abc.supabase.co?x=y", "https://abc.supabase.co/rest/v1", "https://abc.supabase.co/auth/v1/",
+				"https://supabase.com/dashboard/project/abc",
+			},
 			[]string{"https://abc.supabase.co", "https://abc.supabase.co/", "http://kong:8000"},
 		},
 		{
@@ -122,11 +134,17 @@ func TestCheck(t *testing.T) {
 		{
 			"supabase.secret_key", func(c *config.Config, v string) { c.Supabase.SecretKey = signin.Secret(v) },
 			[]string{"", "sb_publishable_x", jwt(`{"role":"anon"}`)},
-			[]string{"sb_secret_x", jwt(`{"role":"service_role"}`), jwt(`{"role":"supabase_admin"}`), "key-of-another-gateway", "a.b.c"},
+			[]string{
+				"sb_secret_x", jwt(`{"role":"service_role"}`), jwt(`{"role":"supabase_admin"}`), "key-of-another-gateway",
+				"a.b.c",
+			},
 		},
 		{
 			"supabase.email_domain", func(c *config.Config, v string) { c.Supabase.EmailDomain = v },
-			[]string{"", "localhost", "TikTok.OAuth", "@tiktok.oauth", "tiktok..oauth", ".oauth", "tiktok.oauth.", "-a.example", "a-.example", "a b.example", "a_b.example", strings.Repeat("a.", 64) + "a"},
+			[]string{
+				"", "localhost", "TikTok.OAuth", "@tiktok.oauth", "tiktok..oauth", ".oauth", "tiktok.oauth.", "-a.example",
+				"a-.example", "a b.example", "a_b.example", strings.Repeat("a.", 64) + "a",
+			},
 			[]string{"tiktok.oauth", "a.b.c-d.example", "x1.invalid"},
 		},
 		{
@@ -136,7 +154,10 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"supabase.forward_client_ip", func(c *config.Config, v string) { c.Supabase.ForwardClientIP = v },
-			[]string{"", "X Forwarded", "X-Forwarded-For:", "Authorization", "apikey", "content-type", "Host", "user-agent", "X-Supabase-Api-Version", "a\r\nb"},
+			[]string{
+				"", "X Forwarded", "X-Forwarded-For:", "Authorization", "apikey", "content-type", "Host", "user-agent",
+				"X-Supabase-Api-Version", "a\r\nb",
+			},
 			[]string{"off", "sb-forwarded-for", "X-Forwarded-For", "cf-connecting-ip"},
 		},
 		{
@@ -146,12 +167,21 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"app.origins", func(c *config.Config, v string) { c.App.Origins = strings.Fields(v) },
-			[]string{"", "app.example", "https://app.example/", "http://app.example", "https://App.example", "https://app.example:443", "https://*.example", "null"},
-			[]string{"https://app.example", "https://app.example:8443", "http://localhost:3000", "http://127.0.0.1:3000", "https://a.example https://b.example"},
+			[]string{
+				"", "app.example", "https://app.example/", "http://app.example", "https://App.example",
+				"https://app.example:443", "https://*.example", "null",
+			},
+			[]string{
+				"https://app.example", "https://app.example:8443", "http://localhost:3000", "http://127.0.0.1:3000",
+				"https://a.example https://b.example",
+			},
 		},
 		{
 			"app.redirect_uris", func(c *config.Config, v string) { c.App.RedirectURIs = strings.Fields(v) },
-			[]string{"/auth", "http://app.example/auth", "https://app.example/auth?a=b", "https://app.example/auth#a", "myapp://oauth/auth", "https://app.example/" + strings.Repeat("a", 512)},
+			[]string{
+				"/auth", "http://app.example/auth", "https://app.example/auth?a=b", "https://app.example/auth#a",
+				"myapp://oauth/auth", "https://app.example/" + strings.Repeat("a", 512),
+			},
 			[]string{"", "https://app.example/auth", "https://app.example/native-callback.html", "http://localhost:3000/auth"},
 		},
 		{
@@ -161,20 +191,16 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"app.auth_path", func(c *config.Config, v string) { c.App.AuthPath = v },
-			[]string{"", "auth", "//evil.example", `/\evil.example`, "/auth?a=b", "/auth#a", "/a b", `/a"b`, "/a'b", "/<b>", "https://app.example/auth"},
+			[]string{
+				"", "auth", "//evil.example", `/\evil.example`, "/auth?a=b", "/auth#a", "/a b", `/a"b`, "/a'b", "/<b>",
+				"https://app.example/auth",
+			},
 			[]string{"/", "/auth", "/auth.html", "/a/b-c_d"},
 		},
 		{
 			"app.default_redirect", func(c *config.Config, v string) { c.App.DefaultRedirect = v },
 			[]string{"", "home", "//evil.example", `/\evil.example`, "https://evil.example", "javascript:alert(1)", "/a\nb"},
 			[]string{"/", "/home"},
-		},
-		{
-			"security.mode", func(c *config.Config, v string) {
-				c.Security.Mode, c.Server.PublicURL = v, "https://signin.app.example" // which strict needs
-			},
-			[]string{"", "Strict", "lax"},
-			[]string{"documented", "strict"},
 		},
 		{
 			"seal.keys", func(c *config.Config, v string) {
@@ -217,7 +243,9 @@ func TestCheck(t *testing.T) {
 		},
 	}
 	setenv(t, complete)
-	tested := map[string]string{"rate_limit.enabled": "", "tiktok.return_tokens": ""} // either value is good
+	tested := map[string]string{ // either value is good
+		"rate_limit.enabled": "", "tiktok.return_tokens": "", "security.guide_flow": "",
+	}
 	for _, tt := range tests {
 		tested[tt.key] = ""
 		for _, value := range tt.bad {
@@ -246,11 +274,20 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCheckReportsEachEntry(t *testing.T) {
-	setenv(t, complete, map[string]string{"TIKBRIDGE_APP_ORIGINS": "https://a.example/, https://b.example, http://c.example"})
+	setenv(
+		t, complete,
+		map[string]string{"TIKBRIDGE_APP_ORIGINS": "https://a.example/, https://b.example, http://c.example"},
+	)
 	_, err := config.Load("")
 	want := config.Problems{
-		{"app.origins", "has an entry that cannot be used", `"https://a.example/" has more than scheme, host and port; leave off the path and the trailing slash.`},
-		{"app.origins", "has an entry that cannot be used", `"http://c.example" must begin with https:// (http:// is for localhost and 127.0.0.1 alone).`},
+		{
+			"app.origins", "has an entry that cannot be used",
+			`"https://a.example/" has more than scheme, host and port; leave off the path and the trailing slash.`,
+		},
+		{
+			"app.origins", "has an entry that cannot be used",
+			`"http://c.example" must begin with https:// (http:// is for localhost and 127.0.0.1 alone).`,
+		},
 	}
 	if diff := cmp.Diff(want, problems(t, err)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
@@ -259,10 +296,13 @@ func TestCheckReportsEachEntry(t *testing.T) {
 
 func TestCheckForwardingNeedsNewSecretKey(t *testing.T) {
 	for _, key := range []string{jwt(`{"role":"service_role"}`), "key-of-another-gateway"} {
-		setenv(t, complete, map[string]string{"TIKBRIDGE_SUPABASE_FORWARD_CLIENT_IP": "sb-forwarded-for", "SUPABASE_SECRET_KEY": key})
+		setenv(
+			t, complete,
+			map[string]string{"TIKBRIDGE_SUPABASE_FORWARD_CLIENT_IP": "sb-forwarded-for", "SUPABASE_SECRET_KEY": key},
+		)
 		_, err := config.Load("")
 		want := config.Problems{{
-			"supabase.forward_client_ip", "is sb-forwarded-for, which Supabase believes only with a new secret key",
+			"supabase.forward_client_ip", "is sb-forwarded-for, which Supabase accepts only with a new secret key",
 			"Set SUPABASE_SECRET_KEY to an sb_secret_... key.",
 		}}
 		if diff := cmp.Diff(want, problems(t, err)); diff != "" {
@@ -282,8 +322,14 @@ func TestCheckSwappedKeys(t *testing.T) {
 			setenv(t, complete, map[string]string{"SUPABASE_PUBLISHABLE_KEY": tt.publishable, "SUPABASE_SECRET_KEY": tt.secret})
 			_, err := config.Load("")
 			want := config.Problems{
-				{"supabase.publishable_key", "holds a secret key", "Put the publishable key (sb_publishable_... or anon) here and rotate the secret one: it may have been shown to browsers."},
-				{"supabase.secret_key", "holds a publishable key, which may not manage users", "Put a secret key (sb_secret_... or service_role) here."},
+				{
+					"supabase.publishable_key", "holds a secret key",
+					"Put the publishable key (sb_publishable_... or anon) here and rotate the secret one: browsers may have seen it.",
+				},
+				{
+					"supabase.secret_key", "holds a publishable key, which may not manage users",
+					"Put a secret key (sb_secret_... or service_role) here.",
+				},
 			}
 			if diff := cmp.Diff(want, problems(t, err)); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
@@ -309,20 +355,43 @@ func TestProblemsKeepSecrets(t *testing.T) {
 			"TIKBRIDGE_TIKTOK_CLIENT_SECRET": canary, "TIKBRIDGE_SUPABASE_SECRET_KEY": canary,
 			"TIKBRIDGE_SEAL_KEYS": canary + ", " + canary, "TIKBRIDGE_STORE_REDIS_URL": "redis://:" + canary + "@localhost",
 		}},
-		{name: "swapped", env: map[string]string{"SUPABASE_PUBLISHABLE_KEY": "sb_secret_" + canary, "SUPABASE_SECRET_KEY": "sb_publishable_" + canary}},
+		{
+			name: "swapped",
+			env: map[string]string{
+				"SUPABASE_PUBLISHABLE_KEY": "sb_secret_" + canary, "SUPABASE_SECRET_KEY": "sb_publishable_" + canary,
+			},
+		},
 		{name: "swapped JWTs", env: map[string]string{"SUPABASE_ANON_KEY": role, "SUPABASE_SERVICE_ROLE_KEY": anon}},
 		{name: "database address as project address", env: map[string]string{
-			"SUPABASE_URL": "postgres://postgres:" + canary + "@db.example", "TIKBRIDGE_SUPABASE_AUTH_URL": "https://u:" + canary + "@gotrue",
-			"TIKBRIDGE_TIKTOK_API_URL": "https://u:" + canary + "@tiktok",
+			"SUPABASE_URL":                "postgres://postgres:" + canary + "@db.example",
+			"TIKBRIDGE_SUPABASE_AUTH_URL": "https://u:" + canary + "@gotrue",
+			"TIKBRIDGE_TIKTOK_API_URL":    "https://u:" + canary + "@tiktok",
 		}},
-		{name: "control characters", env: map[string]string{"TIKTOK_CLIENT_SECRET": "a\n" + canary, "TIKBRIDGE_STORE_REDIS_URL": "://\x7f" + canary}},
+		{
+			name: "control characters",
+			env:  map[string]string{"TIKTOK_CLIENT_SECRET": "a\n" + canary, "TIKBRIDGE_STORE_REDIS_URL": "://\x7f" + canary},
+		},
 		{name: "misspelt variable", env: map[string]string{"TIKBRIDGE_TIKTOK_CLIENTSECRET": canary}},
-		{name: "forwarding with a JWT", env: map[string]string{"TIKBRIDGE_SUPABASE_FORWARD_CLIENT_IP": "sb-forwarded-for", "SUPABASE_SECRET_KEY": role}},
+		{
+			name: "forwarding with a JWT",
+			env:  map[string]string{"TIKBRIDGE_SUPABASE_FORWARD_CLIENT_IP": "sb-forwarded-for", "SUPABASE_SECRET_KEY": role},
+		},
 		{name: "misspelt key", file: "tiktok: {clientsecret: CANARY}\nsupabase: {secret: CANARY}"},
-		{name: "lists", file: "tiktok: {client_secret: [CANARY]}\nsupabase: {secret_key: [CANARY]}\nstore: {redis_url: [CANARY]}\nseal: {keys: [[CANARY]]}"},
-		{name: "maps", file: "tiktok: {client_secret: {CANARY: 1}}\nsupabase: {secret_key: {CANARY: {CANARY: CANARY}}}\nstore: {redis_url: {a: CANARY}}\nseal: {keys: {CANARY: 1}}"},
+		{
+			name: "lists",
+			file: "tiktok: {client_secret: [CANARY]}\nsupabase: {secret_key: [CANARY]}\n" +
+				"store: {redis_url: [CANARY]}\nseal: {keys: [[CANARY]]}",
+		},
+		{
+			name: "maps",
+			file: "tiktok: {client_secret: {CANARY: 1}}\nsupabase: {secret_key: {CANARY: {CANARY: CANARY}}}\n" +
+				"store: {redis_url: {a: CANARY}}\nseal: {keys: {CANARY: 1}}",
+		},
 		{name: "maps without values", file: "tiktok:\n  client_secret:\n    CANARY:\n"},
-		{name: "sections as text", file: "tiktok: client_secret:CANARY\nsupabase: [CANARY]\nseal: CANARY\nstore: 'redis_url: CANARY'"},
+		{
+			name: "sections as text",
+			file: "tiktok: client_secret:CANARY\nsupabase: [CANARY]\nseal: CANARY\nstore: 'redis_url: CANARY'",
+		},
 		{name: "no space after the colon", file: "tiktok:\n  client_secret:CANARY\n"},
 		{name: "open quote", file: "tiktok:\n  client_secret: \"CANARY\n"},
 		{name: "anchor", file: "tiktok:\n  client_secret: *CANARY\n"},
@@ -341,7 +410,9 @@ func TestProblemsKeepSecrets(t *testing.T) {
 			if err == nil {
 				t.Fatal("no problem")
 			}
-			for _, text := range []string{err.Error(), fmt.Sprintf("%v", err), fmt.Sprintf("%+v", problems(t, err)), fmt.Sprintf("%#v", err)} {
+			for _, text := range []string{
+				err.Error(), fmt.Sprintf("%v", err), fmt.Sprintf("%+v", problems(t, err)), fmt.Sprintf("%#v", err),
+			} {
 				for _, secret := range []string{canary, canary[:7], role, anon} {
 					if strings.Contains(text, secret) {
 						t.Errorf("the error shows a secret: %s", text)
@@ -352,10 +423,10 @@ func TestProblemsKeepSecrets(t *testing.T) {
 	}
 }
 
-// Strict leaves only the flow that needs to know where the bridge is.
-func TestCheckStrictNeedsPublicURL(t *testing.T) {
-	setenv(t, complete)
-	_, err := config.Load("", func(c *config.Config) { c.Security.Mode = config.ModeStrict })
+// Without the guide flow only one is left, and that one needs to know where the bridge is.
+func TestCheckHostedFlowNeedsPublicURL(t *testing.T) {
+	setenv(t, complete, map[string]string{"TIKBRIDGE_SECURITY_GUIDE_FLOW": "false"})
+	_, err := config.Load("")
 	if diff := cmp.Diff([]string{"server.public_url"}, keysOf(problems(t, err))); diff != "" {
 		t.Errorf("keys with problems (-want +got):\n%s", diff)
 	}

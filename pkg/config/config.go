@@ -34,130 +34,141 @@ type Server struct {
 	// Listen is the public address, host:port. PORT in the environment replaces the port alone, unless
 	// TIKBRIDGE_SERVER_LISTEN is set.
 	Listen string `mapstructure:"listen"`
-	// AdminListen is the address of probes and profiles. Never reachable from outside. Empty: off.
+	// AdminListen is the address of health checks, metrics and profiles. Keep it out of reach of the
+	// internet. Empty switches it off.
 	AdminListen string `mapstructure:"admin_listen"`
-	// PublicURL is where browsers reach the bridge, such as https://signin.app.example. The
-	// bridge-led flow needs it: the redirect URI to register with TikTok is PublicURL plus
-	// /api/auth/tiktok/callback. Its origin may call the bridge too, and the pages the bridge serves
-	// carry absolute addresses, so that they can be copied into an app.
+	// PublicURL is where browsers reach the bridge, such as https://signin.app.example, without a path.
+	// The hosted flow needs it: the redirect URI to register with TikTok is PublicURL plus
+	// /api/auth/tiktok/callback. It becomes one of App.Origins, and the pages that the bridge serves
+	// carry it, so that they can be copied into an app.
 	PublicURL string `mapstructure:"public_url"`
-	// TrustedProxies are the addresses or networks whose X-Forwarded-For is believed.
+	// TrustedProxies are the addresses or networks of the proxies in front of the bridge. Only they are
+	// believed when they tell a client IP in X-Forwarded-For. Without them everybody behind a proxy
+	// seems to have its address, and shares one rate limit.
 	TrustedProxies []string `mapstructure:"trusted_proxies"`
-	// ShutdownDelay is how long the bridge goes on answering after SIGTERM, while /readyz already says
-	// that it is not ready: load balancers need a moment to see it.
+	// ShutdownDelay is how long the bridge keeps answering after SIGTERM while /readyz already says
+	// that it is not ready: load balancers need a moment to notice.
 	ShutdownDelay time.Duration `mapstructure:"shutdown_delay"`
-	// ShutdownTimeout is how long requests may take to end after that.
+	// ShutdownTimeout is how long sign-ins under way may take to finish after that.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 }
 
-// TikTok is the TikTok app.
+// TikTok is the app at developers.tiktok.com.
 type TikTok struct {
-	ClientKey    string        `mapstructure:"client_key"`
+	// ClientKey is the app's "Client key". Required, and no secret. Sandbox and production have
+	// different ones.
+	ClientKey string `mapstructure:"client_key"`
+	// ClientSecret is the "Client secret" of the same app. Required.
 	ClientSecret signin.Secret `mapstructure:"client_secret"`
-	// Scopes to ask for in the bridge-led flow. user.info.basic comes with Login Kit, and nobody is
-	// signed in without it; others need TikTok's approval.
+	// Scopes are what the hosted flow asks TikTok for. user.info.basic comes with Login Kit and is
+	// needed; TikTok must approve others for the app.
 	Scopes []string `mapstructure:"scopes"`
-	// PKCE is off, hex or base64url: whether the bridge-led flow sends TikTok a code challenge, and
-	// how.
+	// PKCE is off, hex or base64url: whether the hosted flow sends TikTok a code challenge, and how it
+	// is written. TikTok asks web apps for none.
 	PKCE string `mapstructure:"pkce"`
-	// ReturnTokens puts TikTok's own tokens into the session, as provider_token.
+	// ReturnTokens adds TikTok's own tokens to the session, as provider_token and
+	// provider_refresh_token. Only apps that call TikTok themselves need them.
 	ReturnTokens bool `mapstructure:"return_tokens"`
-	// AuthorizeURL, where the bridge-led flow sends people, and APIURL are TikTok's own unless a
-	// simulator stands in.
+	// AuthorizeURL is TikTok's consent page, to which the hosted flow sends people. Change it only for
+	// a simulator.
 	AuthorizeURL string `mapstructure:"authorize_url"`
-	APIURL       string `mapstructure:"api_url"`
-	// Timeout bounds each call to TikTok.
+	// APIURL is where TikTok answers programs. Change it only for a simulator.
+	APIURL string `mapstructure:"api_url"`
+	// Timeout is the longest wait for one answer of TikTok.
 	Timeout time.Duration `mapstructure:"timeout"`
 }
 
 // Supabase is the Supabase project.
 type Supabase struct {
-	// URL is the project's address, https://<ref>.supabase.co.
+	// URL is the project's address, https://<ref>.supabase.co. Required, unless AuthURL is set.
 	URL string `mapstructure:"url"`
-	// AuthURL is where GoTrue answers. Default: <url>/auth/v1.
+	// AuthURL is where GoTrue, the project's auth service, answers. Default: <url>/auth/v1.
 	AuthURL string `mapstructure:"auth_url"`
-	// PublishableKey is sb_publishable_… or the legacy anon key.
+	// PublishableKey is sb_publishable_... or the legacy anon key. Required; browsers may see it.
 	PublishableKey string `mapstructure:"publishable_key"`
-	// SecretKey is sb_secret_… or the legacy service_role key.
+	// SecretKey is sb_secret_... or the legacy service_role key. Required. It can read and change
+	// everything in the project.
 	SecretKey signin.Secret `mapstructure:"secret_key"`
-	// EmailDomain is the domain of the users' made-up addresses. After a change, accounts the bridge
-	// made are still found, by their id, and keep their address; adopted ones, and those that wait to
-	// be, are lost to their people.
+	// EmailDomain is the domain of the users' made-up e-mail addresses. Choose it before the first
+	// user. After a change, users that the bridge created are still found, by their id, and keep their
+	// address; those that were adopted, or wait to be, are not found.
 	EmailDomain string `mapstructure:"email_domain"`
-	// Adopt is hold or evict: what a sign-in does with an account that has a person's address and was
-	// not made by the bridge.
+	// Adopt is hold or evict: what a sign-in does about a user that has the person's address and was
+	// not created by the bridge. hold refuses the sign-in until `tikbridge users adopt` was run; evict
+	// moves that user to another address and creates a new one for the person.
 	Adopt string `mapstructure:"adopt"`
-	// ForwardClientIP is off, sb-forwarded-for or the name of a header: how Supabase learns the
-	// address of the person's device, by which it limits sign-ins.
+	// ForwardClientIP is how Supabase learns the client IP, by which it limits sign-ins: off,
+	// sb-forwarded-for, or the name of a header for a Supabase that you host yourself.
 	ForwardClientIP string `mapstructure:"forward_client_ip"`
-	// Timeout bounds each call to Supabase.
+	// Timeout is the longest wait for one answer of Supabase.
 	Timeout time.Duration `mapstructure:"timeout"`
 }
 
-// App is the app people sign in to. All lists are compared byte for byte; package allow says which
-// entries stand for more than themselves.
+// App is the app that people sign in to. Entries of its lists must match character by character;
+// package allow says which ones stand for more than themselves.
 type App struct {
-	// Origins are the origins of the app's pages, which may call the bridge and to which people may
-	// return. https://*.preview.example stands for any one label.
+	// Origins are where the app's pages are. Required. They may call the bridge, and people may return
+	// to them. https://*.preview.example stands for any one label.
 	Origins []string `mapstructure:"origins"`
-	// RedirectURIs are the addresses TikTok may send people to in the documented flow. Default:
+	// RedirectURIs are the addresses that TikTok may send people to in the guide flow. Default:
 	// /native-callback and /auth, each with and without .html, at every origin without a wildcard. An
-	// entry that ends in /* narrows instead where people may return to on its origin in the
-	// bridge-led flow, and takes no default away.
+	// entry that ends in /* limits instead where people may return to on its origin in the hosted flow;
+	// beside such entries alone the defaults stay.
 	RedirectURIs []string `mapstructure:"redirect_uris"`
-	// DeeplinkSchemes open the app, such as myapp. The first is the default.
+	// DeeplinkSchemes open the app on a phone, such as myapp. The first is the default. Web apps need
+	// none.
 	DeeplinkSchemes []string `mapstructure:"deeplink_schemes"`
-	// AuthPath is the app's page that the deeplink opens.
+	// AuthPath is the page of the app that a deeplink opens.
 	AuthPath string `mapstructure:"auth_path"`
-	// DefaultRedirect is the path people return to, on the first origin without a wildcard, when a
-	// bridge-led flow on the web names none; and the one the page /auth goes on to.
+	// DefaultRedirect is the path that people return to, on the first origin without a wildcard, if a
+	// web app names no redirect_to; and the one that the page /auth continues to.
 	DefaultRedirect string `mapstructure:"default_redirect"`
 }
 
-// Security is how strict the bridge is.
+// Security is what may be switched off for safety.
 type Security struct {
-	// Mode is documented or strict. Strict refuses the flow of Despia's guide, in which tokens
-	// travel in a deeplink. It needs Server.PublicURL.
-	Mode string `mapstructure:"mode"`
+	// GuideFlow serves the sign-in of Despia's guide, in which the session travels in the address that
+	// opens the app. false leaves the hosted flow alone, which needs Server.PublicURL.
+	GuideFlow bool `mapstructure:"guide_flow"`
 }
 
-// Seal is how state and handoff are sealed.
+// Seal is how states and handoffs are sealed.
 type Seal struct {
-	// Keys, of 32 characters or more, override the key that is derived from the Supabase secret key
-	// and the TikTok client secret. The first seals, all open.
+	// Keys, of 32 characters or more, replace the key that is derived from the Supabase secret key and
+	// the TikTok client secret. The first seals, all open. All replicas need the same.
 	Keys []signin.Secret `mapstructure:"keys"`
 }
 
-// Store is what replicas share: which states and handoffs were used, and how often an address called.
+// Store is what replicas share: which states and handoffs were used, and the counts of RateLimit.
 type Store struct {
-	// RedisURL is a redis:// or rediss:// URL. Empty: each replica remembers and counts alone, as all do while
-	// Redis fails.
+	// RedisURL is a redis:// or, with TLS, rediss:// URL. Without it, or while Redis is down, each
+	// replica remembers and counts alone.
 	RedisURL signin.Secret `mapstructure:"redis_url"`
 }
 
-// RateLimit is how many requests a minute one client address may make: of all replicas together with
-// Store.RedisURL, of each without.
+// RateLimit is how many requests a minute one client IP may make: to all replicas together with
+// Store.RedisURL, to each without.
 type RateLimit struct {
+	// Enabled switches the limits of the bridge on. Those of TikTok and Supabase stay in any case.
 	Enabled bool `mapstructure:"enabled"`
-	// Start, Exchange and Redeem are limits by route, in requests a minute.
-	Start    int `mapstructure:"start"`
+	// Start limits hosted sign-ins that begin (/api/auth/tiktok/start).
+	Start int `mapstructure:"start"`
+	// Exchange limits sign-ins of the guide flow (/api/auth/tiktok-callback).
 	Exchange int `mapstructure:"exchange"`
-	Redeem   int `mapstructure:"redeem"`
+	// Redeem limits sessions that are fetched at the end of the hosted flow (/api/auth/tiktok/redeem).
+	Redeem int `mapstructure:"redeem"`
 }
 
 // Log is what is logged, and how.
 type Log struct {
-	// Level is debug, info, warn or error.
+	// Level is debug, info, warn or error. info is one line per request.
 	Level string `mapstructure:"level"`
-	// Format is json or text.
+	// Format is json for programs or text for people.
 	Format string `mapstructure:"format"`
 }
 
-// The values of keys that take one of a few words.
+// Values of supabase.forward_client_ip.
 const (
-	ModeDocumented = "documented"
-	ModeStrict     = "strict"
-
 	ForwardOff            = "off"
 	ForwardSBForwardedFor = "sb-forwarded-for"
 )
@@ -188,7 +199,7 @@ func Default() Config {
 			Timeout:         10 * time.Second,
 		},
 		App:       App{AuthPath: "/auth", DefaultRedirect: "/"},
-		Security:  Security{Mode: ModeDocumented},
+		Security:  Security{GuideFlow: true},
 		RateLimit: RateLimit{Enabled: true, Start: 30, Exchange: 30, Redeem: 30},
 		Log:       Log{Level: "info", Format: "json"},
 	}
@@ -197,8 +208,8 @@ func Default() Config {
 // redirectPaths are where the pages of Despia's guide are.
 var redirectPaths = []string{"/native-callback", "/native-callback.html", "/auth", "/auth.html"}
 
-// complete fills in what follows from other keys. What cannot be used is passed over: check reports
-// it once, under the key it was written for.
+// complete fills in what follows from other keys. It skips what cannot be used, which check reports once,
+// under the key that it was written for.
 func (c *Config) complete() {
 	c.Supabase.URL = strings.TrimRight(c.Supabase.URL, "/")
 	c.Supabase.AuthURL = strings.TrimRight(c.Supabase.AuthURL, "/")
@@ -210,7 +221,7 @@ func (c *Config) complete() {
 		c.App.Origins = append(c.App.Origins, c.Server.PublicURL)
 	}
 	if slices.ContainsFunc(c.App.RedirectURIs, func(uri string) bool { return !strings.HasSuffix(uri, "/*") }) {
-		return // what is listed stands; folders alone say nothing of what TikTok is given
+		return // folders alone say nothing about what TikTok is given
 	}
 	for _, origin := range c.App.Origins {
 		if allow.CheckOrigin(origin) != nil || !isPage(origin) {
@@ -222,7 +233,7 @@ func (c *Config) complete() {
 	}
 }
 
-// checkPublicURL tells what is wrong with the address of the bridge: it is one origin.
+// checkPublicURL says what is wrong with the address of the bridge, which is one origin.
 func checkPublicURL(s string) error {
 	if strings.Contains(s, "*") {
 		return errors.New("has a wildcard; the bridge has one address")
@@ -236,9 +247,9 @@ func checkPublicURL(s string) error {
 // isPage tells whether an origin is a single one that a browser can open.
 func isPage(origin string) bool { return !strings.Contains(origin, "*") && !allow.IsShell(origin) }
 
-// StartPage returns the page of the app that people are sent to when nothing else is known; "" if no
-// single one is: an origin with a wildcard is many, one in an app is for no browser, and the bridge is no app
-// beside others.
+// StartPage returns the page of the app that people are sent to when a sign-in names none; "" if there is
+// no single one: an origin with a wildcard is many, one in an app is for no browser, and the bridge is not
+// the app if there are others.
 func (c Config) StartPage() string {
 	for i, origin := range c.App.Origins {
 		if isPage(origin) && (i == 0 || origin != c.Server.PublicURL) {
@@ -273,9 +284,9 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	return network.Masked(), nil
 }
 
-var errNetwork = errors.New("is no address and no network; write it like 192.0.2.7 or 10.0.0.0/8")
+var errNetwork = errors.New("is neither an address nor a network; write it like 192.0.2.7 or 10.0.0.0/8")
 
-// ForwardHeader returns the header that carries the device's address to Supabase; "" is none.
+// ForwardHeader returns the header that tells Supabase the client IP; "" is none.
 func (s Supabase) ForwardHeader() string {
 	switch s.ForwardClientIP {
 	case "", ForwardOff:

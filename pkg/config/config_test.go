@@ -199,7 +199,9 @@ func TestDerivedValues(t *testing.T) {
 		},
 		{
 			name: "slashes at the end",
-			env:  map[string]string{"SUPABASE_URL": "https://abc.supabase.co//", "TIKBRIDGE_SERVER_PUBLIC_URL": "https://app.example/"},
+			env: map[string]string{
+				"SUPABASE_URL": "https://abc.supabase.co//", "TIKBRIDGE_SERVER_PUBLIC_URL": "https://app.example/",
+			},
 			want: derived("https://abc.supabase.co", "https://abc.supabase.co/auth/v1", "https://app.example",
 				[]string{"https://app.example"}, pages("https://app.example")),
 		},
@@ -264,10 +266,13 @@ func TestProxies(t *testing.T) {
 		{name: "IPv6 address", entries: []string{"2001:db8::1"}, want: []string{"2001:db8::1/128"}},
 		{name: "networks", entries: []string{"10.0.0.0/8", "fd00::/8"}, want: []string{"10.0.0.0/8", "fd00::/8"}},
 		{name: "everybody", entries: []string{"0.0.0.0/0"}, want: []string{"0.0.0.0/0"}},
-		{name: "host name", entries: []string{"10.0.0.1", "proxy.example"}, wantErr: `"proxy.example" is no address and no network`},
-		{name: "too many bits", entries: []string{"10.0.0.0/33"}, wantErr: `"10.0.0.0/33" is no address`},
-		{name: "address with port", entries: []string{"10.0.0.1:80"}, wantErr: `"10.0.0.1:80" is no address`},
-		{name: "empty entry", entries: []string{""}, wantErr: `"" is no address`},
+		{
+			name: "host name", entries: []string{"10.0.0.1", "proxy.example"},
+			wantErr: `"proxy.example" is neither an address nor a network`,
+		},
+		{name: "too many bits", entries: []string{"10.0.0.0/33"}, wantErr: `"10.0.0.0/33" is neither`},
+		{name: "address with port", entries: []string{"10.0.0.1:80"}, wantErr: `"10.0.0.1:80" is neither`},
+		{name: "empty entry", entries: []string{""}, wantErr: `"" is neither`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,7 +18,7 @@ func FuzzLoad(f *testing.F) {
 	const planted = "sb_secret_canary0123456789"
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if name == "PORT" || strings.HasPrefix(name, "TIKBRIDGE_") || strings.HasPrefix(name, "TIKTOK_") || strings.HasPrefix(name, "SUPABASE_") {
+		if isOurs(name) {
 			f.Setenv(name, "") // puts the old value back at the end
 			if err := os.Unsetenv(name); err != nil {
 				f.Fatal(err)
@@ -31,7 +31,10 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(string(example), "", uint8(0))
 	yaml := "tiktok:\n  client_key: awkey\n  client_secret: " + planted + "\nsupabase:\n  secret_key: " + planted
-	for _, secret := range []string{planted, `"` + planted, "'" + planted, "{" + planted + "}", "[" + planted + "]", "- " + planted, "*" + planted, "!!" + planted, "&" + planted, "!!binary " + planted, "|\n  " + planted} {
+	for _, secret := range []string{
+		planted, `"` + planted, "'" + planted, "{" + planted + "}", "[" + planted + "]", "- " + planted, "*" + planted,
+		"!!" + planted, "&" + planted, "!!binary " + planted, "|\n  " + planted,
+	} {
 		f.Add("supabase:\n  secret_key: "+secret, "\n", uint8(0))
 		f.Add("seal:\n  keys: "+secret, "\n", uint8(0))
 		f.Add("store:\n  redis_url: "+secret, "\n", uint8(1))
@@ -40,10 +43,14 @@ func FuzzLoad(f *testing.F) {
 	}
 	for ending := range uint8(5) {
 		for _, text := range []string{
-			yaml, "", "{}", "null", "[]", "7", "{", "\t", "\ufeff", "\xff\xfe", "a: b: c", "server:\n  listen: [", "rate_limit: {start: 1.5}",
-			"[supabase]\nsecret_key = \"" + planted + "\"\n[seal]\nkeys = [\"" + planted + "\", 7]", `{"seal":{"keys":["` + planted + `",{"` + planted + `":1}]}}`,
-			"store:\n  redis_url: redis://:" + planted + "@redis:99999/x", "server:\n  listen: 0x\n  public_url: http://[::1\n  trusted_proxies: [x]\n",
-			"app:\n  origins: [https://*.example]\n  deeplink_schemes: javascript\n", "a: &a [*a]", "a: &a {b: *a}", "1: 2\n? [x]\n: y",
+			yaml, "", "{}", "null", "[]", "7", "{", "\t", "\ufeff", "\xff\xfe", "a: b: c",
+			"server:\n  listen: [", "rate_limit: {start: 1.5}",
+			"[supabase]\nsecret_key = \"" + planted + "\"\n[seal]\nkeys = [\"" + planted + "\", 7]",
+			`{"seal":{"keys":["` + planted + `",{"` + planted + `":1}]}}`,
+			"store:\n  redis_url: redis://:" + planted + "@redis:99999/x",
+			"server:\n  listen: 0x\n  public_url: http://[::1\n  trusted_proxies: [x]\n",
+			"app:\n  origins: [https://*.example]\n  deeplink_schemes: javascript\n",
+			"a: &a [*a]", "a: &a {b: *a}", "1: 2\n? [x]\n: y",
 			"tiktok:\n  timeout: 1\n", strings.Repeat("[", 5000), strings.Repeat("a:\n ", 300),
 		} {
 			f.Add(text, "", ending)
@@ -51,7 +58,9 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	dir := f.TempDir()
-	secretKeys := []string{"--config", "configuration", "tiktok.client_secret", "supabase.secret_key", "seal.keys", "store.redis_url"}
+	secretKeys := []string{
+		"--config", "configuration", "tiktok.client_secret", "supabase.secret_key", "seal.keys", "store.redis_url",
+	}
 	f.Fuzz(func(t *testing.T, before, after string, ending uint8) {
 		endings := []string{"yaml", "yml", "toml", "json", "env"}
 		file := filepath.Join(dir, "tikbridge."+endings[int(ending)%len(endings)])

@@ -1,17 +1,11 @@
 package config
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
 	"math"
 	"net"
 	"os"
-	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,8 +18,8 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
-// aliases are the names under which platforms and guides already have a value, besides
-// TIKBRIDGE_<SECTION>_<KEY>. The first that is set wins.
+// aliases are variables that platforms and guides already use, besides TIKBRIDGE_<SECTION>_<KEY>. The first
+// that is set wins.
 var aliases = map[string][]string{
 	"tiktok.client_key":        {"TIKTOK_CLIENT_KEY"},
 	"tiktok.client_secret":     {"TIKTOK_CLIENT_SECRET"},
@@ -51,8 +45,7 @@ func Load(file string, adjust ...func(*Config)) (Config, error) {
 	return c, nil
 }
 
-// Inspect is Load for those who look further in spite of problems. What a problem is about may have
-// any value, or its default.
+// Inspect is Load for callers that continue in spite of problems. A key with a problem may have any value.
 func Inspect(file string, adjust ...func(*Config)) (Config, Problems) {
 	v := viper.New()
 	keys := setDefaults(v)
@@ -84,8 +77,8 @@ func Inspect(file string, adjust ...func(*Config)) (Config, Problems) {
 	return c, problems.join(c.check())
 }
 
-// join adds those of more whose key, or its section, p says nothing about: a value that was not read
-// is wrong in other ways too.
+// join adds those of more about whose key or section p says nothing: a value that could not be read breaks
+// other rules too.
 func (p Problems) join(more Problems) Problems {
 	known := slices.Clone(p)
 	for _, problem := range more {
@@ -100,7 +93,7 @@ func (p Problems) has(key string) bool {
 	return slices.ContainsFunc(p, func(problem Problem) bool { return problem.Key == key })
 }
 
-// Unreadable tells whether there was a file that could not be read, so that nothing of it is known.
+// Unreadable tells whether the file could not be read at all.
 func (p Problems) Unreadable() bool { return p.has(fileFlag) }
 
 // Concern tells whether p says anything about one of the keys, or about its whole section.
@@ -111,8 +104,7 @@ func (p Problems) Concern(keys ...string) bool {
 	})
 }
 
-// setFile lets the values of the file take the place of the defaults, and returns what is in the
-// file and in no place of Config.
+// setFile replaces defaults by the values of the file, and returns what is in the file but not in Config.
 func setFile(v, file *viper.Viper, keys []string) Problems {
 	for _, key := range keys {
 		if value := file.Get(key); value != nil {
@@ -122,16 +114,16 @@ func setFile(v, file *viper.Viper, keys []string) Problems {
 	return unknownKeys(file, keys)
 }
 
-// decodeHooks make decoding strict, because a guess would pass unnoticed (a password of digits that
-// lost its zeros, a timeout of 15 nanoseconds), and read what the environment can only say in text.
+// decodeHooks make decoding strict, because nobody would notice a wrong guess (a password of digits without
+// its leading zeros, a timeout of 15 nanoseconds), and parse what the environment can only give as text.
 func decodeHooks(d *mapstructure.DecoderConfig) {
 	d.WeaklyTypedInput = false
 	d.DecodeHook = func(from, to reflect.Type, data any) (any, error) {
 		if to == reflect.TypeFor[time.Duration]() && from.Kind() != reflect.String && from != to {
-			return nil, errors.New("is no duration")
+			return nil, errors.New("is not a duration")
 		}
 		if number, ok := data.(float64); ok && number != math.Trunc(number) {
-			return nil, errors.New("is no whole number")
+			return nil, errors.New("is not a whole number")
 		}
 		text, ok := data.(string)
 		if !ok {
@@ -141,7 +133,7 @@ func decodeHooks(d *mapstructure.DecoderConfig) {
 	}
 }
 
-// decodeText reads a value that is written as text.
+// decodeText parses a value that was given as text.
 func decodeText(text string, to reflect.Type) (any, error) {
 	switch {
 	case to == reflect.TypeFor[time.Duration]():
@@ -179,154 +171,8 @@ func Walk(c Config, f func(key string, value any)) {
 	}
 }
 
-// unknownKeys finds what the file has and Config has not.
-func unknownKeys(file *viper.Viper, keys []string) Problems {
-	var problems Problems
-	for _, key := range file.AllKeys() {
-		inside := func(outer, inner string) bool { return strings.HasPrefix(inner, outer+".") }
-		within := slices.IndexFunc(keys, func(known string) bool { return inside(known, key) })
-		isSection := slices.ContainsFunc(keys, func(known string) bool { return inside(key, known) })
-		switch {
-		case slices.Contains(keys, key), isSection && file.Get(key) == nil:
-		case isSection:
-			problems = append(problems, Problem{
-				key, "is a section and has no value itself", "Write its keys below it, each indented by two spaces.",
-			})
-		case within >= 0: // what is inside a value may be the value, such as {secret}
-			if !problems.has(keys[within]) {
-				problems = append(problems, wrongType(keys[within]))
-			}
-		default:
-			problems = append(problems, Problem{
-				cmp.Or(key, `""`), "is not a key of the configuration", suggestion(key, keys, asWritten),
-			})
-		}
-	}
-	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
-	return problems
-}
-
-// foreignEnv are variables that have the prefix and are somebody else's: those of the contract tests
-// of pkg/supabase, and those by which Kubernetes tells every pod of a service that is called
-// tikbridge, or tikbridge-something.
-var foreignEnv = regexp.MustCompile(`^TIKBRIDGE_(CONTRACT_.*` +
-	`|([A-Z0-9_]+_)?SERVICE_HOST|([A-Z0-9_]+_)?SERVICE_PORT(_[A-Z0-9_]+)?` +
-	`|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?` +
-	`|([A-Z0-9_]+_)?PORT=(tcp|udp|sctp)://.*)$`)
-
-// unknownEnv finds variables with the prefix of the bridge that set nothing, which are misspelt.
-func unknownEnv(keys []string) Problems {
-	var problems Problems
-	known := make(map[string]bool, len(keys))
-	for _, key := range keys {
-		known[envName(key)] = true
-	}
-	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) || known[name] {
-			continue
-		}
-		if foreignEnv.MatchString(name) || foreignEnv.MatchString(entry) {
-			continue
-		}
-		problems = append(problems, Problem{name, "is a variable that sets nothing", suggestion(name, keys, envName)})
-	}
-	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
-	return problems
-}
-
-// suggestion names the key that was probably meant by name, where spelling tells how keys are
-// written there.
-func suggestion(name string, keys []string, spelling func(string) string) string {
-	best, distance := "", 4
-	for _, candidate := range keys {
-		if d := editDistance(name, spelling(candidate)); d < distance {
-			best, distance = candidate, d
-		}
-	}
-	if best == "" {
-		return "Remove it, or see configs/tikbridge.example.yaml for all keys."
-	}
-	return fmt.Sprintf("Did you mean %s (%s)?", best, envName(best))
-}
-
-func asWritten(key string) string { return key }
-
-// editDistance is the Levenshtein distance.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			diagonal, row[j] = row[j], min(row[j]+1, row[j-1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
-
-// readFile reads the file alone: in a viper that also has defaults, an empty section hides those of
-// its keys.
-func readFile(file string) (*viper.Viper, error) {
-	f := viper.New()
-	ending := strings.ToLower(strings.TrimPrefix(filepath.Ext(file), "."))
-	if !slices.Contains([]string{"yaml", "yml", "toml", "json"}, ending) {
-		return nil, viper.UnsupportedConfigError(ending) // viper would take .env, .ini and more
-	}
-	f.SetConfigFile(file)
-	f.SetConfigType(ending)
-	return f, f.ReadInConfig()
-}
-
-// fileFlag is the flag that names the file.
-const fileFlag = "--config"
-
-// fileProblem tells where a file is broken, not what is there: parsers quote what they stumble over,
-// which may be a secret.
-func fileProblem(file string, err error) Problem {
-	const form = "It must be YAML, TOML or JSON with an ending that says so."
-	var path *fs.PathError
-	var parse viper.ConfigParseError
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return Problem{fileFlag, fmt.Sprintf("names %s, which does not exist", file), "Check the path."}
-	case errors.As(err, &path):
-		what := fmt.Sprintf("names %s, which cannot be read: %v", file, path.Err)
-		return Problem{fileFlag, what, "Check the path and who may read it."}
-	case errors.As(err, &parse):
-		return Problem{fileFlag, fmt.Sprintf("names %s, which cannot be read%s", file, place(parse.Unwrap())), form}
-	}
-	return Problem{fileFlag, fmt.Sprintf("names %s, which has no known ending", file), form}
-}
-
-var linePattern = regexp.MustCompile(`^yaml: line ([0-9]+):`)
-
-// place tells where a parser stumbled, "" if it does not say.
-func place(err error) string {
-	var toml interface{ Position() (row, column int) }
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &toml):
-		row, _ := toml.Position()
-		return fmt.Sprintf(" at line %d", row)
-	case errors.As(err, &syntax):
-		return fmt.Sprintf(" at character %d", syntax.Offset)
-	}
-	if m := linePattern.FindStringSubmatch(err.Error()); m != nil {
-		return " at or near line " + m[1]
-	}
-	return ""
-}
-
-// decodeProblems reports values of the wrong type, one problem each. It leaves the values out:
-// one of them may be a secret.
+// decodeProblems reports values of the wrong type, one problem each. It does not show the values, since one
+// may be a secret.
 func decodeProblems(err error) Problems {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var problems Problems
@@ -335,7 +181,7 @@ func decodeProblems(err error) Problems {
 		}
 		return problems
 	}
-	// Not errors.As: it would find the first in what follows and pass over the others.
+	// Not errors.As, which would find only the first.
 	if decode, ok := err.(*mapstructure.DecodeError); ok { //nolint:errorlint // see above
 		key, _, _ := strings.Cut(decode.Name(), "[") // entries of lists are server.origins[0]
 		return Problems{wrongType(key)}
@@ -346,7 +192,7 @@ func decodeProblems(err error) Problems {
 	return Problems{{"configuration", "cannot be read", "See configs/tikbridge.example.yaml."}}
 }
 
-// wrongType reports a value whose type is not the key's.
+// wrongType reports a value of another type than the key's.
 func wrongType(key string) Problem {
 	fix := "See configs/tikbridge.example.yaml for its form."
 	Walk(Default(), func(k string, value any) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,12 +27,18 @@ var complete = map[string]string{
 	"TIKBRIDGE_APP_ORIGINS":    "https://app.example",
 }
 
+// isOurs tells whether the configuration may depend on a variable.
+func isOurs(name string) bool {
+	prefixed := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+	return name == "PORT" || slices.ContainsFunc([]string{"TIKBRIDGE_", "TIKTOK_", "SUPABASE_"}, prefixed)
+}
+
 // setenv makes the environment what a test says, whatever it was before; later sets win.
 func setenv(t *testing.T, sets ...map[string]string) {
 	t.Helper()
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if name == "PORT" || strings.HasPrefix(name, "TIKBRIDGE_") || strings.HasPrefix(name, "TIKTOK_") || strings.HasPrefix(name, "SUPABASE_") {
+		if isOurs(name) {
 			t.Setenv(name, "") // puts the old value back at the end
 			if err := os.Unsetenv(name); err != nil {
 				t.Fatal(err)
@@ -78,13 +85,21 @@ func keysOf(p config.Problems) []string {
 func TestLoadNamesEverythingMissing(t *testing.T) {
 	setenv(t, nil)
 	c, err := config.Load("")
-	const want = `the configuration has problems:
-  tiktok.client_key is missing. Set TIKTOK_CLIENT_KEY to the Client key of your app at developers.tiktok.com.
-  tiktok.client_secret is missing. Set TIKTOK_CLIENT_SECRET to the Client secret of your app at developers.tiktok.com.
-  supabase.url is missing. Set SUPABASE_URL to your project's address, like https://abcdefghijkl.supabase.co.
-  supabase.publishable_key is missing. Set SUPABASE_PUBLISHABLE_KEY to the publishable key (sb_publishable_...) or the legacy anon key, from Project Settings > API Keys.
-  supabase.secret_key is missing. Set SUPABASE_SECRET_KEY to a secret key (sb_secret_...) or the legacy service_role key, from Project Settings > API Keys.
-  app.origins is missing. Set TIKBRIDGE_APP_ORIGINS to the address of your app, like https://app.example (several: separated by commas).`
+	want := strings.Join([]string{
+		"the configuration has problems:",
+		"  tiktok.client_key is missing. Set TIKTOK_CLIENT_KEY to the Client key of your app at " +
+			"developers.tiktok.com.",
+		"  tiktok.client_secret is missing. Set TIKTOK_CLIENT_SECRET to the Client secret of your app " +
+			"at developers.tiktok.com.",
+		"  supabase.url is missing. Set SUPABASE_URL to your project's address, like " +
+			"https://abcdefghijkl.supabase.co.",
+		"  supabase.publishable_key is missing. Set SUPABASE_PUBLISHABLE_KEY to the publishable key " +
+			"(sb_publishable_...) or the legacy anon key, from Project Settings > API Keys.",
+		"  supabase.secret_key is missing. Set SUPABASE_SECRET_KEY to a secret key (sb_secret_...) or " +
+			"the legacy service_role key, from Project Settings > API Keys.",
+		"  app.origins is missing. Set TIKBRIDGE_APP_ORIGINS to the address of your app, like " +
+			"https://app.example (several: separated by commas).",
+	}, "\n")
 	if diff := cmp.Diff(want, problems(t, err).Error()); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
 	}
@@ -128,7 +143,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		"supabase.forward_client_ip": "X-Real-Ip", "supabase.timeout": "3s",
 		"app.origins": "https://o.example", "app.redirect_uris": "https://o.example/r",
 		"app.deeplink_schemes": "mine", "app.auth_path": "/in", "app.default_redirect": "/home",
-		"security.mode": "strict", "seal.keys": key1 + " " + key2, "store.redis_url": "redis://r",
+		"security.guide_flow": "false", "seal.keys": key1 + " " + key2, "store.redis_url": "redis://r",
 		"rate_limit.enabled": "false", "rate_limit.start": "1", "rate_limit.exchange": "2", "rate_limit.redeem": "3",
 		"log.level": "debug", "log.format": "text",
 	}
@@ -156,7 +171,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 			Origins: []string{"https://o.example"}, RedirectURIs: []string{"https://o.example/r"},
 			DeeplinkSchemes: []string{"mine"}, AuthPath: "/in", DefaultRedirect: "/home",
 		},
-		Security:  config.Security{Mode: config.ModeStrict},
+		Security:  config.Security{GuideFlow: false},
 		Seal:      config.Seal{Keys: []signin.Secret{key1, key2}},
 		Store:     config.Store{RedisURL: "redis://r"},
 		RateLimit: config.RateLimit{Enabled: false, Start: 1, Exchange: 2, Redeem: 3},
@@ -200,18 +215,55 @@ func TestLoadAliases(t *testing.T) {
 		want string
 	}{
 		{"client key", map[string]string{"TIKTOK_CLIENT_KEY": "a"}, clientKey, "a"},
-		{"client key, own name wins", map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": "b"}, clientKey, "b"},
-		{"client key, empty own name does not", map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": ""}, clientKey, "a"},
+		{
+			"client key, own name wins", map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": "b"},
+			clientKey, "b",
+		},
+		{
+			"client key, empty own name does not",
+			map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": ""}, clientKey, "a",
+		},
 		{"client secret", map[string]string{"TIKTOK_CLIENT_SECRET": "a"}, clientSecret, "a"},
-		{"client secret, own name wins", map[string]string{"TIKTOK_CLIENT_SECRET": "a", "TIKBRIDGE_TIKTOK_CLIENT_SECRET": "b"}, clientSecret, "b"},
+		{
+			"client secret, own name wins",
+			map[string]string{"TIKTOK_CLIENT_SECRET": "a", "TIKBRIDGE_TIKTOK_CLIENT_SECRET": "b"}, clientSecret, "b",
+		},
 		{"url", map[string]string{"SUPABASE_URL": "https://a.example"}, supabaseURL, "https://a.example"},
-		{"url, own name wins", map[string]string{"SUPABASE_URL": "https://a.example", "TIKBRIDGE_SUPABASE_URL": "https://b.example"}, supabaseURL, "https://b.example"},
-		{"legacy anon key", map[string]string{"SUPABASE_PUBLISHABLE_KEY": "", "SUPABASE_ANON_KEY": "anon"}, publishableKey, "anon"},
-		{"publishable key wins over anon", map[string]string{"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon"}, publishableKey, "new"},
-		{"publishable key, own name wins", map[string]string{"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon", "TIKBRIDGE_SUPABASE_PUBLISHABLE_KEY": "own"}, publishableKey, "own"},
-		{"legacy service_role key", map[string]string{"SUPABASE_SECRET_KEY": "", "SUPABASE_SERVICE_ROLE_KEY": "role"}, secretKey, "role"},
-		{"secret key wins over service_role", map[string]string{"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role"}, secretKey, "new"},
-		{"secret key, own name wins", map[string]string{"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role", "TIKBRIDGE_SUPABASE_SECRET_KEY": "own"}, secretKey, "own"},
+		{
+			"url, own name wins",
+			map[string]string{"SUPABASE_URL": "https://a.example", "TIKBRIDGE_SUPABASE_URL": "https://b.example"},
+			supabaseURL, "https://b.example",
+		},
+		{
+			"legacy anon key", map[string]string{"SUPABASE_PUBLISHABLE_KEY": "", "SUPABASE_ANON_KEY": "anon"},
+			publishableKey, "anon",
+		},
+		{
+			"publishable key wins over anon",
+			map[string]string{"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon"}, publishableKey, "new",
+		},
+		{
+			"publishable key, own name wins",
+			map[string]string{
+				"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon", "TIKBRIDGE_SUPABASE_PUBLISHABLE_KEY": "own",
+			},
+			publishableKey, "own",
+		},
+		{
+			"legacy service_role key", map[string]string{"SUPABASE_SECRET_KEY": "", "SUPABASE_SERVICE_ROLE_KEY": "role"},
+			secretKey, "role",
+		},
+		{
+			"secret key wins over service_role",
+			map[string]string{"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role"}, secretKey, "new",
+		},
+		{
+			"secret key, own name wins",
+			map[string]string{
+				"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role", "TIKBRIDGE_SUPABASE_SECRET_KEY": "own",
+			},
+			secretKey, "own",
+		},
 		{"end of line pasted along", map[string]string{"SUPABASE_SECRET_KEY": " sb_secret_a\r\n"}, secretKey, "sb_secret_a"},
 	}
 	for _, tt := range tests {
@@ -282,7 +334,9 @@ func TestLoadLists(t *testing.T) {
 			if diff := cmp.Diff(want, c.App.DeeplinkSchemes); diff != "" {
 				t.Errorf("deeplink_schemes (-want +got):\n%s", diff)
 			}
-			fromFile, err := config.Load(writeFile(t, "c.json", `{"app":{"origins":"https://app.example"},"tiktok":{"scopes":["user.info.basic"," b "]}}`))
+			fromFile, err := config.Load(
+				writeFile(t, "c.json", `{"app":{"origins":"https://app.example"},"tiktok":{"scopes":["user.info.basic"," b "]}}`),
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -294,7 +348,9 @@ func TestLoadLists(t *testing.T) {
 }
 
 func TestLoadDurationsAndBools(t *testing.T) {
-	for value, want := range map[string]time.Duration{"500ms": 500 * time.Millisecond, "1m30s": 90 * time.Second, " 2s ": 2 * time.Second} {
+	for value, want := range map[string]time.Duration{
+		"500ms": 500 * time.Millisecond, "1m30s": 90 * time.Second, " 2s ": 2 * time.Second,
+	} {
 		t.Run(value, func(t *testing.T) {
 			setenv(t, complete, map[string]string{"TIKBRIDGE_TIKTOK_TIMEOUT": value})
 			c, err := config.Load("")
@@ -306,7 +362,9 @@ func TestLoadDurationsAndBools(t *testing.T) {
 			}
 		})
 	}
-	for value, want := range map[string]bool{"true": true, "TRUE": true, "1": true, "t": true, "false": false, "0": false} {
+	for value, want := range map[string]bool{
+		"true": true, "TRUE": true, "1": true, "t": true, "false": false, "0": false,
+	} {
 		t.Run(value, func(t *testing.T) {
 			setenv(t, complete, map[string]string{"TIKBRIDGE_RATE_LIMIT_ENABLED": value})
 			c, err := config.Load("")
@@ -331,7 +389,9 @@ func TestLoadRefusesUnknownNames(t *testing.T) {
 		{
 			name: "misspelt key",
 			file: "app: {origin: https://app.example}",
-			want: config.Problems{{"app.origin", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"}},
+			want: config.Problems{
+				{"app.origin", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"},
+			},
 		},
 		{
 			name: "key of nothing",
@@ -349,22 +409,36 @@ func TestLoadRefusesUnknownNames(t *testing.T) {
 		{
 			name: "misspelt key without a value",
 			file: "app:\n  orgins:\n",
-			want: config.Problems{{"app.orgins", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"}},
+			want: config.Problems{
+				{"app.orgins", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"},
+			},
 		},
 		{
 			name: "value where a section belongs",
 			file: "log:\n  level:warn\n",
-			want: config.Problems{{"log", "is a section and has no value itself", "Write its keys below it, each indented by two spaces."}},
+			want: config.Problems{
+				{"log", "is a section and has no value itself", "Write its keys below it, each indented by two spaces."},
+			},
 		},
 		{
 			name: "misspelt variable",
 			env:  map[string]string{"TIKBRIDGE_TIKTOK_CLIENTSECRET": "x"},
-			want: config.Problems{{"TIKBRIDGE_TIKTOK_CLIENTSECRET", "is a variable that sets nothing", "Did you mean tiktok.client_secret (TIKBRIDGE_TIKTOK_CLIENT_SECRET)?"}},
+			want: config.Problems{
+				{
+					"TIKBRIDGE_TIKTOK_CLIENTSECRET", "is a variable that sets nothing",
+					"Did you mean tiktok.client_secret (TIKBRIDGE_TIKTOK_CLIENT_SECRET)?",
+				},
+			},
 		},
 		{
 			name: "misspelt variable of a section with two words",
 			env:  map[string]string{"TIKBRIDGE_RATELIMIT_ENABLE": "x"},
-			want: config.Problems{{"TIKBRIDGE_RATELIMIT_ENABLE", "is a variable that sets nothing", "Did you mean rate_limit.enabled (TIKBRIDGE_RATE_LIMIT_ENABLED)?"}},
+			want: config.Problems{
+				{
+					"TIKBRIDGE_RATELIMIT_ENABLE", "is a variable that sets nothing",
+					"Did you mean rate_limit.enabled (TIKBRIDGE_RATE_LIMIT_ENABLED)?",
+				},
+			},
 		},
 		{
 			name: "variables of nothing, in order",
@@ -383,7 +457,10 @@ func TestLoadRefusesUnknownNames(t *testing.T) {
 				{"log.lvel", "is not a key of the configuration", "Did you mean log.level (TIKBRIDGE_LOG_LEVEL)?"},
 				{"TIKBRIDGE_NOTHING", "is a variable that sets nothing", noIdea},
 				{"tiktok.timeout", "has a value of the wrong type", "It must be a number with a unit, like 10s."},
-				{"tiktok.client_key", "is missing", "Set TIKTOK_CLIENT_KEY to the Client key of your app at developers.tiktok.com."},
+				{
+					"tiktok.client_key", "is missing",
+					"Set TIKTOK_CLIENT_KEY to the Client key of your app at developers.tiktok.com.",
+				},
 			},
 		},
 		{
@@ -456,9 +533,13 @@ func TestLoadReportsWrongTypes(t *testing.T) {
 	}
 	t.Run("all at once", func(t *testing.T) {
 		setenv(t, complete, map[string]string{"TIKBRIDGE_SUPABASE_TIMEOUT": "15", "TIKBRIDGE_RATE_LIMIT_ENABLED": "perhaps"})
-		_, err := config.Load(writeFile(t, "c.yaml", "server: {shutdown_timeout: soon}\napp: {auth_path: 5, default_redirect: nowhere}"))
+		_, err := config.Load(
+			writeFile(t, "c.yaml", "server: {shutdown_timeout: soon}\napp: {auth_path: 5, default_redirect: nowhere}"),
+		)
 		got := sortedLike(allKeys(), keySet(problems(t, err)))
-		want := []string{"server.shutdown_timeout", "supabase.timeout", "app.auth_path", "app.default_redirect", "rate_limit.enabled"}
+		want := []string{
+			"server.shutdown_timeout", "supabase.timeout", "app.auth_path", "app.default_redirect", "rate_limit.enabled",
+		}
 		if diff := cmp.Diff(want, got); diff != "" || len(problems(t, err)) != len(want) {
 			t.Errorf("keys with problems (-want +got):\n%s%v", diff, err)
 		}
@@ -477,11 +558,16 @@ func TestLoadFileFormats(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"c.yaml": "server: {shutdown_timeout: 1m}\ntiktok:\n  pkce: off\n  scopes: [user.info.basic, video.list]\n  return_tokens: true\nrate_limit: {exchange: 5}\n",
-		"c.yml":  "Server: {Shutdown_Timeout: 1m}\ntiktok: {scopes: 'user.info.basic, video.list', return_tokens: 'true'}\nrate_limit: {exchange: '5'}\n",
-		"c.YAML": "server: {shutdown_timeout: 1m}\ntiktok: {scopes: [user.info.basic, video.list], return_tokens: true}\nrate_limit: {exchange: 5}\n",
-		"c.toml": "[server]\nshutdown_timeout = '1m'\n[tiktok]\nscopes = ['user.info.basic', 'video.list']\nreturn_tokens = true\n[rate_limit]\nexchange = 5\n",
-		"c.json": `{"server":{"shutdown_timeout":"1m"},"tiktok":{"scopes":["user.info.basic","video.list"],"return_tokens":true},"rate_limit":{"exchange":5}}`,
+		"c.yaml": "server: {shutdown_timeout: 1m}\ntiktok:\n  pkce: off\n" +
+			"  scopes: [user.info.basic, video.list]\n  return_tokens: true\nrate_limit: {exchange: 5}\n",
+		"c.yml": "Server: {Shutdown_Timeout: 1m}\n" +
+			"tiktok: {scopes: 'user.info.basic, video.list', return_tokens: 'true'}\nrate_limit: {exchange: '5'}\n",
+		"c.YAML": "server: {shutdown_timeout: 1m}\n" +
+			"tiktok: {scopes: [user.info.basic, video.list], return_tokens: true}\nrate_limit: {exchange: 5}\n",
+		"c.toml": "[server]\nshutdown_timeout = '1m'\n[tiktok]\n" +
+			"scopes = ['user.info.basic', 'video.list']\nreturn_tokens = true\n[rate_limit]\nexchange = 5\n",
+		"c.json": `{"server":{"shutdown_timeout":"1m"},"tiktok":` +
+			`{"scopes":["user.info.basic","video.list"],"return_tokens":true},"rate_limit":{"exchange":5}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := config.Load(writeFile(t, name, text))
@@ -534,7 +620,10 @@ func TestLoadUnreadableFile(t *testing.T) {
 		file func(*testing.T) string
 		what string // a regular expression
 	}{
-		{"missing", func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "none.yaml") }, `^names \S+none\.yaml, which does not exist$`},
+		{"missing", func(t *testing.T) string {
+			t.Helper()
+			return filepath.Join(t.TempDir(), "none.yaml")
+		}, `^names \S+none\.yaml, which does not exist$`},
 		{"directory", func(t *testing.T) string {
 			t.Helper()
 			dir := filepath.Join(t.TempDir(), "dir.yaml")
@@ -545,14 +634,29 @@ func TestLoadUnreadableFile(t *testing.T) {
 		}, `^names \S+dir\.yaml, which cannot be read: `},
 		{"no ending", path("config", "log: {level: info}"), `^names \S+config, which has no known ending$`},
 		{"environment file", path(".env", "CANARY"), `^names \S+\.env, which has no known ending$`},
-		{"YAML", path("c.yaml", "log:\n  level: info\n bad\n"), `^names \S+c\.yaml, which cannot be read at or near line \d$`},
-		{"YAML, unknown anchor", path("c.yaml", "tiktok:\n  client_secret: *CANARY\n"), `^names \S+c\.yaml, which cannot be read$`},
+		{
+			"YAML", path("c.yaml", "log:\n  level: info\n bad\n"),
+			`^names \S+c\.yaml, which cannot be read at or near line \d$`,
+		},
+		{
+			"YAML, unknown anchor", path("c.yaml", "tiktok:\n  client_secret: *CANARY\n"),
+			`^names \S+c\.yaml, which cannot be read$`,
+		},
 		{"YAML, text alone", path("c.yaml", "CANARY"), `^names \S+c\.yaml, which cannot be read$`},
-		{"YAML, key twice", path("c.yaml", "log:\n  level: info\n  level: CANARY\n"), `^names \S+c\.yaml, which cannot be read$`},
+		{
+			"YAML, key twice", path("c.yaml", "log:\n  level: info\n  level: CANARY\n"),
+			`^names \S+c\.yaml, which cannot be read$`,
+		},
 		{"TOML", path("c.toml", "[tiktok]\nclient_secret = CANARY\n"), `^names \S+c\.toml, which cannot be read at line 2$`},
-		{"JSON", path("c.json", `{"tiktok": {"client_secret": CANARY}}`), `^names \S+c\.json, which cannot be read at character \d+$`},
+		{
+			"JSON", path("c.json", `{"tiktok": {"client_secret": CANARY}}`),
+			`^names \S+c\.json, which cannot be read at character \d+$`,
+		},
 		{"JSON, text alone", path("c.json", `"CANARY"`), `^names \S+c\.json, which cannot be read$`},
-		{"YAML in JSON", path("c.json", "log:\n  level: info\n"), `^names \S+c\.json, which cannot be read at character \d+$`},
+		{
+			"YAML in JSON", path("c.json", "log:\n  level: info\n"),
+			`^names \S+c\.json, which cannot be read at character \d+$`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,14 +1,16 @@
 // Package doctor looks for what keeps people from signing in: in the configuration, at TikTok, in the
-// Supabase project, in Redis, and at the public address. Each finding says what was seen and, unless
-// all is well, what to do. It changes nothing anywhere.
+// Supabase project, in Redis, and at the public address. Each finding says what was seen and, unless all
+// is well, how to fix it. Nothing is changed anywhere.
 //
-// The checks of [Offline] look at the configuration alone. Those that [Examine] adds ask others, side by
-// side, each within the timeout of the call it makes.
+// [Offline] checks the configuration alone. [Examine] also asks others, all at the same time, each within
+// the timeout of its call.
 package doctor
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -24,31 +26,31 @@ type Status string
 
 // The outcomes.
 const (
-	// OK is well.
+	// OK needs nothing.
 	OK Status = "ok"
 	// Warning works, but not as it should, or not for long.
 	Warning Status = "warning"
 	// Problem keeps people from signing in.
 	Problem Status = "problem"
-	// Skipped could not be looked at, or has nothing to look at.
+	// Skipped could not be checked, or there was nothing to check.
 	Skipped Status = "skipped"
 )
 
-// Finding is one thing that was looked at.
+// Finding is one thing that was checked.
 type Finding struct {
 	// Check is the name of the check, as in [Checks], or the key of the configuration that has a problem.
 	Check  string `json:"check"`
 	Status Status `json:"status"`
 	// Seen is what was seen. It never holds a secret, or what an upstream wrote.
 	Seen string `json:"seen"`
-	// Fix is what to do; empty if there is nothing.
+	// Fix is what to do; empty if nothing is.
 	Fix string `json:"fix,omitempty"`
 }
 
 // Report is what was found.
 type Report struct {
 	Findings []Finding `json:"findings"`
-	// ByHand is what no program can see and a person should look at.
+	// ByHand is what no program can see and a person should check.
 	ByHand []string `json:"by_hand"`
 }
 
@@ -63,20 +65,20 @@ func (r Report) Count(s Status) int {
 	return n
 }
 
-// TikTok is what is asked of TikTok. *tiktok.Client implements it.
+// TikTok is what the doctor asks TikTok. *tiktok.Client implements it.
 type TikTok interface {
-	// CheckCredentials returns nil if key and secret belong together; only an error with the upstream code
+	// CheckCredentials returns nil if key and secret belong together. Only an error with the upstream code
 	// invalid_client says that they do not.
 	CheckCredentials(ctx context.Context) error
 }
 
-// Supabase is what is asked of the project. *supabase.Client implements it.
+// Supabase is what the doctor asks the project. *supabase.Client implements it.
 type Supabase interface {
-	// Version returns the version of GoTrue, "" if it does not say; it shows the publishable key.
+	// Version returns the version of GoTrue, "" if it does not say. It uses the publishable key.
 	Version(ctx context.Context) (string, error)
-	// CheckSettings returns what in the project's settings helps squatters.
+	// CheckSettings warns of settings of the project that help squatters.
 	CheckSettings(ctx context.Context) ([]supabase.Warning, error)
-	// CheckAccounts returns warnings of accounts whose owners cannot sign in.
+	// CheckAccounts warns of accounts whose owners cannot sign in.
 	CheckAccounts(ctx context.Context) ([]supabase.Warning, error)
 	// CheckSecretKey returns nil if the secret key may manage users.
 	CheckSecretKey(ctx context.Context) error
@@ -88,7 +90,7 @@ type Marks interface {
 	First(ctx context.Context, key string, ttl time.Duration) (bool, error)
 }
 
-// Options are what is examined, and the means.
+// Options are what is checked, and with what.
 type Options struct {
 	Config config.Config
 	// Problems are those of the configuration. A check that needs one of their keys is skipped.
@@ -99,7 +101,7 @@ type Options struct {
 	Marks Marks
 	// Sealer has the keys of the configuration; nil if there are none.
 	Sealer signin.Sealer
-	// StartURL and CallbackURL are where the bridge begins a sign-in and where TikTok returns to; empty
+	// StartURL and CallbackURL are where the bridge starts a sign-in and where TikTok returns to; empty
 	// without a public address.
 	StartURL, CallbackURL string
 	// Transport is for requests to the public address and for reading clocks.
@@ -113,7 +115,7 @@ type Options struct {
 // check is one entry of the doctor's list.
 type check struct {
 	name string
-	// needs are the keys of the configuration without which there is nothing to look at.
+	// needs are the keys of the configuration without which there is nothing to check.
 	needs []string
 	run   func(context.Context, Options) []Finding
 }
@@ -130,8 +132,12 @@ var offline = []check{
 
 // online are the checks that ask others.
 var online = []check{
-	{"tiktok", []string{"tiktok.client_key", "tiktok.client_secret", "tiktok.api_url", "tiktok.timeout"}, tiktokCredentials},
-	{"supabase", []string{"supabase.url", "supabase.auth_url", "supabase.publishable_key", "supabase.secret_key", "supabase.timeout"}, supabaseProject},
+	{"tiktok", []string{
+		"tiktok.client_key", "tiktok.client_secret", "tiktok.api_url", "tiktok.timeout",
+	}, tiktokCredentials},
+	{"supabase", []string{
+		"supabase.url", "supabase.auth_url", "supabase.publishable_key", "supabase.secret_key", "supabase.timeout",
+	}, supabaseProject},
 	{"clock", []string{"supabase.url", "supabase.auth_url", "tiktok.api_url"}, clock},
 	{"redis", []string{"store.redis_url"}, redis},
 	{"public_url", []string{"server.public_url", "app.origins", "app.redirect_uris"}, publicURL},
@@ -146,7 +152,7 @@ func Checks() []string {
 	return names
 }
 
-// Offline examines the configuration alone and asks nobody.
+// Offline checks the configuration alone and contacts nobody.
 func Offline(o Options) Report {
 	return examine(context.Background(), o, offline)
 }
@@ -168,14 +174,14 @@ func examine(ctx context.Context, o Options, checks []check) Report {
 	return r
 }
 
-// apply runs a check, or tells why it cannot.
+// apply runs a check, or says why it cannot.
 func (c check) apply(ctx context.Context, o Options) []Finding {
 	var findings []Finding
 	switch {
 	case slices.Contains(o.Skip, c.name):
-		findings = []Finding{skipped("Left out, as you wished.")}
+		findings = []Finding{skipped("Skipped (--skip).")}
 	case o.Problems.Concern(c.needs...):
-		findings = []Finding{skipped("Depends on a setting that has a problem; see above.")}
+		findings = []Finding{skipped("Depends on a setting that has a problem (see above).")}
 	default:
 		findings = c.run(ctx, o)
 	}
@@ -197,16 +203,35 @@ func configuration(problems config.Problems) []Finding {
 	return findings
 }
 
-// These make findings without the name of their check, which apply adds.
+// These make findings without the name of the check, which apply adds.
 func well(seen string) Finding         { return Finding{Status: OK, Seen: seen} }
 func skipped(seen string) Finding      { return Finding{Status: Skipped, Seen: seen} }
 func warning(seen, fix string) Finding { return Finding{Status: Warning, Seen: seen, Fix: fix} }
 func problem(seen, fix string) Finding { return Finding{Status: Problem, Seen: seen, Fix: fix} }
 
-// orWell returns findings, or that all is well.
+// orWell returns findings; if there are none, that all is well.
 func orWell(findings []Finding, seen string) []Finding {
 	if len(findings) == 0 {
 		return []Finding{well(seen)}
 	}
 	return findings
+}
+
+// isLocal tells whether an address is of this machine alone.
+func isLocal(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	host := u.Hostname()
+	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+}
+
+// list names a few, and how many more there are.
+func list(all []string) string {
+	const few = 3
+	if len(all) <= few {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:few], ", "), len(all)-few)
 }

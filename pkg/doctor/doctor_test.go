@@ -20,7 +20,9 @@ import (
 // legacy returns a key that nobody signed.
 func legacy(claims string, args ...any) string {
 	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"HS256"}`)) + "." + encode(fmt.Appendf(nil, claims, args...)) + "." + encode([]byte("signature"))
+	return encode([]byte(`{"alg":"HS256"}`)) + "." + encode(
+		fmt.Appendf(nil, claims, args...),
+	) + "." + encode([]byte("signature"))
 }
 
 func TestAllWell(t *testing.T) {
@@ -36,8 +38,10 @@ func TestAllWell(t *testing.T) {
 			t.Errorf("nothing was found by %s", name)
 		}
 	}
-	if hand := strings.Join(r.ByHand, "\n"); !strings.Contains(hand, bridgeURL+"/api/auth/tiktok/callback") || !strings.Contains(hand, "oursapp") {
-		t.Errorf("to be looked at by hand is only:\n%s", hand)
+	for _, want := range []string{bridgeURL + "/api/auth/tiktok/callback", "oursapp"} {
+		if hand := strings.Join(r.ByHand, "\n"); !strings.Contains(hand, want) {
+			t.Errorf("to check by hand, %s is not named:\n%s", want, hand)
+		}
 	}
 }
 
@@ -56,7 +60,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{
 			"client secret", func(w *world) { w.tiktok.ClientSecret = "renewed" },
-			"tiktok", doctor.Problem, "refuses key and secret (status 200, invalid_client)", "Copy both again", nil,
+			"tiktok", doctor.Problem, "refuses the client key and secret (status 200, invalid_client)", "Copy both again", nil,
 		},
 		{
 			"TikTok gives no client token", func(w *world) {
@@ -64,11 +68,11 @@ func TestFaults(t *testing.T) {
 					_, _ = io.WriteString(rw, `{"error":"unauthorized_client","error_description":"x","log_id":"1"}`)
 				})
 			},
-			"tiktok", doctor.Skipped, "neither takes nor refuses", "", nil,
+			"tiktok", doctor.Skipped, "neither accepts nor refuses", "", nil,
 		},
 		{
 			"TikTok is down", func(w *world) { w.overTikTok = always(503) },
-			"tiktok", doctor.Warning, "not as it should (status 503)", "again in a minute", nil,
+			"tiktok", doctor.Warning, "having trouble (status 503)", "Try again in a minute", nil,
 		},
 		{
 			"no way to TikTok", func(w *world) { w.gone = []string{"open.tiktokapis.com"} },
@@ -76,24 +80,24 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"somebody else in TikTok's place", func(w *world) { w.overTikTok = always(200) },
-			"tiktok", doctor.Problem, "something answers that is not TikTok", "tiktok.api_url", nil,
+			"tiktok", doctor.Problem, "Something other than TikTok answers", "tiktok.api_url", nil,
 		},
 		{
 			"sandbox", func(w *world) {
 				w.tiktok.ClientKey = "sbawclientkey"
 				w.set(func(c *config.Config) { c.TikTok.ClientKey = "sbawclientkey" })
 			},
-			"tiktok_app", doctor.Warning, "sandbox", "key and secret of production", nil,
+			"tiktok_app", doctor.Warning, "sandbox", "those of production", nil,
 		},
 		{
 			"scopes", func(w *world) {
 				w.set(func(c *config.Config) { c.TikTok.Scopes = []string{"user.info.basic", "video.list"} })
 			},
-			"tiktok_app", doctor.Warning, "video.list", "user.info.basic alone", nil,
+			"tiktok_app", doctor.Warning, "video.list", "only user.info.basic", nil,
 		},
 		{
 			"PKCE", func(w *world) { w.set(func(c *config.Config) { c.TikTok.PKCE = "hex" }) },
-			"tiktok_app", doctor.Warning, "tiktok.pkce is hex", "Set it to off", nil,
+			"tiktok_app", doctor.Warning, "tiktok.pkce is hex", "set tiktok.pkce to off", nil,
 		},
 		{
 			"not TikTok's address", func(w *world) {
@@ -105,20 +109,21 @@ func TestFaults(t *testing.T) {
 			"half a simulator", func(w *world) {
 				w.set(func(c *config.Config) { c.TikTok.AuthorizeURL = "http://127.0.0.1:8081/v2/auth/authorize/" })
 			},
-			"tiktok_app", doctor.Problem, "one is on this machine", "Set both", nil,
+			"tiktok_app", doctor.Problem, "is on this machine and the other is not", "Set both", nil,
 		},
 		{
 			"callback that TikTok does not register", func(w *world) {
 				w.set(func(c *config.Config) { c.Server.PublicURL, c.Server.TrustedProxies = "http://localhost:8080", nil })
 			},
-			"redirect_uris", doctor.Problem, "does not register http://localhost:8080/api/auth/tiktok/callback", "server.public_url",
+			"redirect_uris", doctor.Problem, "does not register http://localhost:8080/api/auth/tiktok/callback",
+			"server.public_url",
 			[]string{"public_url", "redirect_uris"},
 		},
 		{
 			"pages that TikTok does not register", func(w *world) {
 				w.set(func(c *config.Config) { c.App.Origins = append(c.App.Origins, "http://localhost:3000") })
 			},
-			"redirect_uris", doctor.Warning, "http://localhost:3000/native-callback, http://localhost:3000/native-callback.html, http://localhost:3000/auth and 1 more", "simulator", nil,
+			"redirect_uris", doctor.Warning, "native-callback.html, http://localhost:3000/auth and 1 more", "simulator", nil,
 		},
 		{
 			"too many redirect URIs", func(w *world) {
@@ -128,7 +133,7 @@ func TestFaults(t *testing.T) {
 					}
 				})
 			},
-			"redirect_uris", doctor.Warning, "Redirect URIs of 13 pages", "app.redirect_uris", nil,
+			"redirect_uris", doctor.Warning, "redirect URIs of 13 pages", "app.redirect_uris", nil,
 		},
 		{
 			"redirect URI with a query", func(w *world) {
@@ -145,27 +150,27 @@ func TestFaults(t *testing.T) {
 			"app.redirect_uris", doctor.Problem, "Has an entry that cannot be used", "512 characters", nil,
 		},
 		{
-			"no scheme", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = nil }) },
-			"deeplinks", doctor.Skipped, "empty", "Despia > Publish > Deeplink", nil,
+			"no scheme", schemes(),
+			"deeplinks", doctor.Skipped, "empty", "Publish > Deeplink", nil,
 		},
 		{
-			"scheme with ://", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = []string{"oursapp://"} }) },
+			"scheme with ://", schemes("oursapp://"),
 			"app.deeplink_schemes", doctor.Problem, "Has an entry", "without ://", nil,
 		},
 		{
-			"scheme of the browser", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = []string{"https"} }) },
+			"scheme of the browser", schemes("https"),
 			"app.deeplink_schemes", doctor.Problem, "Has an entry", "belongs to the browser", nil,
 		},
 		{
-			"the guide's scheme", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = []string{"myapp"} }) },
-			"deeplinks", doctor.Warning, "placeholder", "Despia > Publish > Deeplink", nil,
+			"the guide's scheme", schemes("myapp"),
+			"deeplinks", doctor.Warning, "placeholder", "Publish > Deeplink", nil,
 		},
 		{
-			"somebody else's scheme", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = []string{"tiktok"} }) },
-			"deeplinks", doctor.Warning, "somebody else's app", "Despia > Publish > Deeplink", nil,
+			"somebody else's scheme", schemes("tiktok"),
+			"deeplinks", doctor.Warning, "somebody else's app", "Publish > Deeplink", nil,
 		},
 		{
-			"a common scheme", func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = []string{"app"} }) },
+			"a common scheme", schemes("app"),
 			"deeplinks", doctor.Warning, "common word", "nobody else would use", nil,
 		},
 		{
@@ -194,7 +199,7 @@ func TestFaults(t *testing.T) {
 					c.Supabase.PublishableKey = legacy(`{"role":"anon","ref":"zyxwvutsrqponmlkjihg"}`)
 				})
 			},
-			"supabase.publishable_key", doctor.Problem, "of another project", "from the same project", nil,
+			"supabase.publishable_key", doctor.Problem, "to another project", "from the same project", nil,
 		},
 		{
 			"secret key of another project", func(w *world) {
@@ -206,7 +211,8 @@ func TestFaults(t *testing.T) {
 			"publishable key of another project", func(w *world) {
 				w.set(func(c *config.Config) { c.Supabase.PublishableKey = "sb_publishable_of_another_project" })
 			},
-			"supabase", doctor.Problem, "refuses supabase.publishable_key (status 401)", "Copy the address and both keys again", nil,
+			"supabase", doctor.Problem, "refuses supabase.publishable_key (status 401)",
+			"Copy the address and both keys again", nil,
 		},
 		{
 			"expired key", func(w *world) {
@@ -214,7 +220,8 @@ func TestFaults(t *testing.T) {
 					c.Supabase.PublishableKey = legacy(`{"role":"anon","exp":%d}`, time.Now().Add(-48*time.Hour).Unix())
 				})
 			},
-			"supabase_keys", doctor.Problem, "supabase.publishable_key expired on ", "Set the publishable key",
+			"supabase_keys", doctor.Problem, "supabase.publishable_key expired on ",
+			"Set supabase.publishable_key to the publishable key",
 			[]string{"supabase"},
 		},
 		{
@@ -230,14 +237,15 @@ func TestFaults(t *testing.T) {
 			"key of no known form", func(w *world) {
 				w.set(func(c *config.Config) { c.Supabase.PublishableKey = "my-key" })
 			},
-			"supabase_keys", doctor.Warning, "supabase.publishable_key has none of the known forms", "sb_publishable_",
+			"supabase_keys", doctor.Warning, "supabase.publishable_key does not look like a Supabase key", "sb_publishable_",
 			[]string{"supabase"},
 		},
 		{
 			"misspelt project", func(w *world) {
 				w.set(func(c *config.Config) { c.Supabase.URL = "https://abcdefghijklmnopqrs.supabase.co" })
 			},
-			"supabase", doctor.Problem, "cannot be reached at https://abcdefghijklmnopqrs.supabase.co/auth/v1", "letter by letter", nil,
+			"supabase", doctor.Problem, "cannot be reached at https://abcdefghijklmnopqrs.supabase.co/auth/v1",
+			"letter by letter", nil,
 		},
 		{
 			"no GoTrue there", func(w *world) { w.overSupabase = always(404) },
@@ -253,7 +261,7 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"Supabase is down", func(w *world) { w.overSupabase = always(503) },
-			"supabase", doctor.Warning, "not as it should (status 503)", "dashboard", nil,
+			"supabase", doctor.Warning, "having trouble (status 503)", "dashboard", nil,
 		},
 		{
 			"old GoTrue", func(w *world) {
@@ -269,7 +277,7 @@ func TestFaults(t *testing.T) {
 					_, _ = io.WriteString(rw, `{"name":"GoTrue","version":"v2.184.0"}`)
 				})
 			},
-			"supabase", doctor.Warning, "does not know Sb-Forwarded-For", "GOTRUE_RATE_LIMIT_HEADER", nil,
+			"supabase", doctor.Warning, "ignores Sb-Forwarded-For", "GOTRUE_RATE_LIMIT_HEADER", nil,
 		},
 		{
 			"public sign-up", func(w *world) { w.supabase.DisableSignup = false },
@@ -289,7 +297,7 @@ func TestFaults(t *testing.T) {
 			"a header that Supabase ignores", func(w *world) {
 				w.set(func(c *config.Config) { c.Supabase.ForwardClientIP = "X-Forwarded-For" })
 			},
-			"client_ip", doctor.Warning, "do not look at", "sb-forwarded-for", nil,
+			"client_ip", doctor.Warning, "hosted projects ignore", "sb-forwarded-for", nil,
 		},
 		{
 			"forwarding with a legacy key", func(w *world) {
@@ -306,7 +314,7 @@ func TestFaults(t *testing.T) {
 					c.Supabase.URL, c.Supabase.ForwardClientIP = "https://self-hosted.ours.example", config.ForwardOff
 				})
 			},
-			"client_ip", doctor.Skipped, "cannot be seen", "GOTRUE_RATE_LIMIT_HEADER", nil,
+			"client_ip", doctor.Skipped, "no way to see", "GOTRUE_RATE_LIMIT_HEADER", nil,
 		},
 		{
 			"a clock that is fast", func(w *world) { w.now = func() time.Time { return time.Now().Add(5 * time.Minute) } },
@@ -324,7 +332,7 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"Redis is away", func(w *world) { w.redis.Close() },
-			"redis", doctor.Problem, "does not answer", "store.redis_url", nil,
+			"redis", doctor.Problem, "is not working: ", "store.redis_url", nil,
 		},
 		{
 			"Redis wants a password", func(w *world) { w.redis.RequireAuth("secret") },
@@ -334,11 +342,12 @@ func TestFaults(t *testing.T) {
 			"no public address", func(w *world) {
 				w.set(func(c *config.Config) { c.Server.PublicURL = "" })
 			},
-			"public_url", doctor.Skipped, "cannot lead sign-ins", "https address", nil,
+			"public_url", doctor.Skipped, "only the guide flow works", "https address", nil,
 		},
 		{
 			"nobody at the public address", func(w *world) { w.gone = []string{hostOf(bridgeURL)} },
-			"public_url", doctor.Problem, "cannot be reached: dial tcp: lookup signin.ours.example: no such host", "--skip public_url", nil,
+			"public_url", doctor.Problem, "cannot be reached: dial tcp: lookup signin.ours.example: no such host",
+			"--skip public_url", nil,
 		},
 		{
 			"the proxy does not reach the bridge", func(w *world) { w.overBridge = always(502, "Server", "Caddy") },
@@ -346,11 +355,17 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"somebody else at the public address", func(w *world) { w.overBridge = always(200, "Server", "nginx/1.29.0") },
-			"public_url", doctor.Problem, "(through nginx/1.29.0) something answers that is not a bridge", "all paths", nil,
+			"public_url", doctor.Problem,
+			"Something other than a bridge answers at https://signin.ours.example (through nginx/1.29.0)",
+			"all paths", nil,
 		},
 		{
-			"a redirect at the public address", func(w *world) { w.overBridge = always(301, "Location", "https://www.ours.example/healthz") },
-			"public_url", doctor.Problem, "sends people on, to https://www.ours.example", "where people end", nil,
+			"a redirect at the public address", func(w *world) {
+				w.overBridge = always(
+					301, "Location", "https://www.ours.example/healthz",
+				)
+			},
+			"public_url", doctor.Problem, "redirects to https://www.ours.example", "register its callback URL", nil,
 		},
 		{
 			"a bridge at another address", func(w *world) {
@@ -374,26 +389,26 @@ func TestFaults(t *testing.T) {
 			"a bridge without a public address", func(w *world) {
 				w.running = append(w.running, func(c *config.Config) { c.Server.PublicURL = "" })
 			},
-			"public_url", doctor.Problem, "does not begin a sign-in (invalid_request)", "Restart",
+			"public_url", doctor.Problem, "refuses to start a sign-in (invalid_request)", "Restart",
 			[]string{"public_url"},
 		},
 		{
 			"a proxy that is not listed", func(w *world) {
 				w.set(func(c *config.Config) { c.Server.TrustedProxies = nil })
 			},
-			"proxies", doctor.Warning, "there is a proxy in front", "Set server.trusted_proxies", nil,
+			"proxies", doctor.Warning, "a proxy is in front of the bridge", "Set server.trusted_proxies", nil,
 		},
 		{
 			"another proxy than the one listed", func(w *world) {
 				w.set(func(c *config.Config) { c.Server.TrustedProxies = []string{"192.0.2.7"} })
 			},
-			"public_url", doctor.Warning, "did not take over the X-Request-Id", "server.trusted_proxies", nil,
+			"public_url", doctor.Warning, "did not accept the X-Request-Id", "server.trusted_proxies", nil,
 		},
 		{
 			"everybody is trusted", func(w *world) {
 				w.set(func(c *config.Config) { c.Server.TrustedProxies = []string{"0.0.0.0/0"} })
 			},
-			"proxies", doctor.Warning, "which is everybody", "your proxy alone", nil,
+			"proxies", doctor.Warning, "which is everybody", "only the addresses of your proxy", nil,
 		},
 	}
 	for _, tt := range tests {
@@ -404,7 +419,8 @@ func TestFaults(t *testing.T) {
 			r := w.examine()
 			found := false
 			for _, f := range r.Findings {
-				if f.Check == tt.check && f.Status == tt.status && strings.Contains(f.Seen, tt.seen) && strings.Contains(f.Fix, tt.fix) {
+				says := strings.Contains(f.Seen, tt.seen) && strings.Contains(f.Fix, tt.fix)
+				if f.Check == tt.check && f.Status == tt.status && says {
 					found = true
 					continue
 				}
@@ -417,6 +433,11 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// schemes sets the deeplink schemes.
+func schemes(list ...string) func(*world) {
+	return func(w *world) { w.set(func(c *config.Config) { c.App.DeeplinkSchemes = list }) }
 }
 
 func text(t *testing.T, r doctor.Report) string {
@@ -437,7 +458,12 @@ func TestDeveloper(t *testing.T) {
 		c.Supabase.URL, c.Supabase.ForwardClientIP = "http://127.0.0.1:8082", config.ForwardOff
 		c.App.DeeplinkSchemes = []string{"myapp"}
 	})
-	r := doctor.Offline(doctor.Options{Config: cfg, Problems: problems, CallbackURL: "http://127.0.0.1:8080/api/auth/tiktok/callback", Now: time.Now})
+	r := doctor.Offline(
+		doctor.Options{
+			Config: cfg, Problems: problems, Now: time.Now,
+			CallbackURL: "http://127.0.0.1:8080/api/auth/tiktok/callback",
+		},
+	)
 	for _, f := range r.Findings {
 		if f.Status != doctor.OK {
 			t.Errorf("%+v; want ok", f)
@@ -473,7 +499,12 @@ func TestSaysNoSecret(t *testing.T) {
 					rw.Header().Set("Server", canary+"!<"+said)
 					rw.Header().Set("Location", "https://"+canary+"{}/")
 					rw.WriteHeader(status)
-					_, _ = fmt.Fprintf(rw, `{"name":"GoTrue","version":%[1]s,"error":%[1]s,"error_description":%[1]s,"log_id":%[1]s,"code":%[1]s,"message":%[1]s,"url":%[1]s}`, quoted)
+					_, _ = fmt.Fprintf(
+						rw,
+						`{"name":"GoTrue","version":%[1]s,"error":%[1]s,"error_description":%[1]s,`+
+							`"log_id":%[1]s,"code":%[1]s,"message":%[1]s,"url":%[1]s}`,
+						quoted,
+					)
 				})
 			}
 			w.overTikTok, w.overSupabase, w.overBridge = repeat, repeat, repeat
@@ -503,19 +534,19 @@ func TestPrint(t *testing.T) {
 	t.Parallel()
 	r := doctor.Report{
 		Findings: []doctor.Finding{
-			{Check: "tiktok", Status: doctor.OK, Seen: "TikTok takes key and secret."},
-			{Check: "clock", Status: doctor.Problem, Seen: strings.Repeat("off ", 30) + "by much.", Fix: "Mend it."},
+			{Check: "tiktok", Status: doctor.OK, Seen: "TikTok accepts the client key and secret."},
+			{Check: "clock", Status: doctor.Problem, Seen: strings.Repeat("off ", 30) + "by much.", Fix: "Set it."},
 		},
 		ByHand: []string{"Look here."},
 	}
-	const want = `ok       tiktok     TikTok takes key and secret.
+	const want = `ok       tiktok     TikTok accepts the client key and secret.
 problem  clock      off off off off off off off off off off off off off off off off off off off off
                     off off off off off off off off off off by much.
-                    -> Mend it.
+                    -> Set it.
 
 1 problem, 0 warnings, 1 ok, 0 skipped
 
-No program can see these; look yourself:
+Check these yourself; no program can see them:
   - Look here.
 `
 	if got := text(t, r); got != want {

@@ -117,10 +117,12 @@ func (w *world) options() doctor.Options {
 	opts := doctor.Options{
 		Config: cfg, Problems: problems, Transport: transport, Now: w.now, Skip: w.skip,
 		TikTok: tiktok.New(tiktok.Options{
-			ClientKey: cfg.TikTok.ClientKey, ClientSecret: cfg.TikTok.ClientSecret, APIURL: cfg.TikTok.APIURL, Transport: transport,
+			ClientKey: cfg.TikTok.ClientKey, ClientSecret: cfg.TikTok.ClientSecret,
+			APIURL: cfg.TikTok.APIURL, Transport: transport,
 		}),
 		Supabase: supabase.New(supabase.Options{
-			AuthURL: cfg.Supabase.AuthURL, PublishableKey: cfg.Supabase.PublishableKey, SecretKey: cfg.Supabase.SecretKey, Transport: transport,
+			AuthURL: cfg.Supabase.AuthURL, PublishableKey: cfg.Supabase.PublishableKey, SecretKey: cfg.Supabase.SecretKey,
+			Transport: transport,
 		}),
 		StartURL: server.StartURL(cfg.Server.PublicURL), CallbackURL: server.CallbackURL(cfg.Server.PublicURL),
 	}
@@ -163,7 +165,8 @@ func (w *world) bridge() http.Handler {
 			Policy:        lists, Sealer: ring, Once: once.NewMemory(10),
 			CallbackURL: server.CallbackURL(cfg.Server.PublicURL), DefaultRedirect: cfg.StartPage(),
 		}),
-		Allow: lists, PublicURL: cfg.Server.PublicURL, AuthPath: "/auth", DefaultRedirect: "/", TrustedProxies: proxies,
+		Allow: lists, GuideFlow: cfg.Security.GuideFlow, PublicURL: cfg.Server.PublicURL,
+		AuthPath: "/auth", DefaultRedirect: "/", TrustedProxies: proxies,
 		StartPerMinute: cfg.RateLimit.Start,
 	})
 	if err != nil {
@@ -188,7 +191,9 @@ func (w *world) internet(names map[string]http.Handler) *http.Transport {
 			to, ok := addresses[address]
 			if !ok {
 				host, _, _ := net.SplitHostPort(address)
-				return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
+				return nil, &net.OpError{
+					Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true},
+				}
 			}
 			return (&net.Dialer{}).DialContext(ctx, network, to)
 		},

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// width is what a line of the report has at most, in characters, unless a word is longer.
+// width is the longest line of a report, in characters, unless a word is longer.
 const width = 100
 
 // Print writes the report for people to read.
@@ -27,13 +27,28 @@ func (r Report) Print(w io.Writer) error {
 	fmt.Fprintf(&b, "\n%s, %s, %d ok, %d skipped\n",
 		count(r.Count(Problem), "problem"), count(r.Count(Warning), "warning"), r.Count(OK), r.Count(Skipped))
 	if len(r.ByHand) > 0 {
-		b.WriteString("\nNo program can see these; look yourself:\n")
+		b.WriteString("\nCheck these yourself; no program can see them:\n")
 		for _, note := range r.ByHand {
 			b.WriteString(hang("  - ", note))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// Err counts the problems, and with strict also the warnings, in an error; it is nil if there are none.
+func (r Report) Err(strict bool) error {
+	var found []string
+	if n := r.Count(Problem); n > 0 {
+		found = append(found, count(n, "problem"))
+	}
+	if n := r.Count(Warning); n > 0 && strict {
+		found = append(found, count(n, "warning"))
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s found (see above)", strings.Join(found, " and "))
 }
 
 func count(n int, what string) string {
@@ -43,7 +58,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// hang writes text after head, and further lines below its beginning.
+// hang writes text after head, wrapped, with each further line below its start.
 func hang(head, text string) string {
 	var b strings.Builder
 	b.WriteString(head)

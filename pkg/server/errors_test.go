@@ -50,7 +50,7 @@ func TestStatuses(t *testing.T) {
 func TestErrorShape(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, failing(&signin.Error{
-		Code: signin.TikTokUnavailable, Message: "TikTok <rests>.", RetryAfter: time.Second, Stage: signin.StageExchange,
+		Code: signin.TikTokUnavailable, Message: "TikTok <rests>.", RetryAfter: time.Second, Call: "token",
 		Upstream: signin.Upstream{Service: "tiktok", Status: 500, Code: "internal_error", LogID: "2024log"},
 		Err:      errors.New("said by the other side"),
 	}))
@@ -68,7 +68,7 @@ func TestErrorShape(t *testing.T) {
 	}
 	line := b.log.last(t)
 	for key, want := range map[string]any{
-		"request_id": id, "level": "ERROR", "error": "tiktok_unavailable", "stage": "exchange", "upstream": "tiktok",
+		"request_id": id, "level": "ERROR", "error": "tiktok_unavailable", "call": "token", "upstream": "tiktok",
 		"upstream_status": 500.0, "upstream_code": "internal_error", "tiktok_log_id": "2024log", "cause": "said by the other side",
 	} {
 		if diff := cmp.Diff(want, line[key]); diff != "" {

@@ -20,12 +20,13 @@ type exchangeBody struct {
 	CodeVerifier string `json:"code_verifier"`
 }
 
-// exchange is the documented flow: a code in, a session out.
+// exchange is the guide flow: a code in, a session out.
 func (s *Server) exchange(c echo.Context) error {
-	if s.opts.Strict {
+	if !s.opts.GuideFlow {
 		return &signin.Error{
 			Code:    signin.InvalidRequest,
-			Message: "The flow of Despia's guide is switched off here (security.mode is strict).",
+			Message: "This way of signing in is switched off here.",
+			Err:     errors.New("security.guide_flow is false"),
 		}
 	}
 	var body exchangeBody
@@ -42,16 +43,15 @@ func (s *Server) exchange(c echo.Context) error {
 		RedirectURI:  body.RedirectURI,
 		State:        body.State,
 		CodeVerifier: body.CodeVerifier,
-		Client:       device(c),
+		ClientIP:     clientIP(c),
 	})
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, session)
+	return c.JSON(http.StatusOK, session.Reveal())
 }
 
-// decode reads one JSON object with these fields. What is wrong with it is said in terms of the request; its content
-// is not repeated.
+// decode reads one JSON object with these fields. Its errors name what is wrong and repeat no content.
 func decode(r io.Reader, v any, fields string) error {
 	body, err := io.ReadAll(r)
 	if err != nil {

@@ -134,16 +134,19 @@ func TestExchange_unencodable(t *testing.T) {
 	}
 }
 
-func TestExchange_strict(t *testing.T) {
+func TestExchange_guideFlowOff(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
 		t.Error("TikTok was asked")
 		return signin.Identity{}, nil
-	}}, func(o *server.Options) { o.Strict = true })
+	}}, func(o *server.Options) { o.GuideFlow = false })
 	for _, path := range []string{exchangePath, functionPath} {
 		description := wantError(t, b.do(t, http.MethodPost, path, goodBody), http.StatusBadRequest, signin.InvalidRequest)
-		if !strings.Contains(description, "security.mode is strict") {
-			t.Errorf("error_description is %q; want the setting that did it", description)
+		if !strings.Contains(description, "switched off here") {
+			t.Errorf("error_description is %q; want it to say that this is switched off", description)
+		}
+		if !strings.Contains(b.log.String(), "security.guide_flow is false") {
+			t.Errorf("the log does not name the setting:\n%s", b.log)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func corpus(tb testing.TB) []string {
 	return some
 }
 
-func quiet(o *ledOptions) { o.quiet = true }
+func quiet(o *hostedOptions) { o.quiet = true }
 
 // wantErrorShape states what holds for every error: it is JSON of our shape, with a code and a status
 // that are ours, and it is no fault of the bridge.
@@ -99,7 +99,7 @@ func FuzzExchangeBody(f *testing.F) {
 		}
 		f.Add(body)
 	}
-	b := newLed(f, quiet)
+	b := newHosted(f, quiet)
 	lists, err := allow.New([]string{appOrigin, publicURL}, []string{appOrigin + "/auth"}, []string{"myapp", "com.example.other"})
 	if err != nil {
 		f.Fatal(err)
@@ -124,7 +124,7 @@ func FuzzExchangeBody(f *testing.F) {
 func FuzzRedeemBody(f *testing.F) {
 	addBodies(f)
 	f.Add([]byte(`{"handoff":"1AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","verifier":"` + appVerifier + `"}`))
-	b := newLed(f, quiet)
+	b := newHosted(f, quiet)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		resp, answer := b.postAny(redeemPath, body)
 		wantErrorShape(t, resp, answer)
@@ -177,7 +177,7 @@ func FuzzStartQuery(f *testing.F) {
 			f.Add("platform=web&redirect_to="+line, "", false)
 		}
 	}
-	b := newLed(f, quiet)
+	b := newHosted(f, quiet)
 	f.Fuzz(func(t *testing.T, rawQuery, cookie string, person bool) {
 		resp, answer := b.getAny(startPath, rawQuery, cookie, person)
 		location := resp.Header.Get("Location")
@@ -214,7 +214,7 @@ func FuzzCallbackQuery(f *testing.F) {
 	for _, line := range corpus(f) {
 		f.Add("code=c&state="+line, line, uint8(1), true)
 	}
-	b := newLed(f, quiet)
+	b := newHosted(f, quiet)
 	lists, err := allow.New([]string{appOrigin, publicURL}, nil, []string{"myapp"})
 	if err != nil {
 		f.Fatal(err)
@@ -298,7 +298,7 @@ func FuzzForwardedFor(f *testing.F) {
 	var got []netip.Addr
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:aa::/48")}
 	trusts := func(a netip.Addr) bool { return proxies[0].Contains(a) || proxies[1].Contains(a) }
-	b := newLed(f, quiet, with(noting(&got)), func(o *ledOptions) {
+	b := newHosted(f, quiet, with(noting(&got)), func(o *hostedOptions) {
 		o.options.TrustedProxies, o.options.ExchangePerMinute = proxies, 1<<30
 	})
 	f.Fuzz(func(t *testing.T, forwarded, peer string) {

@@ -50,21 +50,21 @@ func TestMetrics(t *testing.T) {
 		`tikbridge_http_requests_total{method="(other)",route="(none)",status="404"} 1`,
 		`tikbridge_http_request_duration_seconds_count{route="`+exchangePath+`"} 5`,
 		`tikbridge_http_requests_in_flight 0`,
-		`tikbridge_signin_steps_total{flow="documented",outcome="signed_in",stage="",step="exchange"} 1`,
-		`tikbridge_signin_steps_total{flow="documented",outcome="invalid_request",stage="",step="exchange"} 2`,
-		`tikbridge_signin_steps_total{flow="documented",outcome="rate_limited",stage="",step="exchange"} 1`,
+		`tikbridge_signin_steps_total{call="",flow="guide",outcome="signed_in",step="exchange"} 1`,
+		`tikbridge_signin_steps_total{call="",flow="guide",outcome="invalid_request",step="exchange"} 2`,
+		`tikbridge_signin_steps_total{call="",flow="guide",outcome="rate_limited",step="exchange"} 1`,
 		`tikbridge_rate_limited_total{route="`+exchangePath+`"} 1`,
 	)
 }
 
-// A step names the stage that failed.
-func TestMetrics_stage(t *testing.T) {
+// A step names the call that failed.
+func TestMetrics_call(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
-		return signin.Identity{}, &signin.Error{Code: signin.TikTokUnavailable, Stage: signin.StageExchange}
+		return signin.Identity{}, &signin.Error{Code: signin.TikTokUnavailable, Call: "token"}
 	}})
 	_ = b.post(t, goodBody)
-	b.wantMetrics(t, `tikbridge_signin_steps_total{flow="documented",outcome="tiktok_unavailable",stage="exchange",step="exchange"} 1`)
+	b.wantMetrics(t, `tikbridge_signin_steps_total{call="token",flow="guide",outcome="tiktok_unavailable",step="exchange"} 1`)
 }
 
 // Someone who closes the app is no fault of TikTok, and nobody is woken up for it.
@@ -74,10 +74,10 @@ func TestMetrics_clientGone(t *testing.T) {
 	b := newBridge(t, people{exchange: func(ctx context.Context, _ signin.Grant) (signin.Identity, error) {
 		hangUp()
 		<-ctx.Done()
-		return signin.Identity{}, &signin.Error{Code: signin.TikTokUnavailable, Stage: signin.StageExchange, Err: ctx.Err()}
+		return signin.Identity{}, &signin.Error{Code: signin.TikTokUnavailable, Call: "token", Err: ctx.Err()}
 	}})
 	_ = b.serve(httptest.NewRequestWithContext(ctx, http.MethodPost, exchangePath, strings.NewReader(goodBody)))
-	b.wantMetrics(t, `tikbridge_signin_steps_total{flow="documented",outcome="client_gone",stage="exchange",step="exchange"} 1`)
+	b.wantMetrics(t, `tikbridge_signin_steps_total{call="token",flow="guide",outcome="client_gone",step="exchange"} 1`)
 	if line := b.log.last(t); line["level"] != "INFO" || line["client_gone"] != true || line["error"] != "tiktok_unavailable" {
 		t.Errorf("the log says %v", line)
 	}

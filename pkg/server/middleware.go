@@ -24,9 +24,9 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
 
-// clientAddress finds the address of the client: it is the peer's, unless the peer is a proxy that the
-// operator trusts. Its X-Forwarded-For is read from the right, up to the first address that is no such proxy.
-// Where that cannot be read, the peer's address stands: what is further left, the client may have written.
+// clientAddress returns the client IP: the peer's address, unless the peer is a trusted proxy, whose
+// X-Forwarded-For is then read from the right up to the first address that is not one. Where that cannot
+// be read, the peer's address stands: what is further left, the client may have written.
 func (s *Server) clientAddress(r *http.Request) string {
 	peer := echo.ExtractIPDirect()(r)
 	if !s.isProxy(parseClient(r.RemoteAddr)) {
@@ -78,8 +78,8 @@ func parseClient(s string) netip.Addr {
 // plainAddr is an address without what only one machine's view adds to it.
 func plainAddr(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
-// device returns the address of the client; invalid if it is not known.
-func device(c echo.Context) netip.Addr {
+// clientIP returns the address of the person's device; invalid if unknown.
+func clientIP(c echo.Context) netip.Addr {
 	addr, err := netip.ParseAddr(c.RealIP())
 	if err != nil {
 		return netip.Addr{}
@@ -173,7 +173,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if step, ok := c.Get(stepKey).(signin.Step); ok {
 			report.SetStep(step)
 		}
-		outcome, failed := string(report.Outcome()), signin.Stage("")
+		outcome, failedCall := string(report.Outcome()), ""
 		attrs := []slog.Attr{
 			slog.String("method", method),
 			slog.String("route", route),
@@ -185,7 +185,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		switch {
 		case err != nil:
 			e := toError(err)
-			outcome, failed = string(e.err.Code), e.err.Stage
+			outcome, failedCall = string(e.err.Code), e.err.Call
 			attrs = append(attrs, e.err.LogAttrs()...)
 			switch {
 			case ctx.Err() != nil: // whatever failed did so because nobody waited for it any more
@@ -199,7 +199,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		s.opts.Metrics.Answered(route, method, status, took)
 		if report.Step() != "" {
-			s.opts.Metrics.StepEnded(report.Step(), outcome, failed)
+			s.opts.Metrics.StepEnded(report.Step(), outcome, failedCall)
 		}
 		end(telemetry.Answer{Status: status, Step: report.Step(), Outcome: outcome, Failed: level == slog.LevelError})
 		s.opts.Logger.LogAttrs(ctx, level, "request", attrs...)
@@ -414,7 +414,7 @@ func (s *Server) rateLimit(route string, perMinute int) echo.MiddlewareFunc {
 // take counts a request, or refuses it.
 func (s *Server) take(c echo.Context, route string, perMinute int) error {
 	ctx := c.Request().Context()
-	wait, err := s.opts.Limiter.Take(ctx, route+":"+network(device(c)), perMinute)
+	wait, err := s.opts.Limiter.Take(ctx, route+":"+network(clientIP(c)), perMinute)
 	if err != nil || wait == 0 {
 		return err
 	}

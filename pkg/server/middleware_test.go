@@ -523,22 +523,22 @@ func TestRequestLog(t *testing.T) {
 	}{
 		{
 			"session", "POST", exchangePath, goodBody,
-			map[string]any{"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 200.0, "flow": "documented", "step": "exchange", "outcome": "signed_in", "user_id": userID},
-			with("flow", "step", "outcome", "user_id", "stages_ms"),
+			map[string]any{"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 200.0, "flow": "guide", "step": "exchange", "outcome": "signed_in", "user_id": userID},
+			with("flow", "step", "outcome", "user_id", "calls_ms"),
 		},
 		{
 			"other path", "POST", functionPath, goodBody,
 			map[string]any{"level": "INFO", "route": functionPath, "status": 200.0},
-			with("flow", "step", "outcome", "user_id", "stages_ms"),
+			with("flow", "step", "outcome", "user_id", "calls_ms"),
 		},
 		{
 			"refused", "POST", exchangePath, "{}",
-			map[string]any{"level": "INFO", "status": 400.0, "flow": "documented", "error": "invalid_request"},
+			map[string]any{"level": "INFO", "status": 400.0, "flow": "guide", "error": "invalid_request"},
 			with("flow", "step", "error"),
 		},
 		{
 			"no JSON", "POST", exchangePath, "{",
-			map[string]any{"level": "INFO", "status": 400.0, "flow": "documented", "error": "invalid_request"},
+			map[string]any{"level": "INFO", "status": 400.0, "flow": "guide", "error": "invalid_request"},
 			with("flow", "step", "error"),
 		},
 		{"page", "GET", "/auth?code=x", "", map[string]any{"level": "INFO", "method": "GET", "route": "/auth", "status": 200.0}, plain},
@@ -581,9 +581,9 @@ func TestRequestLog_duration(t *testing.T) {
 		if got := line["duration_ms"]; got != 1234.57 {
 			t.Errorf("duration_ms is %v; want 1234.57", got)
 		}
-		stages, _ := line["stages_ms"].(map[string]any)
-		if got := stages["exchange"]; got != 1234.57 {
-			t.Errorf("stages_ms.exchange is %v; want 1234.57", got)
+		calls, _ := line["calls_ms"].(map[string]any)
+		if got := calls["token"]; got != 1234.57 {
+			t.Errorf("calls_ms.token is %v; want 1234.57", got)
 		}
 	})
 }
@@ -599,13 +599,13 @@ func TestRequestLog_upstream(t *testing.T) {
 	}{
 		{
 			"TikTok", failing(&signin.Error{
-				Code: signin.InvalidGrant, Stage: signin.StageExchange,
+				Code: signin.InvalidGrant, Call: "token",
 				Upstream: signin.Upstream{Service: "tiktok", Status: 400, Code: "invalid_grant", LogID: "2026112508"},
 				Err:      errors.New("code is expired"),
 			}),
 			map[string]any{
-				"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 400.0, "flow": "documented", "step": "exchange",
-				"error": "invalid_grant", "stage": "exchange", "upstream": "tiktok", "upstream_status": 400.0, "upstream_code": "invalid_grant",
+				"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 400.0, "flow": "guide", "step": "exchange",
+				"error": "invalid_grant", "call": "token", "upstream": "tiktok", "upstream_status": 400.0, "upstream_code": "invalid_grant",
 				"tiktok_log_id": "2026112508", "cause": "code is expired",
 			},
 		},
@@ -614,13 +614,13 @@ func TestRequestLog_upstream(t *testing.T) {
 			people{signIn: func(ctx context.Context, _ netip.Addr) (signin.SignedIn, error) {
 				signin.ReportFrom(ctx).SetUser(userID)
 				return signin.SignedIn{}, &signin.Error{
-					Code: signin.SupabaseUnavailable, Stage: signin.StageVerify,
+					Code: signin.SupabaseUnavailable, Call: "verify",
 					Upstream: signin.Upstream{Service: "supabase", Status: 503, Code: "unexpected_failure"},
 				}
 			}},
 			map[string]any{
-				"level": "ERROR", "msg": "request", "method": "POST", "route": exchangePath, "status": 503.0, "flow": "documented", "step": "exchange",
-				"error": "supabase_unavailable", "stage": "verify", "upstream": "supabase", "upstream_status": 503.0,
+				"level": "ERROR", "msg": "request", "method": "POST", "route": exchangePath, "status": 503.0, "flow": "guide", "step": "exchange",
+				"error": "supabase_unavailable", "call": "verify", "upstream": "supabase", "upstream_status": 503.0,
 				"upstream_code": "unexpected_failure", "user_id": userID,
 			},
 		},
@@ -631,10 +631,10 @@ func TestRequestLog_upstream(t *testing.T) {
 			b := newBridge(t, tt.p)
 			_ = b.post(t, goodBody)
 			line := b.log.last(t)
-			if _, ok := line["stages_ms"].(map[string]any)["exchange"]; !ok {
-				t.Errorf("stages_ms is %v; want the time of the exchange", line["stages_ms"])
+			if _, ok := line["calls_ms"].(map[string]any)["token"]; !ok {
+				t.Errorf("calls_ms is %v; want the time of the exchange", line["calls_ms"])
 			}
-			for _, key := range []string{"time", "duration_ms", "request_id", "stages_ms"} {
+			for _, key := range []string{"time", "duration_ms", "request_id", "calls_ms"} {
 				delete(line, key)
 			}
 			if diff := cmp.Diff(tt.want, line); diff != "" {

@@ -60,7 +60,7 @@ func TestOpenAPI_routes(t *testing.T) {
 			documented[method+" "+path] = true
 		}
 	}
-	for _, r := range newLed(t).Routes() {
+	for _, r := range newHosted(t).Routes() {
 		// Preflights and HEAD say nothing of their own.
 		if r[0] == http.MethodGet || r[0] == http.MethodPost {
 			path := r[1]
@@ -249,7 +249,7 @@ func TestOpenAPI_answers(t *testing.T) {
 }
 
 func (a *auditor) start() {
-	b := newLed(a.T)
+	b := newHosted(a.T)
 	good := query(startPath, "platform", "web", "redirect_to", appOrigin+"/welcome",
 		"challenge", challenge(), "select_account", "1")
 	a.ask(b, "GET", good, "")
@@ -263,10 +263,10 @@ func (a *auditor) start() {
 		foreignScheme := query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge())
 		a.ask(b, "GET", foreignScheme, "", "Accept", accept)
 		a.ask(b, "GET", good, "", "Accept", accept, "Origin", "https://evil.example")
-		limited := newLed(a.T, func(o *ledOptions) { o.options.StartPerMinute = 1 })
+		limited := newHosted(a.T, func(o *hostedOptions) { o.options.StartPerMinute = 1 })
 		a.ask(limited, "GET", good, "")
 		a.ask(limited, "GET", good, "", "Accept", accept)
-		a.ask(newLed(a.T, func(o *ledOptions) { o.policy = panicking{} }), "GET", good, "", "Accept", accept)
+		a.ask(newHosted(a.T, func(o *hostedOptions) { o.policy = panicking{} }), "GET", good, "", "Accept", accept)
 	}
 }
 
@@ -276,7 +276,7 @@ func (a *auditor) callback() {
 		{"platform", "native", "challenge", challenge()},
 	}
 	for _, platform := range platforms {
-		b := newLed(a.T)
+		b := newHosted(a.T)
 		back := func(b bridge, values ...string) string {
 			return query(callbackPath, append([]string{"state", b.begin(a.T, platform...).state}, values...)...)
 		}
@@ -289,13 +289,13 @@ func (a *auditor) callback() {
 			signin.InvalidGrant, signin.RedirectURIMismatch, signin.RateLimited, signin.TikTokUnavailable,
 			signin.TikTokMisconfigured, signin.Internal,
 		} {
-			b := newLed(a.T, with(failing(fault(code))))
+			b := newHosted(a.T, with(failing(fault(code))))
 			a.ask(b, "GET", back(b, "code", "c"), "")
 		}
 	}
 	for _, accept := range []string{forScripts, forPeople} {
-		a.ask(newLed(a.T), "GET", query(callbackPath, "state", "foreign", "code", "c"), "", "Accept", accept)
-		b := newLed(a.T, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
+		a.ask(newHosted(a.T), "GET", query(callbackPath, "state", "foreign", "code", "c"), "", "Accept", accept)
+		b := newHosted(a.T, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
 			panic("a fault")
 		}}))
 		state := b.begin(a.T, platforms[0]...).state
@@ -307,7 +307,7 @@ func (a *auditor) redeem() {
 	body := func(b bridge) string {
 		return redeemBody(a.T, b.handoffOf(a.T, b.begin(a.T, "platform", "web", "challenge", challenge())), appVerifier)
 	}
-	b := newLed(a.T, func(o *ledOptions) { o.tokens = true })
+	b := newHosted(a.T, func(o *hostedOptions) { o.tokens = true })
 	once := body(b)
 	a.ask(b, "POST", redeemPath, once)
 	a.ask(b, "POST", redeemPath, once)
@@ -316,16 +316,16 @@ func (a *auditor) redeem() {
 		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured,
 		signin.Internal, signin.SupabaseUnavailable,
 	} {
-		b := newLed(a.T, with(minting(code)))
+		b := newHosted(a.T, with(minting(code)))
 		a.ask(b, "POST", redeemPath, body(b))
 	}
 }
 
 func (a *auditor) exchange(path string) {
-	b := newLed(a.T)
+	b := newHosted(a.T)
 	a.ask(b, "POST", path, goodBody)
 	const whole = `{"code":"c","redirect_uri":"https://app.example/auth","state":"id|myapp","code_verifier":"v"}`
-	a.ask(newLed(a.T, func(o *ledOptions) { o.tokens = true }), "POST", path, whole)
+	a.ask(newHosted(a.T, func(o *hostedOptions) { o.tokens = true }), "POST", path, whole)
 	a.ask(b, "POST", path, `{"code":"c","redirect_uri":"https://evil.example/auth"}`)
 	a.ask(b, "POST", path, `{"code":"c","redirect_uri":"https://app.example/auth","state":"id|evil"}`)
 	a.refusals(b, path, goodBody, func(o *server.Options) { o.ExchangePerMinute = 1 })
@@ -334,13 +334,13 @@ func (a *auditor) exchange(path string) {
 		signin.TikTokUnavailable,
 		signin.TikTokMisconfigured, signin.Internal,
 	} {
-		a.ask(newLed(a.T, with(failing(fault(code)))), "POST", path, goodBody)
+		a.ask(newHosted(a.T, with(failing(fault(code)))), "POST", path, goodBody)
 	}
 	for _, code := range []signin.Code{
 		signin.UserBanned, signin.AccountConflict, signin.SupabaseMisconfigured,
 		signin.SupabaseUnavailable, signin.Internal,
 	} {
-		a.ask(newLed(a.T, with(minting(code))), "POST", path, goodBody)
+		a.ask(newHosted(a.T, with(minting(code))), "POST", path, goodBody)
 	}
 }
 
@@ -364,7 +364,7 @@ func (a *auditor) refusals(b bridge, path, good string, limit func(*server.Optio
 	a.ask(b, "POST", path, "")
 	a.ask(b, "POST", path, strings.Repeat("x", 65<<10))
 	a.ask(b, "POST", path, good, "Origin", "https://evil.example")
-	limited := newLed(a.T, func(o *ledOptions) { limit(&o.options) })
+	limited := newHosted(a.T, func(o *hostedOptions) { limit(&o.options) })
 	a.ask(limited, "POST", path, "")
 	a.ask(limited, "POST", path, "")
 }
@@ -372,7 +372,7 @@ func (a *auditor) refusals(b bridge, path, good string, limit func(*server.Optio
 // full asks a bridge whose only place is taken.
 func (a *auditor) full() {
 	tiktok := newSlowTikTok()
-	b := newLed(a.T, with(tiktok.people()), func(o *ledOptions) { o.options.MaxSignIns = 1 })
+	b := newHosted(a.T, with(tiktok.people()), func(o *hostedOptions) { o.options.MaxSignIns = 1 })
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		req := httptest.NewRequestWithContext(a.Context(), http.MethodPost, exchangePath, strings.NewReader(goodBody))
@@ -392,7 +392,7 @@ func (a *auditor) full() {
 }
 
 func (a *auditor) others() {
-	b := newLed(a.T)
+	b := newHosted(a.T)
 	for _, path := range append(slices.Clone(pagePaths), "/", "/healthz", "/readyz") {
 		a.ask(b, "GET", path, "")
 	}
@@ -411,7 +411,7 @@ func TestOpenAPI_parameters(t *testing.T) {
 	for _, p := range document(t).Paths.Value(startPath).Get.Parameters {
 		documented = append(documented, p.Value.Name)
 	}
-	b := newLed(t)
+	b := newHosted(t)
 	ask := func(values ...string) string {
 		resp := b.do(t, "GET", query(startPath, values...), "", "Accept", forScripts)
 		var answer map[string]any

@@ -32,7 +32,7 @@ func TestRefusedOrigin(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newLed(t)
+			b := newHosted(t)
 			for _, r := range []struct{ method, path string }{
 				{http.MethodPost, exchangePath}, {http.MethodOptions, exchangePath}, {http.MethodPost, redeemPath}, {http.MethodGet, startPath},
 			} {
@@ -63,7 +63,7 @@ func TestRefusedReturn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, demo := range []*server.Demo{nil, {}} {
-				b := newLed(t, func(o *ledOptions) { o.options.Allow, o.policy, o.options.Demo = lists, lists, demo })
+				b := newHosted(t, func(o *hostedOptions) { o.options.Allow, o.policy, o.options.Demo = lists, lists, demo })
 				resp := b.do(t, http.MethodGet, query(startPath, "platform", "web", "redirect_to", tt.asked), "", "Accept", forPeople)
 				page := readBody(t, resp)
 				if strings.Contains(page, "/*") || !strings.Contains(page, "not set up for the page") {

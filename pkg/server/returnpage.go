@@ -25,7 +25,7 @@ const (
 
 var returnTemplate = template.Must(template.ParseFS(static.Files, "pages/return.html"))
 
-// returnPage is the end of a sign-in that the bridge led: the way back into a wrapped app, or what went
+// returnPage is the end of a sign-in of the hosted flow: the way back into a wrapped app, or what went
 // wrong where there is no way that could be trusted.
 type returnPage struct {
 	View, Title, Text string

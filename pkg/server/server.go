@@ -44,8 +44,8 @@ const MaxLimited = 1 << 16
 type Options struct {
 	Service *signin.Service
 	Allow   *allow.List
-	// Strict switches the documented flow off.
-	Strict bool
+	// GuideFlow serves the sign-in of Despia's guide; without it only the hosted flow works.
+	GuideFlow bool
 	// PublicURL is where browsers reach the bridge; empty if not known.
 	PublicURL string
 	// AuthPath and DefaultRedirect are rendered into the pages.

@@ -40,7 +40,7 @@ func newTraced(t *testing.T, p people) (bridge, func() *tracetest.Collector) {
 }
 
 func TestTracing(t *testing.T) {
-	b, end := newTraced(t, failing(&signin.Error{Code: signin.TikTokUnavailable, Stage: signin.StageExchange}))
+	b, end := newTraced(t, failing(&signin.Error{Code: signin.TikTokUnavailable, Call: "token"}))
 	resp := b.post(t, goodBody)
 	wantStatus(t, resp, http.StatusServiceUnavailable)
 	line := b.log.last(t)
@@ -56,7 +56,7 @@ func TestTracing(t *testing.T) {
 	}
 	want := map[string]string{
 		"http.request.method": "POST", "http.route": exchangePath, "http.response.status_code": "503",
-		"tikbridge.request_id": resp.Header.Get("X-Request-Id"), "tikbridge.flow": "documented", "tikbridge.step": "exchange",
+		"tikbridge.request_id": resp.Header.Get("X-Request-Id"), "tikbridge.flow": "guide", "tikbridge.step": "exchange",
 		"tikbridge.outcome": "tiktok_unavailable", "error.type": "tiktok_unavailable",
 	}
 	if diff := cmp.Diff(want, spans[0].Attributes); diff != "" {

@@ -66,8 +66,9 @@ type Error struct {
 	Message string
 	// RetryAfter is how long to wait before another attempt makes sense; 0 when waiting is no help.
 	RetryAfter time.Duration
-	// Stage is the step of the sign-in that failed; empty before the first step.
-	Stage Stage
+	// Call is the call to TikTok or Supabase that failed, as metrics and traces name it, such as "token" or
+	// "generate_link"; "authorize" is TikTok's consent page. Empty if the sign-in failed on no call.
+	Call string
 	// Upstream is what the other side answered, for the log alone.
 	Upstream Upstream
 	// Origin is the origin of the page that was refused, if it looks like one: for the log, and for the
@@ -93,8 +94,8 @@ type Upstream struct {
 // Error implements error. The text is for logs; users see Message.
 func (e *Error) Error() string {
 	s := string(e.Code)
-	if e.Stage != "" {
-		s = string(e.Stage) + ": " + s
+	if e.Call != "" {
+		s = e.Call + ": " + s
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
@@ -108,8 +109,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // LogAttrs returns what an operator needs to find the cause, without a secret and without a name.
 func (e *Error) LogAttrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("error", string(e.Code))}
-	if e.Stage != "" {
-		attrs = append(attrs, slog.String("stage", string(e.Stage)))
+	if e.Call != "" {
+		attrs = append(attrs, slog.String("call", e.Call))
 	}
 	if u := e.Upstream; u.Service != "" {
 		attrs = append(attrs, slog.String("upstream", u.Service))

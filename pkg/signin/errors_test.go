@@ -133,10 +133,10 @@ func TestError_text(t *testing.T) {
 		want string
 	}{
 		{"code alone", &signin.Error{Code: signin.InvalidGrant, Message: "for people"}, "invalid_grant"},
-		{"with stage", &signin.Error{Code: signin.InvalidGrant, Stage: signin.StageExchange}, "exchange: invalid_grant"},
+		{"with call", &signin.Error{Code: signin.InvalidGrant, Call: "token"}, "token: invalid_grant"},
 		{
-			"with cause", &signin.Error{Code: signin.TikTokUnavailable, Stage: signin.StageProfile, Err: errors.New("EOF")},
-			"profile: tiktok_unavailable: EOF",
+			"with cause", &signin.Error{Code: signin.TikTokUnavailable, Call: "user_info", Err: errors.New("EOF")},
+			"user_info: tiktok_unavailable: EOF",
 		},
 		{"Errorf", signin.Errorf(signin.Internal, "for people", "open %s: %w", "x", context.Canceled), "internal: open x: context canceled"},
 	}
@@ -164,12 +164,12 @@ func TestError_LogAttrs(t *testing.T) {
 		{
 			"everything",
 			&signin.Error{
-				Code: signin.TikTokUnavailable, Message: "for people", RetryAfter: time.Second, Stage: signin.StageExchange,
+				Code: signin.TikTokUnavailable, Message: "for people", RetryAfter: time.Second, Call: "token",
 				Upstream: signin.Upstream{Service: "tiktok", Status: 500, Code: "server_error", LogID: "2026AB"},
 				Err:      errors.New("reports a fault"),
 			},
 			[]slog.Attr{
-				slog.String("error", "tiktok_unavailable"), slog.String("stage", "exchange"),
+				slog.String("error", "tiktok_unavailable"), slog.String("call", "token"),
 				slog.String("upstream", "tiktok"), slog.Int("upstream_status", 500),
 				slog.String("upstream_code", "server_error"), slog.String("tiktok_log_id", "2026AB"),
 				slog.String("cause", "reports a fault"),

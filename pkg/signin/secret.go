@@ -7,8 +7,8 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret is a string that does not show itself: every way of printing, logging or encoding it gives
-// "[redacted]". Reveal is the one way to its value, so every use can be found.
+// Secret is a string that never shows itself: printed, logged or encoded it is "[redacted]". Only Reveal
+// returns its value, so that every use can be found.
 type Secret string
 
 // Reveal returns the value.
@@ -28,3 +28,17 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // MarshalJSON implements json.Marshaler.
 func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// Redacted hides the struct that embeds it: printed, logged or encoded as JSON the struct is "[redacted]".
+// Every struct that holds a code, a token, a handoff or a verifier embeds it. It does not work through an
+// unexported field of another struct, since fmt calls no methods there.
+type Redacted struct{}
+
+// Format implements fmt.Formatter.
+func (Redacted) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// LogValue implements slog.LogValuer.
+func (Redacted) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON implements json.Marshaler: JSON handlers of slog encode what is inside a list or a struct.
+func (Redacted) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }

@@ -121,3 +121,58 @@ func TestSecret_Reveal(t *testing.T) {
 		t.Errorf("got %q; want %q", got, canary)
 	}
 }
+
+// TestRedacted: whatever prints, logs or encodes a struct that holds a code, a token, a handoff or a
+// verifier shows none of them, alone or inside of something else.
+func TestRedacted(t *testing.T) {
+	t.Parallel()
+	session := signin.Session{
+		AccessToken: canary, RefreshToken: canary, User: json.RawMessage(`"` + canary + `"`),
+		ProviderToken: canary, ProviderRefreshToken: canary,
+	}
+	identity := signin.Identity{OpenID: canary, AccessToken: canary, RefreshToken: canary}
+	grant := signin.Grant{Code: canary, RedirectURI: canary, CodeVerifier: canary}
+	tests := []struct {
+		name string
+		v    any
+	}{
+		{"session", session},
+		{"pointer to a session", &session},
+		{"sign-in with a session", signin.SignedIn{Session: session}},
+		{"identity", identity},
+		{"pointer to an identity", &identity},
+		{"list of identities", []signin.Identity{identity}},
+		{"grant", grant},
+		{"pointer to a grant", &grant},
+		{"map of grants", map[string]signin.Grant{"k": grant}},
+		{"begun", signin.Begun{AuthorizeURL: canary, Binder: canary}},
+		{"authorize request", signin.AuthorizeRequest{State: canary, Verifier: canary}},
+		{"callback request", signin.CallbackRequest{State: canary, Code: canary}},
+		{"return", &signin.Return{Handoff: canary}},
+		{"redeem request", signin.RedeemRequest{Handoff: canary, Verifier: canary}},
+		{"exchange request", signin.ExchangeRequest{Code: canary, CodeVerifier: canary}},
+		{"state", signin.StateOf(canary)},
+		{"handoff", signin.HandoffOf(canary)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
+				wantHidden(t, verb, fmt.Sprintf(verb, tt.v))
+			}
+			wantHidden(t, "Sprint", fmt.Sprint(tt.v))
+			wantHidden(t, "error", fmt.Errorf("at %v", tt.v).Error())
+			for how, out := range logged(tt.v) {
+				wantHidden(t, how, out)
+				if !strings.Contains(out, "[redacted]") {
+					t.Errorf("%s: got %s; want [redacted]", how, out)
+				}
+			}
+			encoded, err := json.Marshal(tt.v)
+			if err != nil {
+				t.Error(err)
+			}
+			wantHidden(t, "JSON", string(encoded))
+		})
+	}
+}

@@ -2,7 +2,6 @@ package signin_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,17 +25,20 @@ func TestSession_json(t *testing.T) {
 	}{
 		{
 			"plain", base,
-			`{"access_token":"a","token_type":"bearer","expires_in":3600,"expires_at":1800000000,"refresh_token":"r","user":{"id":"u","user_metadata":{"name":"<b>&"}}}`,
+			`{"access_token":"a","token_type":"bearer","expires_in":3600,"expires_at":1800000000,"refresh_token":"r",
+				"user":{"id":"u","user_metadata":{"name":"<b>&"}}}`,
 		},
 		{
 			"with TikTok's tokens", withTokens,
-			`{"access_token":"a","token_type":"bearer","expires_in":3600,"expires_at":1800000000,"refresh_token":"r","user":{"id":"u","user_metadata":{"name":"<b>&"}},"provider_token":"pt","provider_refresh_token":"pr"}`,
+			`{"access_token":"a","token_type":"bearer","expires_in":3600,"expires_at":1800000000,"refresh_token":"r",
+				"user":{"id":"u","user_metadata":{"name":"<b>&"}},
+				"provider_token":"pt","provider_refresh_token":"pr"}`,
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b, err := json.Marshal(tt.in)
+			b, err := json.Marshal(tt.in.Reveal())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,41 +52,6 @@ func TestSession_json(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("session (-want +got):\n%s", diff)
 			}
-		})
-	}
-}
-
-// Tokens and codes stay out of everything that prints what holds them.
-func TestPrinting(t *testing.T) {
-	t.Parallel()
-	session := signin.Session{
-		AccessToken: canary, RefreshToken: canary, User: json.RawMessage(`"` + canary + `"`),
-		ProviderToken: canary, ProviderRefreshToken: canary,
-	}
-	identity := signin.Identity{OpenID: canary, AccessToken: canary, RefreshToken: canary}
-	grant := signin.Grant{Code: canary, RedirectURI: canary, CodeVerifier: canary}
-	tests := []struct {
-		name string
-		v    any
-	}{
-		{"session", session},
-		{"pointer to a session", &session},
-		{"sign-in with a session", signin.SignedIn{Session: session}},
-		{"identity", identity},
-		{"pointer to an identity", &identity},
-		{"list of identities", []signin.Identity{identity}},
-		{"grant", grant},
-		{"pointer to a grant", &grant},
-		{"map of grants", map[string]signin.Grant{"k": grant}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
-				wantHidden(t, verb, fmt.Sprintf(verb, tt.v))
-			}
-			wantHidden(t, "Sprint", fmt.Sprint(tt.v))
-			wantHidden(t, "error", fmt.Errorf("at %v", tt.v).Error())
 		})
 	}
 }

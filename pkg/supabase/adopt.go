@@ -52,7 +52,7 @@ func (c *Client) conflict(ctx context.Context, a account, reason string) *signin
 		Code: signin.AccountConflict,
 		Message: "There is already an account for you, and it cannot be proven to be yours yet. " +
 			"Please contact the app's support.",
-		Stage:    signin.StageAdopt,
+		Call:     callGenerateLink, // its answer had the account
 		Upstream: signin.Upstream{Service: service},
 		Err:      fmt.Errorf("account %s %s", a.ID, reason),
 	}
@@ -61,7 +61,7 @@ func (c *Client) conflict(ctx context.Context, a account, reason string) *signin
 // evict gives an account an address that says what it was, and leaves it otherwise alone. What GoTrue
 // answers need not be readable.
 func (c *Client) evict(ctx context.Context, id uuid.UUID) error {
-	_, err := c.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{
+	_, err := c.updateUser(ctx, types.AdminUpdateUserRequest{
 		UserID: id,
 		Email:  evictedLocal(id) + "@" + c.opts.EmailDomain,
 	})

@@ -12,8 +12,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/supabase-community/gotrue-go/types"
 	"golang.org/x/sync/semaphore"
-
-	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
 // An account made by the Edge Function of Despia's guide can be its owner's or a squatter's. It is taken
@@ -244,7 +242,7 @@ func (r *adoptRun) firstPass(ctx context.Context, id uuid.UUID) (held account, _
 		return a, r.leave(ctx, a, reason)
 	}
 	ban := types.BanDurationTime(r.opts.Quarantine + banMargin)
-	held, err = r.client.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{
+	held, err = r.client.updateUser(ctx, types.AdminUpdateUserRequest{
 		UserID: id, Password: unknownPassword(), BanDuration: &ban,
 		AppMetadata: map[string]any{adoptionKey: adoptionNote{
 			OpenID: text(a.UserMetadata.OpenID), LastSignInAt: a.LastSignInAt,
@@ -281,7 +279,7 @@ func (r *adoptRun) secondPass(ctx context.Context, held account) Review {
 	none := types.BanDurationNone()
 	metadata := newAnchor(note.OpenID, "")
 	metadata[adoptionKey] = nil // GoTrue takes the key out
-	_, err = r.client.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{
+	_, err = r.client.updateUser(ctx, types.AdminUpdateUserRequest{
 		UserID: held.ID, Password: unknownPassword(), BanDuration: &none, AppMetadata: metadata,
 	})
 	if err != nil {
@@ -384,7 +382,7 @@ func (c *Client) ReleaseAll(ctx context.Context, each func(Review)) error {
 // release lifts the ban of a quarantine and takes the note away.
 func (c *Client) release(ctx context.Context, id uuid.UUID) error {
 	none := types.BanDurationNone()
-	_, err := c.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{
+	_, err := c.updateUser(ctx, types.AdminUpdateUserRequest{
 		UserID: id, BanDuration: &none, AppMetadata: map[string]any{adoptionKey: nil},
 	})
 	if err != nil && !errors.Is(err, errUnreadable) {

@@ -16,32 +16,44 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// Limits of what is read of an answer, in bytes. Anybody may fill an account with metadata, a megabyte a
-// request, and it is in every answer that holds the account; no app can use one that is larger than
-// this, since the metadata also travels in the access token. A session holds it twice, once in base64.
+// Limits of an answer, in bytes. Anybody may fill an account with metadata, a megabyte a request, and every
+// answer with the account has all of it. No app can use an account larger than this, since the metadata also
+// travels in the access token. A session has it twice, once in base64.
 const (
 	maxAccount = 8 << 20
 	maxSession = 20 << 20
 )
 
+// The calls, by their names in errors, logs, metrics and traces.
+const (
+	callGenerateLink = "generate_link"
+	callGetUser      = "get_user"
+	callCreateUser   = "create_user"
+	callUpdateUser   = "update_user"
+	callVerify       = "verify"
+	callListUsers    = "list_users"
+	callListPasskeys = "list_passkeys"
+	callSettings     = "settings"
+	callHealth       = "health"
+)
+
 // call describes one call to GoTrue.
 type call struct {
-	// name is what metrics and traces call it, such as "verify".
-	name  string
-	stage signin.Stage
-	// headers are those of the key that the call is made with. They are not changed.
+	name string
+	// headers carry the key. They are shared and never changed.
 	headers http.Header
-	limit   int64
+	limit   int64 // of the answer, in bytes
 }
 
-// admin returns a call with the secret key.
-func (c *Client) admin(name string, stage signin.Stage) call {
-	return call{name, stage, c.secret, maxAccount}
-}
+// adminCall returns a call with the secret key.
+func (c *Client) adminCall(name string) call { return call{name, c.secret, maxAccount} }
 
-// api returns gotrue-go for one call. It makes the requests; the transport adds what it lacks, which is
-// a context, a deadline, the headers, and errors with a code. The answer is read into into, and
-// gotrue-go gets an empty one: it would read all of an account, and fail on what it does not expect.
+// publicCall returns a call with the publishable key.
+func (c *Client) publicCall(name string) call { return call{name, c.public, maxAccount} }
+
+// api returns gotrue-go for one call. gotrue-go builds the request; its transport adds what it lacks: a
+// context, a deadline, the headers, and errors with a code. The answer is decoded into into. gotrue-go gets
+// an empty one, since it would decode all of an account and fail on what it does not expect.
 func (c *Client) api(ctx context.Context, k call, into any) gotrue.Client {
 	return c.gotrue.WithClient(http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
 		if err := c.send(ctx, k, req, into); err != nil {
@@ -57,8 +69,8 @@ type roundTrip func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// do makes a call that gotrue-go cannot make well: it has no id and no password_hash for a new user,
-// takes a successful verify for an error, and lacks newer routes. A nil body sends none.
+// do makes a call that gotrue-go cannot make: it has no id and no password_hash for a new user, takes a
+// successful verify for an error, and lacks newer routes. With a nil body it sends none.
 func (c *Client) do(ctx context.Context, k call, method, path string, body, into any) error {
 	payload := io.Reader(http.NoBody)
 	if body != nil {
@@ -72,13 +84,13 @@ func (c *Client) do(ctx context.Context, k call, method, path string, body, into
 	if err != nil {
 		return err
 	}
-	return failure(k.stage, c.send(ctx, k, req, into))
+	return failure(k.name, c.send(ctx, k, req, into))
 }
 
-// send makes a call and reads a good answer into into. Of the headers of req none is used. It is the one
+// send makes a call and decodes a good answer into into. It replaces the headers of req. This is the one
 // place where calls to GoTrue are timed, counted and traced.
 func (c *Client) send(ctx context.Context, k call, req *http.Request, into any) error {
-	defer signin.ReportFrom(ctx).Time(k.stage)()
+	defer signin.ReportFrom(ctx).Time(k.name)()
 	ctx, done := c.opts.Observer.Begin(ctx, service, k.name)
 	calling, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -104,8 +116,8 @@ func (c *Client) send(ctx context.Context, k call, req *http.Request, into any) 
 	return err
 }
 
-// decode reads an answer. JSON that is not as GoTrue writes it, or deeper than can be read, is
-// errUnreadable: anybody can make an account of their own such, since encoding/json takes 10,000 levels.
+// decode reads an answer. JSON of another shape than GoTrue's, or nested too deep, is errUnreadable: anybody
+// can make their own account so, since encoding/json takes 10,000 levels.
 func decode(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
 	switch { // the text of err may quote the answer
@@ -117,7 +129,7 @@ func decode(body []byte, into any) error {
 	return errNotGoTrue
 }
 
-// resultOf is what an observer is told of the end of a call.
+// resultOf tells the observer how a call ended.
 func resultOf(err error) upstream.Result {
 	var answer *apiError
 	switch {
@@ -129,9 +141,8 @@ func resultOf(err error) upstream.Result {
 	return upstream.Result{Err: err}
 }
 
-// headersOf returns the headers that a key asks for. A new key goes into apikey alone, since it is no
-// JWT; a JWT goes into both, since GoTrue reads only Authorization and the gateway only apikey
-// (Supabase docs: API keys).
+// headersOf returns the headers for a key. A new key is no JWT and goes into apikey alone; a JWT goes into
+// both, since GoTrue reads only Authorization and the gateway only apikey (Supabase docs: API keys).
 func headersOf(key string) http.Header {
 	h := http.Header{}
 	h.Set("Apikey", key)

@@ -8,10 +8,10 @@
 // came. Two things no public route of GoTrue can write tie an account to a person:
 //
 //   - the user id, which is UUIDv5(Namespace, open_id) for every account the bridge creates;
-//   - the mark, app_metadata.tiktok.open_id, which only an admin can set.
+//   - the anchor, app_metadata.tiktok.open_id, which only an admin can set.
 //
 // generate_link answers with the whole account before a session exists. It is vetted there, and only
-// an account that carries the mark of exactly this open_id is signed in.
+// an account that carries the anchor of exactly this open_id is signed in.
 //
 // # The calls
 //

@@ -13,8 +13,8 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// apiError is an answer of GoTrue, or of the gateway before it, that is no success. It holds no text
-// of the answer: texts may quote addresses.
+// apiError is an error answer of GoTrue or of the gateway in front of it. It keeps no text of the answer,
+// since texts may quote addresses.
 type apiError struct {
 	status int
 	code   string // GoTrue's error code, "" when the answer had none
@@ -23,8 +23,8 @@ type apiError struct {
 
 func (e *apiError) Error() string { return fmt.Sprintf("status %d %s", e.status, e.code) }
 
-// newAPIError reads the error code (GoTrue internal/api/errors.go). Both generations of bodies are
-// understood, for gateways and proxies that drop the API version header.
+// newAPIError reads the error code (GoTrue internal/api/errors.go). It understands both generations of
+// bodies, since some gateways and proxies drop the API version header.
 func newAPIError(resp *http.Response, body []byte) *apiError {
 	e := &apiError{status: resp.StatusCode, header: resp.Header}
 	e.code = upstream.Code(resp.Header.Get("X-Sb-Error-Code"))
@@ -46,7 +46,7 @@ func newAPIError(resp *http.Response, body []byte) *apiError {
 	return e
 }
 
-// hasCode tells whether err is an answer with one of these codes of GoTrue.
+// hasCode reports whether err is an answer with one of these codes of GoTrue.
 func hasCode(err error, codes ...string) bool {
 	var e *apiError
 	if !errors.As(err, &e) {
@@ -60,24 +60,24 @@ func hasCode(err error, codes ...string) bool {
 	return false
 }
 
-// isFault tells whether err is GoTrue's 500, which it answers to everything it did not expect; a
-// lost race is one of them.
+// isFault reports whether err is GoTrue's 500, its answer to everything it does not expect, such as a lost
+// race.
 func isFault(err error) bool {
 	var e *apiError
 	return errors.As(err, &e) && e.status == http.StatusInternalServerError
 }
 
-// IsFault tells whether an answer shows that the project as a whole is out of order. A 500 in GoTrue's
-// own words does not: it stands for everything GoTrue did not expect of one request, such as a lost
-// race, or an account that its owner made odd, and must not keep others out.
+// IsFault reports whether an answer shows that the whole project is down. A 500 with GoTrue's own error code
+// does not: it stands for anything unexpected in one request, such as a lost race or an account its owner
+// made odd, and must not keep others out.
 func IsFault(resp *http.Response) bool {
 	return resp.StatusCode > http.StatusInternalServerError ||
 		resp.StatusCode == http.StatusInternalServerError && resp.Header.Get("X-Sb-Error-Code") == ""
 }
 
-// isPassing tells whether another attempt may well succeed: a fault of GoTrue or of what is before
-// it, or a connection that broke. A call that took all its time is not repeated, nor one that was not
-// made since GoTrue is known to be down.
+// isPassing reports whether another attempt may well succeed: after a fault of GoTrue or of what is in front
+// of it, or a broken connection. It is false for a call that timed out, and for one that was not made because
+// GoTrue is known to be down.
 func isPassing(err error) bool {
 	var e *apiError
 	if errors.As(err, &e) {
@@ -85,7 +85,8 @@ func isPassing(err error) bool {
 	}
 	var open *upstream.OpenError
 	return !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) &&
-		!errors.Is(err, upstream.ErrBusy) && !errors.As(err, &open) && signin.CodeOf(err) == signin.SupabaseUnavailable
+		!errors.Is(err, upstream.ErrBusy) && !errors.As(err, &open) &&
+		signin.CodeOf(err) == signin.SupabaseUnavailable
 }
 
 // retryAfter is the advice for 429, which GoTrue answers without a Retry-After: at its default of 30
@@ -95,9 +96,8 @@ const retryAfter = 10 * time.Second
 // busyFor is the advice while other large answers are read.
 const busyFor = 5 * time.Second
 
-// failure turns the error of a call into the one that leaves the package. The answer stays inside,
-// so that hasCode and its like still find it.
-func failure(stage signin.Stage, err error) error {
+// failure turns the error of a call into a *signin.Error. The answer stays inside, where hasCode finds it.
+func failure(call string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -108,7 +108,7 @@ func failure(stage signin.Stage, err error) error {
 	var e *apiError
 	if !errors.As(err, &e) {
 		out := &signin.Error{
-			Code: signin.SupabaseUnavailable, Message: unavailableMessage, Stage: stage,
+			Code: signin.SupabaseUnavailable, Message: unavailableMessage, Call: call,
 			Upstream: signin.Upstream{Service: service}, Err: upstream.NoAnswer(cause(err)),
 		}
 		var open *upstream.OpenError
@@ -121,7 +121,7 @@ func failure(stage signin.Stage, err error) error {
 		return out
 	}
 	out := &signin.Error{
-		Stage:    stage,
+		Call:     call,
 		Upstream: signin.Upstream{Service: service, Status: e.status, Code: e.code},
 		Err:      e,
 	}
@@ -137,15 +137,17 @@ func failure(stage signin.Stage, err error) error {
 	case e.code == "otp_expired":
 		out.Code, out.Message = signin.SupabaseUnavailable, "Too many sign-ins of this person at once. Please try again."
 	default:
-		out.Code, out.Message = signin.SupabaseMisconfigured, "Supabase refuses this bridge. The operator must check supabase.url, supabase.secret_key and supabase.publishable_key."
+		out.Code = signin.SupabaseMisconfigured
+		out.Message = "Supabase refuses this bridge. The operator must check supabase.url, supabase.secret_key " +
+			"and supabase.publishable_key."
 	}
 	return out
 }
 
 const unavailableMessage = "Supabase does not answer as it should. Please try again in a moment."
 
-// cause strips what net/http and gotrue-go put around an error, down to what happened. Errors of
-// decoding quote what they could not decode (time.ParseError, uuid), so they stay behind.
+// cause strips what net/http and gotrue-go wrap around an error. It drops decoding errors, which quote what
+// they could not decode (time.ParseError, uuid).
 func cause(err error) error {
 	for _, own := range []error{
 		errNoSession, errNoLink, errNoAccount, errNotOwned, errOtherAccount, errNotGoTrue, errUnreadable,
@@ -154,8 +156,8 @@ func cause(err error) error {
 			return own
 		}
 	}
-	var call *url.Error
-	if errors.As(err, &call) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	var sent *url.Error
+	if errors.As(err, &sent) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return fmt.Errorf("unexpected error (%T)", err)

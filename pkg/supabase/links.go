@@ -20,30 +20,29 @@ type link struct {
 	kind    string
 }
 
-// generateLink makes a link to the account with this address, and thereby finds the account. An address
-// that nobody has is user_not_found (GoTrue internal/api/mail.go; type magiclink would create an
-// account).
+// generateLink makes a link to the account with this address, and so finds the account. For an unknown
+// address it is user_not_found (GoTrue internal/api/mail.go; type magiclink would create an account).
 func (c *Client) generateLink(ctx context.Context, address string) (link, error) {
 	var found struct {
 		account
 		Hash string `json:"hashed_token"`
 		Kind string `json:"verification_type"`
 	}
-	_, err := c.api(ctx, c.admin("generate_link", signin.StageFind), &found).AdminGenerateLink(
+	_, err := c.api(ctx, c.adminCall(callGenerateLink), &found).AdminGenerateLink(
 		types.AdminGenerateLinkRequest{Type: types.LinkTypeRecovery, Email: address})
 	if err == nil && (found.ID == uuid.Nil || found.Hash == "") {
 		err = errNoLink // and no account that could be taken for an unclaimed one
 	}
 	if err != nil {
-		return link{}, failure(signin.StageFind, err)
+		return link{}, failure(callGenerateLink, err)
 	}
 	return link{account: found.account, hash: signin.Secret(found.Hash), kind: found.Kind}, nil
 }
 
-// verify turns a link into a session. The type is the one that came with the link: with another one
-// GoTrue may fail on a link that was superseded meanwhile (internal/api/verify.go).
+// verify turns a link into a session. It sends the type that came with the link: with another one GoTrue may
+// fail on a link that was superseded meanwhile (internal/api/verify.go).
 func (c *Client) verify(ctx context.Context, l link, clientIP netip.Addr) (signin.Session, error) {
-	k := call{"verify", signin.StageVerify, c.public, maxSession}
+	k := call{callVerify, c.public, maxSession}
 	if header := c.opts.ForwardClientIP; header != "" {
 		k.headers = c.secret // verify is public, but a forwarded IP is believed only with the secret key
 		if clientIP.IsValid() {
@@ -64,7 +63,7 @@ func (c *Client) verify(ctx context.Context, l link, clientIP netip.Addr) (signi
 	}
 	if json.Unmarshal(session.User, &user) != nil || user.ID != l.account.ID ||
 		session.AccessToken == "" || session.RefreshToken == "" {
-		return signin.Session{}, failure(signin.StageVerify, errNoSession)
+		return signin.Session{}, failure(callVerify, errNoSession)
 	}
 	return session, nil
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/supabase-community/gotrue-go/types"
 
-	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
@@ -25,9 +24,9 @@ type Warning struct {
 // a person's address before the person does.
 func (c *Client) CheckSettings(ctx context.Context) ([]Warning, error) {
 	var settings types.SettingsResponse
-	_, err := c.api(ctx, call{"settings", signin.StageFind, c.public, maxAccount}, &settings).GetSettings()
+	_, err := c.api(ctx, c.publicCall(callSettings), &settings).GetSettings()
 	if err != nil {
-		return nil, failure(signin.StageFind, err)
+		return nil, failure(callSettings, err)
 	}
 	var warnings []Warning
 	if !settings.DisableSignup && settings.External.Email {
@@ -77,12 +76,12 @@ func (c *Client) CheckAccounts(ctx context.Context) ([]Warning, error) {
 // Version asks which version of GoTrue answers, such as "v2.196.0"; "" is one that does not say.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var health types.HealthCheckResponse
-	_, err := c.api(ctx, call{"health", signin.StageFind, c.public, maxAccount}, &health).HealthCheck()
+	_, err := c.api(ctx, c.publicCall(callHealth), &health).HealthCheck()
 	if err != nil {
-		return "", failure(signin.StageFind, err)
+		return "", failure(callHealth, err)
 	}
 	if health.Name != "GoTrue" { // GoTrue internal/api/api.go, HealthCheck
-		return "", failure(signin.StageFind, errNotGoTrue)
+		return "", failure(callHealth, errNotGoTrue)
 	}
 	return upstream.Version(health.Version), nil
 }

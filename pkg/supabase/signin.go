@@ -33,7 +33,7 @@ func (c *Client) SignIn(
 	signin.ReportFrom(ctx).SetUser(p.id.String())
 	release, err := c.people.acquire(ctx, p.address)
 	if err != nil {
-		return signin.SignedIn{}, failure(signin.StageFind, err)
+		return signin.SignedIn{}, failure("", err)
 	}
 	defer release()
 
@@ -126,17 +126,17 @@ func (s *search) link(ctx context.Context) (link, error) {
 	l, err = s.client.generateLink(ctx, address)
 	switch {
 	case hasCode(err, "user_not_found"): // it moved this very moment
-		return link{}, failure(signin.StageFind, errNotOwned)
+		return link{}, failure(callGenerateLink, errNotOwned)
 	case err != nil:
 		return link{}, err
 	}
 	if l.account.ID == s.id && l.account.owner() == "" {
-		if l, err = s.anchorAgain(ctx, address); err != nil {
+		if l, err = s.restoreAnchor(ctx, address); err != nil {
 			return link{}, err
 		}
 	}
 	if l.account.owner() != s.person.openID {
-		return link{}, failure(signin.StageFind, errNotOwned)
+		return link{}, failure(callGenerateLink, errNotOwned)
 	}
 	return l, nil
 }
@@ -161,7 +161,7 @@ func (s *search) findOrCreate(ctx context.Context) (string, error) {
 	case createErr == nil:
 		return s.person.address, nil
 	case lookupErr == nil:
-		return s.reachable(ctx, own)
+		return s.ensureAddress(ctx, own)
 	case !hasCode(lookupErr, "user_not_found"):
 		return "", lookupErr
 	}
@@ -176,7 +176,7 @@ func (s *search) findOrReplace(ctx context.Context, unclaimed *account) (string,
 	own, err := s.lookUp(ctx)
 	switch {
 	case err == nil:
-		return s.reachable(ctx, own)
+		return s.ensureAddress(ctx, own)
 	case !hasCode(err, "user_not_found"):
 		return "", err
 	}
@@ -201,7 +201,7 @@ func (s *search) afterCreate(ctx context.Context, createErr error) (string, erro
 	own, err := s.lookUp(ctx)
 	switch {
 	case err == nil:
-		return s.reachable(ctx, own)
+		return s.ensureAddress(ctx, own)
 	case !hasCode(err, "user_not_found"):
 		return "", err
 	case !hasCode(createErr, "email_exists"):
@@ -231,26 +231,26 @@ func (s *search) lookUp(ctx context.Context) (account, error) {
 		}
 		s.id = successorID(s.id)
 	}
-	return account{}, failure(signin.StageLookup, errNotOwned)
+	return account{}, failure(callGetUser, errNotOwned)
 }
 
-// reachable returns the address of the person's account. One whose owner unlinked the e-mail gets a new
-// address, since there are links to addresses alone.
-func (s *search) reachable(ctx context.Context, own account) (string, error) {
+// ensureAddress returns the address of the person's account. It sets one where the owner unlinked the
+// e-mail, since a link needs an address.
+func (s *search) ensureAddress(ctx context.Context, own account) (string, error) {
 	if own.Email != "" {
 		return own.Email, nil
 	}
 	address := s.person.spareAddress()
-	_, err := s.client.updateUser(ctx, signin.StageCreate, types.AdminUpdateUserRequest{
+	_, err := s.client.updateUser(ctx, types.AdminUpdateUserRequest{
 		UserID: own.ID, Email: address, EmailConfirm: true,
 	})
 	return address, err
 }
 
-// anchorAgain puts the anchor back on the account that has the person's id, once: only an admin can
-// have removed it.
-func (s *search) anchorAgain(ctx context.Context, address string) (link, error) {
-	_, err := s.client.updateUser(ctx, signin.StageAdopt, types.AdminUpdateUserRequest{
+// restoreAnchor sets the anchor again on the account with the person's id, once, and returns a new link. Only
+// an admin can have removed it.
+func (s *search) restoreAnchor(ctx context.Context, address string) (link, error) {
+	_, err := s.client.updateUser(ctx, types.AdminUpdateUserRequest{
 		UserID: s.id, AppMetadata: newAnchor(s.person.openID, ""),
 	})
 	if err != nil {

@@ -18,12 +18,12 @@ import (
 // user looks an account up by its id; soft-deleted ones are found too.
 func (c *Client) user(ctx context.Context, id uuid.UUID) (account, error) {
 	var found account
-	_, err := c.api(ctx, c.admin("get_user", signin.StageLookup), &found).AdminGetUser(
+	_, err := c.api(ctx, c.adminCall(callGetUser), &found).AdminGetUser(
 		types.AdminGetUserRequest{UserID: id})
 	if err == nil && found.ID != id {
 		err = errOtherAccount
 	}
-	return found, failure(signin.StageLookup, err)
+	return found, failure(callGetUser, err)
 }
 
 // createUser creates the account of a person, confirmed and with the anchor. It has a password hash that
@@ -34,7 +34,7 @@ func (c *Client) createUser(
 	var created struct {
 		ID uuid.UUID `json:"id"`
 	}
-	err := c.do(ctx, c.admin("create_user", signin.StageCreate), http.MethodPost, "/admin/users", map[string]any{
+	err := c.do(ctx, c.adminCall(callCreateUser), http.MethodPost, "/admin/users", map[string]any{
 		"id":            id,
 		"email":         address,
 		"email_confirm": true,
@@ -43,22 +43,20 @@ func (c *Client) createUser(
 		"user_metadata": profileMetadata(openID, profile),
 	}, &created)
 	if err == nil && created.ID != id {
-		return failure(signin.StageCreate, errNoAccount)
+		return failure(callCreateUser, errNoAccount)
 	}
 	return err
 }
 
-// updateUser changes an account as an admin, in one of several stages, and returns it as it is then.
-// With errUnreadable it was changed all the same.
-func (c *Client) updateUser(
-	ctx context.Context, stage signin.Stage, update types.AdminUpdateUserRequest,
-) (account, error) {
+// updateUser changes an account as an admin and returns it as changed. With errUnreadable it was changed all
+// the same.
+func (c *Client) updateUser(ctx context.Context, update types.AdminUpdateUserRequest) (account, error) {
 	var changed account
-	_, err := c.api(ctx, c.admin("update_user", stage), &changed).AdminUpdateUser(update)
+	_, err := c.api(ctx, c.adminCall(callUpdateUser), &changed).AdminUpdateUser(update)
 	if err == nil && changed.ID != update.UserID {
 		err = errNoAccount
 	}
-	return changed, failure(stage, err)
+	return changed, failure(callUpdateUser, err)
 }
 
 // UpdateProfile implements signin.Accounts. GoTrue merges metadata at the top level, so only the
@@ -66,13 +64,13 @@ func (c *Client) updateUser(
 func (c *Client) UpdateProfile(ctx context.Context, owned signin.Account, p signin.Profile) error {
 	id, err := uuid.Parse(owned.ID)
 	if err != nil {
-		return failure(signin.StageRefresh, err)
+		return failure(callUpdateUser, err)
 	}
 	update := types.AdminUpdateUserRequest{UserID: id, UserMetadata: profileMetadata(owned.OpenID, p)}
 	if p.UnionID != "" && p.UnionID != owned.Profile.UnionID {
 		update.AppMetadata = newAnchor(owned.OpenID, p.UnionID)
 	}
-	_, err = c.updateUser(ctx, signin.StageRefresh, update)
+	_, err = c.updateUser(ctx, update)
 	return err
 }
 
@@ -87,7 +85,7 @@ func (c *Client) listUsers(ctx context.Context, page, size int) ([]account, erro
 	var list struct {
 		Users []account `json:"users"`
 	}
-	k := c.admin("list_users", signin.StageAdopt)
+	k := c.adminCall(callListUsers)
 	err := c.do(ctx, k, http.MethodGet, "/admin/users?"+q.Encode(), nil, &list)
 	return list.Users, err
 }
@@ -96,7 +94,7 @@ func (c *Client) listUsers(ctx context.Context, page, size int) ([]account, erro
 // has no such route.
 func (c *Client) hasPasskey(ctx context.Context, id uuid.UUID) (bool, error) {
 	var passkeys []json.RawMessage
-	k := c.admin("list_passkeys", signin.StageAdopt)
+	k := c.adminCall(callListPasskeys)
 	err := c.do(ctx, k, http.MethodGet, "/admin/users/"+id.String()+"/passkeys", nil, &passkeys)
 	var e *apiError
 	if errors.As(err, &e) && e.status == http.StatusNotFound {

@@ -23,7 +23,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec   // by route, method, status
 	duration *prometheus.HistogramVec // by route
 	inFlight prometheus.Gauge
-	steps    *prometheus.CounterVec // by flow, step, outcome, stage
+	steps    *prometheus.CounterVec // by flow, step, outcome, call
 	limited  *prometheus.CounterVec // by route
 	refused  *prometheus.CounterVec // by reason
 
@@ -64,8 +64,9 @@ func NewMetrics(version string) *Metrics {
 			Help: "HTTP requests that are being answered.",
 		}),
 		steps: counter("tikbridge_signin_steps_total",
-			"Steps of sign-ins by flow, step, outcome (started, handed_off, signed_in, created, client_gone or an error code) and the stage that failed.",
-			"flow", "step", "outcome", "stage"),
+			"Steps of sign-ins by flow, step, outcome "+
+				"(started, handed_off, signed_in, created, client_gone or an error code) and the call that failed.",
+			"flow", "step", "outcome", "call"),
 		limited: counter("tikbridge_rate_limited_total",
 			"Requests refused by the bridge's own rate limits, by route pattern.", "route"),
 		refused: counter("tikbridge_refused_total",
@@ -76,7 +77,8 @@ func NewMetrics(version string) *Metrics {
 			Buckets: callBuckets,
 		}, []string{"service", "call", "outcome"}),
 		retries: counter("tikbridge_upstream_retries_total",
-			"Sign-ins tried again at an upstream, by service and reason (superseded_link, session_ended, fault).", "service", "reason"),
+			"Sign-ins tried again at an upstream, by service and reason (superseded_link, fault).",
+			"service", "reason"),
 		breaker: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tikbridge_upstream_breaker_state",
 			Help: "Circuit breaker of an upstream: 0 closed, 1 half-open, 2 open.",
@@ -103,12 +105,12 @@ func (m *Metrics) start() {
 		{signin.StepExchange, signin.OutcomeSignedIn},
 		{signin.StepExchange, signin.OutcomeCreated},
 	} {
-		m.steps.WithLabelValues(s.step.Flow(), string(s.step), string(s.outcome), "")
+		m.steps.WithLabelValues(string(s.step.Flow()), string(s.step), string(s.outcome), "")
 	}
 	for _, service := range []string{"tiktok", "tiktok_profile", "supabase"} {
 		m.breaker.WithLabelValues(service)
 	}
-	for _, reason := range []string{"superseded_link", "session_ended", "fault"} {
+	for _, reason := range []string{"superseded_link", "fault"} {
 		m.retries.WithLabelValues("supabase", reason)
 	}
 	m.refused.WithLabelValues("busy")
@@ -131,9 +133,10 @@ func (m *Metrics) Answered(route, method string, status int, took time.Duration)
 	m.duration.WithLabelValues(route).Observe(took.Seconds())
 }
 
-// StepEnded counts a step of a sign-in: outcome is an outcome or an error code.
-func (m *Metrics) StepEnded(step signin.Step, outcome string, failed signin.Stage) {
-	m.steps.WithLabelValues(step.Flow(), string(step), outcome, string(failed)).Inc()
+// StepEnded counts a step of a sign-in: outcome is an outcome or an error code, failedCall the call that
+// failed, if one did.
+func (m *Metrics) StepEnded(step signin.Step, outcome, failedCall string) {
+	m.steps.WithLabelValues(string(step.Flow()), string(step), outcome, failedCall).Inc()
 }
 
 // RateLimited counts a request refused by the rate limit of a route.

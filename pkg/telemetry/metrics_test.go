@@ -33,7 +33,7 @@ func fill(m *telemetry.Metrics) {
 	done := m.RequestBegins()
 	defer done()
 	m.Answered("/readyz", http.MethodGet, http.StatusOK, time.Millisecond)
-	m.StepEnded(signin.StepRedeem, string(signin.SupabaseUnavailable), signin.StageVerify)
+	m.StepEnded(signin.StepRedeem, string(signin.SupabaseUnavailable), "verify")
 	m.RateLimited("/api/auth/tiktok/start")
 	m.Refused("busy")
 	m.BreakerChanged("tiktok", "open")
@@ -57,7 +57,7 @@ func TestMetrics(t *testing.T) {
 		`tikbridge_http_requests_total{method="GET",route="/readyz",status="200"} 1`,
 		`tikbridge_http_request_duration_seconds_bucket{route="/readyz",le="0.0025"} 1`,
 		`tikbridge_http_requests_in_flight 0`,
-		`tikbridge_signin_steps_total{flow="bridge",outcome="supabase_unavailable",stage="verify",step="redeem"} 1`,
+		`tikbridge_signin_steps_total{call="verify",flow="hosted",outcome="supabase_unavailable",step="redeem"} 1`,
 		`tikbridge_rate_limited_total{route="/api/auth/tiktok/start"} 1`,
 		`tikbridge_refused_total{reason="busy"} 1`,
 		`tikbridge_upstream_breaker_state{service="tiktok"} 2`,
@@ -96,10 +96,10 @@ func TestMetrics_startAtZero(t *testing.T) {
 	t.Parallel()
 	text := scrape(t, telemetry.NewMetrics(""))
 	for _, want := range []string{
-		`tikbridge_signin_steps_total{flow="documented",outcome="created",stage="",step="exchange"} 0`,
-		`tikbridge_signin_steps_total{flow="bridge",outcome="started",stage="",step="start"} 0`,
-		`tikbridge_signin_steps_total{flow="bridge",outcome="handed_off",stage="",step="callback"} 0`,
-		`tikbridge_signin_steps_total{flow="bridge",outcome="signed_in",stage="",step="redeem"} 0`,
+		`tikbridge_signin_steps_total{call="",flow="guide",outcome="created",step="exchange"} 0`,
+		`tikbridge_signin_steps_total{call="",flow="hosted",outcome="started",step="start"} 0`,
+		`tikbridge_signin_steps_total{call="",flow="hosted",outcome="handed_off",step="callback"} 0`,
+		`tikbridge_signin_steps_total{call="",flow="hosted",outcome="signed_in",step="redeem"} 0`,
 		`tikbridge_upstream_breaker_state{service="tiktok"} 0`,
 		`tikbridge_upstream_breaker_state{service="tiktok_profile"} 0`,
 		`tikbridge_upstream_breaker_state{service="supabase"} 0`,

@@ -204,7 +204,7 @@ func (t *Tracing) BeginRequest(
 		span.SetAttributes(attribute.Int("http.response.status_code", a.Status))
 		if a.Step != "" {
 			span.SetAttributes(
-				attribute.String("tikbridge.flow", a.Step.Flow()),
+				attribute.String("tikbridge.flow", string(a.Step.Flow())),
 				attribute.String("tikbridge.step", string(a.Step)),
 				attribute.String("tikbridge.outcome", a.Outcome),
 			)

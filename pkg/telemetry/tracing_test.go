@@ -108,7 +108,7 @@ func TestTracing(t *testing.T) {
 			Attributes: map[string]string{
 				"http.request.method": "POST", "http.route": "/api/auth/tiktok/redeem",
 				"http.response.status_code": "503",
-				"tikbridge.request_id":      "request1", "tikbridge.flow": "bridge", "tikbridge.step": "redeem",
+				"tikbridge.request_id":      "request1", "tikbridge.flow": "hosted", "tikbridge.step": "redeem",
 				"tikbridge.outcome": "supabase_unavailable", "error.type": "supabase_unavailable",
 			},
 			Events: []string{"retry service=supabase reason=superseded_link"},

@@ -40,11 +40,10 @@ type Options struct {
 	APIURL       string
 	// Timeout bounds each call, within the deadline of its context. Default: 10 s.
 	Timeout time.Duration
-	// Transport defaults to one of upstream.NewTransport, ProfileTransport to Transport. They are two
-	// since a profile that cannot be read keeps nobody from signing in: what is known of one says
-	// nothing about the other.
+	// Transport defaults to upstream.NewTransport, ProfileTransport to Transport. They are two because
+	// each has its own breaker: people can sign in while profiles cannot be read.
 	Transport, ProfileTransport http.RoundTripper
-	// Observer is told of every call. Default: nobody is.
+	// Observer hears of every call. Default: none.
 	Observer upstream.Observer
 }
 
@@ -119,8 +118,8 @@ func (c *Client) CodeVerifier(verifier string) string {
 	return verifier
 }
 
-// reply is an answer of TikTok, a JSON object. Its members are looked up by their exact names: decoded into
-// a struct, OPEN_ID would count as open_id.
+// reply is an answer of TikTok, a JSON object. Members are looked up by their exact names: a struct would
+// take OPEN_ID for open_id.
 type reply map[string]json.RawMessage
 
 // text returns a member that is a string, "" for any other.
@@ -219,8 +218,8 @@ func (c *Client) CheckCredentials(ctx context.Context) error {
 	return nil
 }
 
-// token sends form to the token endpoint (TikTok docs: Get User Access Token). An answer without an error
-// may still lack what was asked for.
+// token sends form to the token endpoint (TikTok docs: Get User Access Token). Even a good answer may lack
+// what was asked for.
 func (c *Client) token(ctx context.Context, form url.Values) (reply, answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -230,11 +229,11 @@ func (c *Client) token(ctx context.Context, form url.Values) (reply, answer, err
 		return nil, answer{}, signin.AsError(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return c.call(c.opts.Transport, req, "token", signin.StageExchange)
+	return c.call(c.opts.Transport, req, callToken)
 }
 
-// Profile reads the profile (TikTok docs: Get User Info). It asks for the fields of the granted scopes and
-// no others: one field too many and TikTok refuses them all (scope_not_authorized).
+// Profile reads the profile (TikTok docs: Get User Info). It asks only for fields of the granted scopes: one
+// field too many and TikTok refuses them all (scope_not_authorized).
 func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profile, error) {
 	if len(id.Scopes) > 0 && !slices.Contains(id.Scopes, ScopeBasic) {
 		return signin.Profile{}, nil
@@ -249,7 +248,7 @@ func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profil
 	}
 	req.Header.Set("Authorization", "Bearer "+id.AccessToken)
 
-	info, ans, err := c.call(c.opts.ProfileTransport, req, "user_info", signin.StageProfile)
+	info, ans, err := c.call(c.opts.ProfileTransport, req, callUserInfo)
 	if err != nil {
 		return signin.Profile{}, err
 	}
@@ -258,7 +257,7 @@ func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profil
 	}
 	user := info.object("data").object("user")
 	if user.text("open_id") != id.OpenID {
-		return signin.Profile{}, ans.unavailable(errors.New("user info is of another person than the token"))
+		return signin.Profile{}, ans.unavailable(errors.New("user info belongs to another person than the token"))
 	}
 	return signin.Profile{
 		UnionID:     user.text("union_id"),
@@ -270,15 +269,21 @@ func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profil
 // maxBody is far more than any answer of TikTok has, in bytes.
 const maxBody = 1 << 20
 
-// call sends req. An answer that is an error is returned as one: TikTok may send an error with status 200,
-// so the body alone decides (TikTok docs: OAuth Error Handling). The name is what metrics and traces call it.
-func (c *Client) call(
-	t http.RoundTripper, req *http.Request, name string, stage signin.Stage,
-) (reply, answer, error) {
+// The calls, by their names in errors, logs, metrics and traces.
+const (
+	callToken    = "token"
+	callUserInfo = "user_info"
+)
+
+// call sends req. It returns an error answer as an error: TikTok may send one with status 200, so the body
+// alone decides (TikTok docs: OAuth Error Handling). This is the one place where calls to TikTok are timed,
+// counted and traced.
+func (c *Client) call(t http.RoundTripper, req *http.Request, name string) (reply, answer, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Cache-Control", "no-cache") // as in every sample of TikTok's documentation
 
-	ans := answer{stage: stage}
+	defer signin.ReportFrom(req.Context()).Time(name)()
+	ans := answer{call: name}
 	ctx, done := c.opts.Observer.Begin(req.Context(), service, name)
 	if ctx != req.Context() { // it is traced
 		req = req.WithContext(ctx)

@@ -453,7 +453,7 @@ func TestClient_refused(t *testing.T) {
 	t.Parallel()
 	// Not the address of a server that was closed: its port may be another test's by now.
 	_, err := over(t, "http://127.0.0.1:1").Exchange(t.Context(), grant)
-	wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageExchange, 0, tiktokAnswer(0, "", "")})
+	wantVerdict(t, err, verdict{signin.TikTokUnavailable, "token", 0, tiktokAnswer(0, "", "")})
 	if !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("got %v; want the log to name the cause", err)
 	}

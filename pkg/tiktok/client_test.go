@@ -321,7 +321,7 @@ func TestClient_Exchange_brokenOpenID(t *testing.T) {
 			t.Parallel()
 			m := answering(http.MethodPost, tokenURL, response(200, `{"access_token":"a","open_id":"`+raw+`"}`))
 			id, err := newClient(m).Exchange(t.Context(), grant)
-			wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageExchange, 0, tiktokAnswer(200, "", "")})
+			wantVerdict(t, err, verdict{signin.TikTokUnavailable, "token", 0, tiktokAnswer(200, "", "")})
 			wantQuiet(t, err)
 			if id.OpenID != "" || !strings.Contains(err.Error(), "open_id") {
 				t.Errorf("got %q, %v; want nobody, and a cause that names the open_id", id.OpenID, err)
@@ -426,7 +426,7 @@ func TestClient_lacking(t *testing.T) {
 		`{"data":{"user":[]},"error":{"code":"ok"}}`:      "answer's data.user is not an object",
 		`{"data":null,"error":{"code":"ok"}}`:             "answer lacks data",
 		`{}`:                                              "answer lacks data",
-		userInfo(`"open_id":"-000SomebodyElse` + `"`):     "user info is of another person than the token",
+		userInfo(`"open_id":"-000SomebodyElse` + `"`):     "user info belongs to another person than the token",
 		userInfo(`"open_id":"` + openID + `","x":null`):   "",
 		`{"data":{"user":"x"},"error":{"code":"ok"}}`:     "answer's data.user is not an object",
 		`{"data":{"user":null},"error":{"code":"ok"}}`:    "answer lacks data.user",
@@ -516,10 +516,10 @@ func TestClient_redirect(t *testing.T) {
 				})
 				c := newClient(m)
 				_, err := c.Exchange(t.Context(), grant)
-				wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageExchange, 0, tiktokAnswer(status, "", "")})
+				wantVerdict(t, err, verdict{signin.TikTokUnavailable, "token", 0, tiktokAnswer(status, "", "")})
 				wantQuiet(t, err)
 				_, err = c.Profile(t.Context(), identity)
-				wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageProfile, 0, tiktokAnswer(status, "", "")})
+				wantVerdict(t, err, verdict{signin.TikTokUnavailable, "user_info", 0, tiktokAnswer(status, "", "")})
 				wantQuiet(t, err)
 				if n := elsewhere.Load(); n != 0 {
 					t.Errorf("got %d calls elsewhere; want none", n)
@@ -573,11 +573,11 @@ func TestClient_timeout(t *testing.T) {
 				m.RegisterResponder(http.MethodPost, tokenURL, tt.answer)
 				m.RegisterResponder(http.MethodGet, infoURL, tt.answer)
 				c := newClient(m, func(o *tiktok.Options) { o.Timeout = tt.timeout })
-				calls := map[signin.Stage]func(context.Context) error{
-					signin.StageExchange: func(ctx context.Context) error { _, err := c.Exchange(ctx, grant); return err },
-					signin.StageProfile:  func(ctx context.Context) error { _, err := c.Profile(ctx, identity); return err },
+				calls := map[string]func(context.Context) error{
+					"token":     func(ctx context.Context) error { _, err := c.Exchange(ctx, grant); return err },
+					"user_info": func(ctx context.Context) error { _, err := c.Profile(ctx, identity); return err },
 				}
-				for stage, call := range calls {
+				for name, call := range calls {
 					ctx := t.Context()
 					if tt.context > 0 {
 						var cancel context.CancelFunc
@@ -587,10 +587,10 @@ func TestClient_timeout(t *testing.T) {
 					start := time.Now()
 					err := call(ctx)
 					if got := time.Since(start); got != tt.want {
-						t.Errorf("%s: gave up after %v; want %v", stage, got, tt.want)
+						t.Errorf("%s: gave up after %v; want %v", name, got, tt.want)
 					}
 					if !errors.Is(err, context.DeadlineExceeded) || signin.CodeOf(err) != signin.TikTokUnavailable {
-						t.Errorf("%s: got %v; want a deadline and %s", stage, err, signin.TikTokUnavailable)
+						t.Errorf("%s: got %v; want a deadline and %s", name, err, signin.TikTokUnavailable)
 					}
 					wantQuiet(t, err)
 				}

@@ -11,9 +11,9 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// answer is what is known of an answer of TikTok when it has to be turned into an error.
+// answer is what an error needs to know of an answer of TikTok.
 type answer struct {
-	stage       signin.Stage
+	call        string
 	status      int
 	header      http.Header
 	code        string
@@ -21,7 +21,7 @@ type answer struct {
 	logID       string
 }
 
-// read takes what r says of an error. The member "error" is a code from the token endpoint and an object
+// read takes the error, if any, from r. The member "error" is a code from the token endpoint and an object
 // with a code from all others; where there is none it is missing, empty, "ok" or, in older APIs, 0.
 func (a *answer) read(r reply) error {
 	holder, name := r, "error"
@@ -56,15 +56,19 @@ func (a answer) oauthError() error {
 	case "invalid_grant", "invalid_request", "invalid_params":
 		switch {
 		case says("redirect_uri"), says("redirect uri"):
-			return a.error(signin.RedirectURIMismatch, "TikTok was given another redirect_uri when it made this code. Send exactly the one of the authorize URL.")
+			return a.error(signin.RedirectURIMismatch, "TikTok was given another redirect_uri when it made this code. "+
+				"Send exactly the one of the authorize URL.")
 		case says("verifier"):
-			return a.error(signin.InvalidGrant, "TikTok does not accept the PKCE verifier of this sign-in. The setting tiktok.pkce, or the app's own challenge, does not fit the TikTok app.")
+			return a.error(signin.InvalidGrant, "TikTok does not accept the PKCE verifier of this sign-in. "+
+				"The setting tiktok.pkce, or the app's own challenge, does not fit the TikTok app.")
 		case says("client key"), says("client secret"):
 			return a.misconfigured()
 		case a.code == "invalid_grant":
-			return a.error(signin.InvalidGrant, "TikTok does not accept this code: it has expired or was used before. Please sign in again.")
+			return a.error(signin.InvalidGrant, "TikTok does not accept this code: "+
+				"it has expired or was used before. Please sign in again.")
 		}
-		return a.error(signin.InvalidRequest, "TikTok finds the code malformed. It must be URL-decoded once, not twice and not never.")
+		return a.error(signin.InvalidRequest, "TikTok finds the code malformed. "+
+			"It must be URL-decoded once, not twice and not never.")
 	case "invalid_client", "unauthorized_client", "unsupported_grant_type", "unsupported_response_type",
 		"invalid_scope", "scope_not_authorized", "scope_permission_missed":
 		return a.misconfigured()
@@ -80,7 +84,8 @@ func (a answer) oauthError() error {
 }
 
 func (a answer) misconfigured() error {
-	return a.error(signin.TikTokMisconfigured, "TikTok refuses this app's credentials or scopes. The operator must check tiktok.client_key, tiktok.client_secret and tiktok.scopes.")
+	return a.error(signin.TikTokMisconfigured, "TikTok refuses this app's credentials or scopes. "+
+		"The operator must check tiktok.client_key, tiktok.client_secret and tiktok.scopes.")
 }
 
 func (a answer) throttled() error {
@@ -106,7 +111,7 @@ func (a answer) error(code signin.Code, message string) *signin.Error {
 	return &signin.Error{
 		Code:    code,
 		Message: message,
-		Stage:   a.stage,
+		Call:    a.call,
 		Upstream: signin.Upstream{
 			Service: service,
 			Status:  a.status,

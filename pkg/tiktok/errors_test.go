@@ -23,7 +23,7 @@ import (
 // verdict is what of an error decides something.
 type verdict struct {
 	Code       signin.Code
-	Stage      signin.Stage
+	Call       string
 	RetryAfter time.Duration
 	Upstream   signin.Upstream
 }
@@ -38,7 +38,7 @@ func wantVerdict(t *testing.T, err error, want verdict) {
 	if !errors.As(err, &e) {
 		t.Fatalf("got %v; want a *signin.Error", err)
 	}
-	if diff := cmp.Diff(want, verdict{e.Code, e.Stage, e.RetryAfter, e.Upstream}); diff != "" {
+	if diff := cmp.Diff(want, verdict{e.Code, e.Call, e.RetryAfter, e.Upstream}); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
 	}
 	if e.Message == "" {
@@ -198,7 +198,7 @@ func TestClient_Exchange_oddLogID(t *testing.T) {
 				`{"error":"invalid_grant","error_description":{"text":"` + echo + `"},"log_id":` + logID + `}`,
 			} {
 				_, err := newClient(answering(http.MethodPost, tokenURL, response(400, body))).Exchange(t.Context(), grant)
-				wantVerdict(t, err, verdict{signin.InvalidGrant, signin.StageExchange, 0, tiktokAnswer(400, "invalid_grant", want)})
+				wantVerdict(t, err, verdict{signin.InvalidGrant, "token", 0, tiktokAnswer(400, "invalid_grant", want)})
 				wantQuiet(t, err)
 			}
 		})
@@ -220,7 +220,7 @@ func TestClient_Exchange_oddCode(t *testing.T) {
 			}
 			for _, body := range []string{`{"error":` + string(quoted) + `}`, `{"error":{"code":` + string(quoted) + `}}`} {
 				_, err := newClient(answering(http.MethodPost, tokenURL, response(400, body))).Exchange(t.Context(), grant)
-				wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageExchange, 0, tiktokAnswer(400, "", "")})
+				wantVerdict(t, err, verdict{signin.TikTokUnavailable, "token", 0, tiktokAnswer(400, "", "")})
 			}
 		})
 	}
@@ -233,7 +233,7 @@ func TestClient_Exchange_fails(t *testing.T) {
 			t.Parallel()
 			m := answering(http.MethodPost, tokenURL, response(tt.status, tt.body, tt.header...))
 			id, err := newClient(m).Exchange(t.Context(), grant)
-			wantVerdict(t, err, verdict{tt.code, signin.StageExchange, tt.retry, tt.up})
+			wantVerdict(t, err, verdict{tt.code, "token", tt.retry, tt.up})
 			wantQuiet(t, err)
 			if diff := cmp.Diff(signin.Identity{}, id); diff != "" {
 				t.Errorf("identity (-want +got):\n%s", diff)
@@ -250,7 +250,7 @@ func TestClient_Profile_fails(t *testing.T) {
 			t.Parallel()
 			m := answering(http.MethodGet, infoURL, response(tt.status, tt.body, tt.header...))
 			p, err := newClient(m).Profile(t.Context(), identity)
-			wantVerdict(t, err, verdict{tt.code, signin.StageProfile, tt.retry, tt.up})
+			wantVerdict(t, err, verdict{tt.code, "user_info", tt.retry, tt.up})
 			wantQuiet(t, err)
 			if !p.IsZero() {
 				t.Errorf("got profile %+v; want none", p)
@@ -360,7 +360,7 @@ func TestClient_Exchange_noAnswer(t *testing.T) {
 			t.Parallel()
 			m := answering(http.MethodPost, tokenURL, httpmock.NewErrorResponder(tt.err))
 			_, err := newClient(m).Exchange(t.Context(), grant)
-			wantVerdict(t, err, verdict{signin.TikTokUnavailable, signin.StageExchange, 0, tiktokAnswer(0, "", "")})
+			wantVerdict(t, err, verdict{signin.TikTokUnavailable, "token", 0, tiktokAnswer(0, "", "")})
 			wantQuiet(t, err)
 			wantCalls(t, m, map[string]int{"POST " + tokenURL: 1})
 		})

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 )
 
 // PKCE is how the code challenge of RFC 7636 is sent. TikTok documents none for web apps, wants
@@ -21,17 +20,6 @@ const (
 	// PKCEBase64URL sends base64url(SHA-256(verifier)) (RFC 7636, section 4.2).
 	PKCEBase64URL PKCE = "base64url"
 )
-
-// ParsePKCE reads a setting; "" is PKCEOff.
-func ParsePKCE(s string) (PKCE, error) {
-	switch p := PKCE(s); p {
-	case "":
-		return PKCEOff, nil
-	case PKCEOff, PKCEHex, PKCEBase64URL:
-		return p, nil
-	}
-	return "", fmt.Errorf("%q is none of off, hex, base64url", s)
-}
 
 // Challenge returns the S256 challenge of verifier; "" when PKCE is off or there is no verifier.
 func (p PKCE) Challenge(verifier string) string {

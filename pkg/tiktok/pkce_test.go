@@ -36,31 +36,3 @@ func TestPKCE_Challenge(t *testing.T) {
 		})
 	}
 }
-
-func TestParsePKCE(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name    string
-		in      string
-		want    tiktok.PKCE
-		wantErr bool
-	}{
-		{"unset", "", tiktok.PKCEOff, false},
-		{"off", "off", tiktok.PKCEOff, false},
-		{"hex", "hex", tiktok.PKCEHex, false},
-		{"base64url", "base64url", tiktok.PKCEBase64URL, false},
-		{"plain is no way", "plain", "", true},
-		{"capitals", "HEX", "", true},
-		{"space", "hex ", "", true},
-		{"the method", "S256", "", true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			got, err := tiktok.ParsePKCE(tt.in)
-			if (err != nil) != tt.wantErr || got != tt.want {
-				t.Errorf("got %q, %v; want %q, error %t", got, err, tt.want, tt.wantErr)
-			}
-		})
-	}
-}

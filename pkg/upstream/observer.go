@@ -6,13 +6,12 @@ import (
 	"net/http"
 )
 
-// Observer is told of every call to TikTok and to Supabase. pkg/telemetry implements it. Safe for
-// concurrent use.
+// Observer hears of every call to TikTok and Supabase. pkg/telemetry implements it. Safe for concurrent use.
 type Observer interface {
-	// Begin is called before a call, such as "generate_link" of "supabase", which goes on with the
-	// context that is returned. done is called once, when the whole answer was read or there is none.
+	// Begin is called before a call, such as "generate_link" of "supabase", which then uses the returned
+	// context. done is called once, when the whole answer was read or there is none.
 	Begin(ctx context.Context, service, call string) (_ context.Context, done func(Result))
-	// Retried is called before a sign-in is tried again, with the reason in one of a few words.
+	// Retried is called before a sign-in is tried again. There are only a few reasons.
 	Retried(ctx context.Context, service, reason string)
 }
 
@@ -26,13 +25,8 @@ type Result struct {
 	Err error
 }
 
-// Outcomes lists every outcome of a call.
-func Outcomes() []string {
-	return []string{"ok", "not_found", "refused", "rate_limited", "fault", "timeout", "no_answer", "canceled"}
-}
-
-// Outcome is the result in one word of [Outcomes]. An answer with an error code is none that is ok,
-// whatever its status: TikTok sends errors with 200.
+// Outcome is the result in one word: ok, not_found, refused, rate_limited, fault, timeout, no_answer or
+// canceled. An answer with an error code is never ok, since TikTok sends errors with status 200.
 func (r Result) Outcome() string {
 	switch {
 	case errors.Is(r.Err, context.Canceled):

@@ -20,11 +20,11 @@ var flows = []struct {
 	{"returning", false, 4, func(l *load, i int) error { return l.signIn(i % population) }},
 	{"returning with a new picture", true, 5, func(l *load, i int) error { return l.signIn(i % population) }},
 	{"first", false, 7, func(l *load, i int) error { return l.signIn(firstTimers(0, 0, i)) }},
-	{"bridge-led", false, 4, func(l *load, i int) error { return l.bridgeLed(i % population) }},
+	{"hosted", false, 4, func(l *load, i int) error { return l.hosted(i % population) }},
 }
 
-// bridgeLed is a sign-in that the bridge leads, on the web: three requests instead of one.
-func (l *load) bridgeLed(n int) error {
+// hosted is a sign-in of the hosted flow on the web: three requests instead of one.
+func (l *load) hosted(n int) error {
 	const verifier = "verifier-of-the-app-verifier-of-the-app-123"
 	challenge := sha256.Sum256([]byte(verifier))
 	base := "http://" + l.process.addr + "/api/auth/tiktok/"

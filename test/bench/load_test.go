@@ -13,7 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// load sends sign-ins of the documented flow to a process.
+// load sends sign-ins of the guide flow to a process.
 type load struct {
 	process *process
 	standin *standin

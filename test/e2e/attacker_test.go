@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// TestAttackerSeesEveryAddress: somebody who reads every address of a sign-in that the bridge led (in
+// TestAttackerSeesEveryAddress: somebody who reads every address of a sign-in of the hosted flow (in
 // a deeplink, a history, a referrer, a log) cannot get a session out of them, neither before the app
 // redeems nor after.
 func TestAttackerSeesEveryAddress(t *testing.T) {

@@ -49,7 +49,7 @@ func TestCompose(t *testing.T) {
 
 	t.Run("Image", c.testImage)
 	t.Run("Keys", c.testKeys)
-	t.Run("Devices", c.testDevices)
+	t.Run("ClientIPs", c.testClientIPs)
 	t.Run("Contract", c.testContract)
 	for _, flow := range []struct {
 		name string
@@ -59,11 +59,11 @@ func TestCompose(t *testing.T) {
 		{"DemoCancel", TestDemoCancel},
 		{"NativeCallback", TestNativeCallback},
 		{"DeeplinkArrives", TestDeeplinkArrives},
-		{"BridgeLedWeb", TestBridgeLedWeb},
-		{"BridgeLedCookie", TestBridgeLedCookie},
-		{"BridgeLedNative", TestBridgeLedNative},
-		{"BridgeLedCancelled", TestBridgeLedCancelled},
-		{"BridgeLedTabs", TestBridgeLedTabs},
+		{"HostedWeb", TestHostedWeb},
+		{"HostedCookie", TestHostedCookie},
+		{"HostedNative", TestHostedNative},
+		{"HostedCancelled", TestHostedCancelled},
+		{"HostedTabs", TestHostedTabs},
 		{"SDK", TestSDK_web},
 		{"SDKNative", TestSDK_native},
 		{"SupabaseJS", TestSupabaseJS},
@@ -289,29 +289,29 @@ func (c *compose) testKeys(t *testing.T) {
 	}
 }
 
-// testDevices: GoTrue's limit counts by the address of the device, and only a holder of the secret key
+// testClientIPs: GoTrue's limit counts by client IP, and only a holder of the secret key
 // says which one that is.
-func (c *compose) testDevices(t *testing.T) {
-	const device, other, burst = "203.0.113.7", "203.0.113.8", 30
-	verify := func(key, device string) int {
+func (c *compose) testClientIPs(t *testing.T) {
+	const clientIP, other, burst = "203.0.113.7", "203.0.113.8", 30
+	verify := func(key, clientIP string) int {
 		status, _ := ask(t, http.MethodPost, c.bridge.supabase+"/auth/v1/verify", `{"type":"magiclink","token_hash":"none"}`,
-			"apikey", key, "Sb-Forwarded-For", device)
+			"apikey", key, "Sb-Forwarded-For", clientIP)
 		return status
 	}
 	for range burst {
-		verify(gotruesim.SecretKey, device)
+		verify(gotruesim.SecretKey, clientIP)
 	}
-	if got := verify(gotruesim.SecretKey, device); got != http.StatusTooManyRequests {
-		t.Errorf("sign-in %d of one device has status %d; want 429", burst+1, got)
+	if got := verify(gotruesim.SecretKey, clientIP); got != http.StatusTooManyRequests {
+		t.Errorf("sign-in %d of one client IP has status %d; want 429", burst+1, got)
 	}
 	if got := verify(gotruesim.SecretKey, other); got == http.StatusTooManyRequests {
-		t.Error("another device is limited as well")
+		t.Error("another client IP is limited as well")
 	}
-	if got := verify(gotruesim.PublishableKey, device); got == http.StatusTooManyRequests {
+	if got := verify(gotruesim.PublishableKey, clientIP); got == http.StatusTooManyRequests {
 		t.Error("whoever has the publishable key can use up the limit of somebody else")
 	}
-	// The bridge says whose device it is.
-	for from, want := range map[string]int{device: http.StatusTooManyRequests, other: http.StatusOK} {
+	// The bridge forwards the client IP.
+	for from, want := range map[string]int{clientIP: http.StatusTooManyRequests, other: http.StatusOK} {
 		redirect := c.bridge.bridge + "/auth"
 		var code struct {
 			Code string `json:"code"`
@@ -358,17 +358,17 @@ func (c *compose) testContract(t *testing.T) {
 	t.Logf("%d tests passed against the real GoTrue", passed)
 }
 
-// journey is a sign-in without a browser that the bridge leads, from a device of its own.
+// journey is a sign-in of the hosted flow without a browser, from a client IP of its own.
 type journey struct {
 	c                        *compose
-	device, openID           string
+	clientIP, openID         string
 	verifier, state, handoff string
 	bridges                  []string // who answered: start, callback, redeem
 }
 
 func (c *compose) newJourney(n int) *journey {
 	return &journey{
-		c: c, device: fmt.Sprintf("198.51.100.%d", n%250+1),
+		c: c, clientIP: fmt.Sprintf("198.51.100.%d", n%250+1),
 		openID: fmt.Sprintf("-000Sca1e%027d", n%250),
 	}
 }
@@ -394,7 +394,7 @@ func (j *journey) send(ctx context.Context, method, path string, body, into any)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("X-Forwarded-For", j.device)
+	req.Header.Set("X-Forwarded-For", j.clientIP)
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		return nil, err

@@ -88,7 +88,7 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	s.mend()
+	s.heal()
 	s.calm()
 	after := s.level(before)
 	s.inspect()
@@ -529,17 +529,17 @@ const soakMended = "when all is well again"
 func (s *soak) flow(rng *rand.Rand) {
 	switch n := rng.IntN(100); {
 	case n < 30:
-		s.note("documented", s.exchange(s.bridge(rng), s.someone(rng), 1)...)
+		s.note("guide", s.exchange(s.bridge(rng), s.someone(rng), 1)...)
 	case n < 45:
-		s.note("led, web", s.lead(rng, s.someone(rng), "web", 1)...)
+		s.note("hosted, web", s.hosted(rng, s.someone(rng), "web", 1)...)
 	case n < 50:
-		s.note("led, web, by cookie", s.lead(rng, s.someone(rng), "cookie", 1)...)
+		s.note("hosted, web, by cookie", s.hosted(rng, s.someone(rng), "cookie", 1)...)
 	case n < 65:
-		s.note("led, native", s.lead(rng, s.someone(rng), "native", 1)...)
+		s.note("hosted, native", s.hosted(rng, s.someone(rng), "native", 1)...)
 	case n < 73:
-		s.note("first, documented", s.exchange(s.bridge(rng), s.newcomer(rng), 1)...)
+		s.note("first, guide", s.exchange(s.bridge(rng), s.newcomer(rng), 1)...)
 	case n < 80:
-		s.note("first, led", s.lead(rng, s.newcomer(rng), "native", 1)...)
+		s.note("first, hosted", s.hosted(rng, s.newcomer(rng), "native", 1)...)
 	case n < 85:
 		who := s.someone(rng)
 		var wg sync.WaitGroup
@@ -553,7 +553,7 @@ func (s *soak) flow(rng *rand.Rand) {
 	case n < 95:
 		s.note("code sent twice", s.exchange(s.bridge(rng), s.someone(rng), 2)...)
 	default:
-		s.note("handoff redeemed twice", s.lead(rng, s.someone(rng), "web", 2)...)
+		s.note("handoff redeemed twice", s.hosted(rng, s.someone(rng), "web", 2)...)
 	}
 }
 
@@ -568,7 +568,7 @@ func (s *soak) note(flow string, outcomes ...string) {
 	}
 }
 
-// exchange is the documented flow. The code is sent that often, one after another; at most one of
+// exchange is the guide flow. The code is sent that often, one after another; at most one of
 // them may be good.
 func (s *soak) exchange(b *soakBridge, who string, times int) (outcomes []string) {
 	code, good := s.code(who, soakPage, times), 0
@@ -592,7 +592,7 @@ var (
 	soakCookie = regexp.MustCompile(`^(__Host-tikbridge-[^=]+=[^;]+);`)
 )
 
-// begin starts a bridge-led sign-in and returns its state.
+// begin starts a sign-in of the hosted flow and returns its state.
 func (s *soak) begin(b *soakBridge, platform, challenge string) (state, cookie, failed string) {
 	q := url.Values{"platform": {platform}}
 	if challenge != "" {
@@ -638,9 +638,9 @@ func (s *soak) back(b *soakBridge, q url.Values, cookie string) (handoff, failed
 	return "", s.known(m[2])
 }
 
-// lead is the bridge-led flow. Each of its steps may be taken by another bridge. The handoff is
+// hosted is the hosted flow. Each of its steps may be taken by another bridge. The handoff is
 // redeemed that often; at most one may be good.
-func (s *soak) lead(rng *rand.Rand, who, platform string, times int) (outcomes []string) {
+func (s *soak) hosted(rng *rand.Rand, who, platform string, times int) (outcomes []string) {
 	verifier := fmt.Sprintf("%064x", rng.Uint64())
 	sum := sha256.Sum256([]byte(verifier))
 	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
@@ -811,8 +811,8 @@ func (s *soak) watch(ctx context.Context, every time.Duration) {
 	}
 }
 
-// mend ends all faults, and wants everybody who ever signed in, or many of them, to get in again soon after the last fault.
-func (s *soak) mend() {
+// heal ends all faults, and wants everybody who ever signed in, or many of them, to get in again soon after the last fault.
+func (s *soak) heal() {
 	s.plan("", nil, 0, 0)
 	time.Sleep(6 * time.Second) // a breaker that opened tries again after five
 	s.mu.Lock()

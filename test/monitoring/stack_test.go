@@ -206,8 +206,8 @@ func (s stack) fault(t *testing.T, endpoint, fault string, count int) {
 	ask(t, http.MethodPost, s.tiktok+"/sim/faults", map[string]any{"endpoint": endpoint, "fault": fault, "count": count}, http.StatusOK)
 }
 
-// documented signs in by the guide's way.
-func (s stack) documented(t *testing.T, person, status int) {
+// guide signs in by the guide flow.
+func (s stack) guide(t *testing.T, person, status int) {
 	t.Helper()
 	const redirect = "https://app.example/auth"
 	ask(t, http.MethodPost, s.bridge+"/api/auth/tiktok-callback", map[string]any{
@@ -220,8 +220,8 @@ var (
 	handoffPattern = regexp.MustCompile(`tikbridge_handoff=([A-Za-z0-9_-]+)`)
 )
 
-// led signs in with the bridge in the lead, and then once more with the used handoff.
-func (s stack) led(t *testing.T, person int) {
+// hosted signs in by the hosted flow, and then redeems the used handoff once more.
+func (s stack) hosted(t *testing.T, person int) {
 	t.Helper()
 	const verifier = "a-verifier-of-an-app-that-nobody-else-has-seen"
 	sum := sha256.Sum256([]byte(verifier))
@@ -244,14 +244,14 @@ func (s stack) led(t *testing.T, person int) {
 // people do all that people do, well and badly.
 func (s stack) people(t *testing.T, round int) {
 	t.Helper()
-	s.documented(t, 2*round, http.StatusOK) // first sign-ins, then returning people
-	s.documented(t, 2*round, http.StatusOK)
-	s.led(t, 2*round+1)
-	s.led(t, 2*round+1)
+	s.guide(t, 2*round, http.StatusOK) // first sign-ins, then returning people
+	s.guide(t, 2*round, http.StatusOK)
+	s.hosted(t, 2*round+1)
+	s.hosted(t, 2*round+1)
 	s.fault(t, "token", "invalid_grant", 1)
-	s.documented(t, 2*round, http.StatusBadRequest)
+	s.guide(t, 2*round, http.StatusBadRequest)
 	s.fault(t, "token", "status_503", 1)
-	s.documented(t, 2*round, http.StatusServiceUnavailable)
+	s.guide(t, 2*round, http.StatusServiceUnavailable)
 	begun, start := 0, s.bridge+"/api/auth/tiktok/start?platform=web"
 	for ; begun < 10; begun++ { // until the limit is met
 		resp, err := client.Get(start)
@@ -278,8 +278,8 @@ func TestStack(t *testing.T) {
 			if scrape == 1 {
 				s.people(t, 0)
 			} else {
-				s.documented(t, 0, http.StatusOK)
-				s.documented(t, 7, http.StatusOK)
+				s.guide(t, 0, http.StatusOK)
+				s.guide(t, 7, http.StatusOK)
 			}
 		}
 		header, metrics := ask(t, http.MethodGet, s.admin+"/metrics", nil, http.StatusOK)

@@ -62,8 +62,8 @@ func (everything) RedirectURI(string) bool { return true }
 func (everything) Scheme(string) bool      { return true }
 func (everything) ReturnTo(string) bool    { return true }
 
-// ledOptions are what a test of the bridge-led flow may adjust.
-type ledOptions struct {
+// hostedOptions are what a test of the hosted flow may adjust.
+type hostedOptions struct {
 	people  people
 	policy  signin.Policy
 	tokens  bool
@@ -71,15 +71,15 @@ type ledOptions struct {
 	options server.Options
 }
 
-// newLed returns a server that leads sign-ins, with real seals and marks.
-func newLed(tb testing.TB, adjust ...func(*ledOptions)) bridge {
+// newHosted returns a server that has the hosted flow on, with real seals and claims.
+func newHosted(tb testing.TB, adjust ...func(*hostedOptions)) bridge {
 	tb.Helper()
 	lists, err := allow.New([]string{appOrigin, publicURL}, []string{appOrigin + "/auth"}, []string{"myapp", "com.example.other"})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	o := ledOptions{policy: lists, options: server.Options{
-		Allow: lists, AuthPath: "/auth", DefaultRedirect: "/", PublicURL: publicURL, StartPage: appOrigin + "/",
+	o := hostedOptions{policy: lists, options: server.Options{
+		GuideFlow: true, Allow: lists, AuthPath: "/auth", DefaultRedirect: "/", PublicURL: publicURL, StartPage: appOrigin + "/",
 	}}
 	for _, f := range adjust {
 		f(&o)
@@ -111,11 +111,11 @@ func newLed(tb testing.TB, adjust ...func(*ledOptions)) bridge {
 	return b
 }
 
-func at(publicURL string) func(*ledOptions) {
-	return func(o *ledOptions) { o.options.PublicURL = publicURL }
+func at(publicURL string) func(*hostedOptions) {
+	return func(o *hostedOptions) { o.options.PublicURL = publicURL }
 }
 
-func with(p people) func(*ledOptions) { return func(o *ledOptions) { o.people = p } }
+func with(p people) func(*hostedOptions) { return func(o *hostedOptions) { o.people = p } }
 
 // query makes a target of a path and of name, value, name, value.
 func query(path string, values ...string) string {
@@ -175,7 +175,7 @@ func redeemBody(t *testing.T, handoff, verifier string) string {
 
 func TestStart(t *testing.T) {
 	t.Parallel()
-	b := newLed(t)
+	b := newHosted(t)
 	target := query(startPath, "platform", "web", "challenge", challenge(), "select_account", "1")
 	wantAsked := func(t *testing.T, u *url.URL) {
 		t.Helper()
@@ -269,7 +269,7 @@ func TestStart_cookie(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newLed(t, at(tt.url))
+			b := newHosted(t, at(tt.url))
 			resp := b.do(t, http.MethodGet, query(startPath, "platform", "web"), "")
 			c := resp.Cookies()[0]
 			if id, ok := strings.CutPrefix(c.Name, tt.prefix); !ok || len(id) != 8 || len(c.Value) != 43 {
@@ -290,7 +290,7 @@ func TestStart_cookie(t *testing.T) {
 	}
 	t.Run("no cookie for a refusal", func(t *testing.T) {
 		t.Parallel()
-		if got := newLed(t).do(t, http.MethodGet, startPath, "").Cookies(); len(got) != 0 {
+		if got := newHosted(t).do(t, http.MethodGet, startPath, "").Cookies(); len(got) != 0 {
 			t.Errorf("a refused start sets %v", got)
 		}
 	})
@@ -311,7 +311,7 @@ func TestStart_cookieCap(t *testing.T) {
 		5: {"__Host-tikbridge-flow0000"},
 		7: {"__Host-tikbridge-flow0000", "__Host-tikbridge-flow0001", "__Host-tikbridge-flow0002"},
 	} {
-		resp := newLed(t).do(t, http.MethodGet, query(startPath, "platform", "web"), "", "Cookie", held(n))
+		resp := newHosted(t).do(t, http.MethodGet, query(startPath, "platform", "web"), "", "Cookie", held(n))
 		var dropped []string
 		cookies := resp.Cookies()
 		for _, c := range cookies[:len(cookies)-1] {
@@ -329,11 +329,11 @@ func TestStart_cookieCap(t *testing.T) {
 	}
 }
 
-// TestLed_rateLimits: each route has its own limit, and a person is told on a page.
-func TestLed_rateLimits(t *testing.T) {
+// TestHosted_rateLimits: each route has its own limit, and a person is told on a page.
+func TestHosted_rateLimits(t *testing.T) {
 	t.Parallel()
 	start := query(startPath, "platform", "web")
-	b := newLed(t, func(o *ledOptions) { o.options.StartPerMinute, o.options.RedeemPerMinute = 7, 3 })
+	b := newHosted(t, func(o *hostedOptions) { o.options.StartPerMinute, o.options.RedeemPerMinute = 7, 3 })
 	for range 7 {
 		wantStatus(t, b.do(t, http.MethodGet, start, ""), http.StatusFound)
 	}
@@ -451,8 +451,8 @@ func button(elements []element) (href string, follows bool) {
 	return "", false
 }
 
-// TestLed_errorsByAccept: a person sees a page and a script gets JSON, of the same status.
-func TestLed_errorsByAccept(t *testing.T) {
+// TestHosted_errorsByAccept: a person sees a page and a script gets JSON, of the same status.
+func TestHosted_errorsByAccept(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, target string
@@ -471,7 +471,7 @@ func TestLed_errorsByAccept(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newLed(t)
+			b := newHosted(t)
 			for _, accept := range []string{"", "*/*", forScripts, "application/json, text/plain, */*"} {
 				resp := b.do(t, http.MethodGet, tt.target, "", append(tt.headers, "Accept", accept)...)
 				if got := wantError(t, resp, tt.status, tt.code); got != tt.want {
@@ -503,7 +503,7 @@ func TestLed_errorsByAccept(t *testing.T) {
 	}
 	t.Run("nowhere to go", func(t *testing.T) {
 		t.Parallel()
-		b := newLed(t, func(o *ledOptions) { o.options.StartPage = "" })
+		b := newHosted(t, func(o *hostedOptions) { o.options.StartPage = "" })
 		page := readBody(t, b.do(t, http.MethodGet, startPath, "", "Accept", forPeople))
 		if href, _ := button(parse(t, page)); href != "" || strings.Contains(page, "<a ") {
 			t.Errorf("there is a button to %q; want none", href)
@@ -511,7 +511,7 @@ func TestLed_errorsByAccept(t *testing.T) {
 	})
 	t.Run("loaded again", func(t *testing.T) {
 		t.Parallel()
-		b := newLed(t)
+		b := newHosted(t)
 		resp := b.do(t, http.MethodGet, callbackPath, "", "Accept", forPeople)
 		if resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("status is %d; want 400", resp.StatusCode)
@@ -521,7 +521,7 @@ func TestLed_errorsByAccept(t *testing.T) {
 	})
 	t.Run("panic", func(t *testing.T) {
 		t.Parallel()
-		b := newLed(t, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) { panic("secret") }}))
+		b := newHosted(t, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) { panic("secret") }}))
 		s := b.begin(t, "platform", "web")
 		resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Cookie", s.cookie, "Accept", forPeople)
 		if resp.StatusCode != http.StatusInternalServerError {
@@ -550,7 +550,7 @@ func TestCallback_web(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newLed(t)
+			b := newHosted(t)
 			s := b.begin(t, "platform", "web", "redirect_to", tt.page, "challenge", challenge())
 			resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Cookie", s.cookie, "Accept", forPeople)
 			u := wantRedirect(t, resp)
@@ -584,7 +584,7 @@ func TestCallback_cookie(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newLed(t)
+			b := newHosted(t)
 			s := b.begin(t, "platform", "web", "challenge", tt.challenge)
 			resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", tt.code), "", "Cookie", "a=b; "+s.cookie)
 			name, _, _ := strings.Cut(s.cookie, "=")
@@ -602,7 +602,7 @@ func TestCallback_cookie(t *testing.T) {
 func TestCallback_native(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range []string{"", "myapp", "com.example.other"} {
-		b := newLed(t)
+		b := newHosted(t)
 		s := b.begin(t, "platform", "native", "scheme", scheme, "challenge", challenge())
 		// Without the cookie: TikTok's app may finish in another browser.
 		resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Accept", forPeople)
@@ -633,7 +633,7 @@ func TestCallback_errors(t *testing.T) {
 	tests := []struct {
 		name     string
 		callback []string
-		adjust   func(*ledOptions)
+		adjust   func(*hostedOptions)
 		code     signin.Code
 		text     string
 		view     string
@@ -642,7 +642,7 @@ func TestCallback_errors(t *testing.T) {
 		{"an error nobody knows", []string{"error", nasty, "error_description", nasty}, at(publicURL), signin.AccessDenied, "TikTok did not grant access.", "idle"},
 		{"fault of TikTok", []string{"error", "server_error"}, at(publicURL), signin.TikTokUnavailable, "TikTok does not answer as it should. Please try again in a moment.", "problem"},
 		{"no code", nil, at(publicURL), signin.InvalidRequest, "TikTok sent no code. Please sign in again.", "problem"},
-		{"scopes", []string{"code", "c", "scopes", nasty}, at(publicURL), signin.AccessDenied, "Signing in needs access to your basic TikTok profile.", "idle"},
+		{"scopes", []string{"code", "c", "scopes", nasty}, at(publicURL), signin.AccessDenied, "This app needs access to your basic TikTok profile.", "idle"},
 		{"exchange", []string{"code", "c"}, refusing, signin.InvalidGrant, nasty, "problem"},
 	}
 	for _, tt := range tests {
@@ -660,7 +660,7 @@ func TestCallback_errors(t *testing.T) {
 					t.Errorf("values (-want +got):\n%s", diff)
 				}
 			}
-			b := newLed(t, tt.adjust)
+			b := newHosted(t, tt.adjust)
 			web := b.begin(t, "platform", "web", "redirect_to", appOrigin+"/in?tab=1&request_id=own", "challenge", challenge())
 			resp := b.do(t, http.MethodGet, query(callbackPath, append(tt.callback, "state", web.state)...), "", "Cookie", web.cookie, "Accept", forPeople)
 			id := resp.Header.Get("X-Request-Id")
@@ -712,7 +712,7 @@ func TestCallback_errors(t *testing.T) {
 // more than text.
 func TestCallback_breakout(t *testing.T) {
 	t.Parallel()
-	open := func(o *ledOptions) {
+	open := func(o *hostedOptions) {
 		o.policy = everything{}
 		o.people = failing(&signin.Error{Code: signin.InvalidGrant, Message: nasty})
 		o.options.AuthPath = `/auth"><script>alert(2)</script>`
@@ -732,7 +732,7 @@ func TestCallback_breakout(t *testing.T) {
 			t.Errorf("something broke out:\n%s", page)
 		}
 	}
-	b := newLed(t, open)
+	b := newHosted(t, open)
 	for _, scheme := range []string{`x"><script>alert(1)</script>`, `x' onclick='y`, "x\r\n\r\n<script>", nasty[:40]} {
 		s := b.begin(t, "platform", "native", "scheme", scheme, "challenge", challenge())
 		for _, extra := range []string{nasty, ""} {
@@ -752,14 +752,14 @@ func TestCallback_breakout(t *testing.T) {
 	}
 	// A policy that lets everything pass also lets a page out of the header; the real one does not.
 	for _, page := range []string{nasty, appOrigin + "/\r\nSet-Cookie: a=b", appOrigin + `/"><script>`, appOrigin + "/<b>", "javascript:alert(1)", "//evil.example", appOrigin + "@evil.example/"} {
-		resp := newLed(t).do(t, http.MethodGet, query(startPath, "platform", "web", "redirect_to", page), "")
+		resp := newHosted(t).do(t, http.MethodGet, query(startPath, "platform", "web", "redirect_to", page), "")
 		wantError(t, resp, http.StatusBadRequest, signin.RedirectURIMismatch)
 	}
 }
 
 func TestRedeem(t *testing.T) {
 	t.Parallel()
-	b := newLed(t)
+	b := newHosted(t)
 	s := b.begin(t, "platform", "web", "challenge", challenge())
 	body := redeemBody(t, b.handoffOf(t, s), appVerifier)
 	want := map[string]any{
@@ -785,7 +785,7 @@ func TestRedeem(t *testing.T) {
 func TestRedeem_tokens(t *testing.T) {
 	t.Parallel()
 	for _, wanted := range []bool{true, false} {
-		b := newLed(t, func(o *ledOptions) { o.tokens = wanted })
+		b := newHosted(t, func(o *hostedOptions) { o.tokens = wanted })
 		m := readJSON(t, b.do(t, http.MethodPost, redeemPath, redeemBody(t, b.handoffOf(t, b.begin(t, "platform", "web", "challenge", challenge())), appVerifier)))
 		if has := m["provider_token"] == "act.tiktok" && m["provider_refresh_token"] == "rft.tiktok"; has != wanted {
 			t.Errorf("the session has TikTok's tokens: %v; want %v", has, wanted)
@@ -793,11 +793,11 @@ func TestRedeem_tokens(t *testing.T) {
 	}
 }
 
-// TestLed_CORS: credentials are granted where a cookie is looked at and where Despia's component asks with
+// TestHosted_CORS: credentials are granted where a cookie is looked at and where Despia's component asks with
 // them, and nowhere else.
-func TestLed_CORS(t *testing.T) {
+func TestHosted_CORS(t *testing.T) {
 	t.Parallel()
-	b := newLed(t)
+	b := newHosted(t)
 	tests := []struct {
 		method, path string
 		credentials  bool
@@ -891,7 +891,7 @@ func TestRedeem_bodies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newLed(t)
+			b := newHosted(t)
 			sized := b.do(t, http.MethodPost, redeemPath, tt.body, "Origin", appOrigin)
 			unknown := httptest.NewRequest(http.MethodPost, redeemPath, unsized{strings.NewReader(tt.body)})
 			unknown.Header.Set("Accept", forPeople) // never a page: nobody navigates by POST
@@ -904,20 +904,20 @@ func TestRedeem_bodies(t *testing.T) {
 	}
 }
 
-// TestLed_strict: strict mode leaves this flow on and that of the guide off.
-func TestLed_strict(t *testing.T) {
+// TestHosted_guideFlowOff: without the guide flow this one still works.
+func TestHosted_guideFlowOff(t *testing.T) {
 	t.Parallel()
-	b := newLed(t, func(o *ledOptions) { o.options.Strict = true })
+	b := newHosted(t, func(o *hostedOptions) { o.options.GuideFlow = false })
 	s := b.begin(t, "platform", "web", "challenge", challenge())
 	wantStatus(t, b.do(t, http.MethodPost, redeemPath, redeemBody(t, b.handoffOf(t, s), appVerifier)), http.StatusOK)
 	wantError(t, b.post(t, goodBody), http.StatusBadRequest, signin.InvalidRequest)
 }
 
-// TestLed_off: without a public URL nothing is begun, and who tries is told why.
-func TestLed_off(t *testing.T) {
+// TestHosted_off: without a public URL nothing is begun, and who tries is told why.
+func TestHosted_off(t *testing.T) {
 	t.Parallel()
 	const want = "This bridge cannot lead a sign-in: its operator has not set server.public_url."
-	b := newLed(t, at(""))
+	b := newHosted(t, at(""))
 	target := query(startPath, "platform", "web", "challenge", challenge())
 	resp := b.do(t, http.MethodGet, target, "")
 	if len(resp.Cookies()) != 0 {
@@ -942,7 +942,7 @@ func TestLed_off(t *testing.T) {
 func TestReadyz_notes(t *testing.T) {
 	t.Parallel()
 	var notes []string
-	b := newLed(t, func(o *ledOptions) { o.options.Notes = func() []string { return notes } })
+	b := newHosted(t, func(o *hostedOptions) { o.options.Notes = func() []string { return notes } })
 	for _, now := range [][]string{nil, {"Redis does not answer"}, {"one", "two"}, {}} {
 		notes = now
 		want := strings.Join(slices.Concat([]string{"ok"}, now), "\n") + "\n"
@@ -963,9 +963,9 @@ func TestReadyz_notes(t *testing.T) {
 	wantStatus(t, b.do(t, http.MethodGet, "/healthz", ""), http.StatusOK)
 }
 
-// TestLed_full: a callback or a redeem that finds no place has used nothing up: loading the page again,
+// TestHosted_full: a callback or a redeem that finds no place has used nothing up: loading the page again,
 // or redeeming again, works.
-func TestLed_full(t *testing.T) {
+func TestHosted_full(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		entered, release := make(chan struct{}), make(chan struct{})
@@ -977,7 +977,7 @@ func TestLed_full(t *testing.T) {
 			}
 			return signin.Identity{OpenID: "-000open"}, nil
 		}}
-		b := newLed(t, with(p), func(o *ledOptions) { o.options.MaxSignIns = 1 })
+		b := newHosted(t, with(p), func(o *hostedOptions) { o.options.MaxSignIns = 1 })
 		slow, other := b.begin(t, "platform", "web"), b.begin(t, "platform", "web")
 		done := make(chan string)
 		go func() { done <- b.handoffOf(t, slow) }()
@@ -1013,7 +1013,7 @@ func TestPrefetch(t *testing.T) {
 	} {
 		t.Run(header[0]+" "+header[1], func(t *testing.T) {
 			t.Parallel()
-			b := newLed(t, func(o *ledOptions) { o.options.StartPerMinute = 2 })
+			b := newHosted(t, func(o *hostedOptions) { o.options.StartPerMinute = 2 })
 			refused := func(target, cookie string) {
 				t.Helper()
 				resp := b.do(t, http.MethodGet, target, "", header[0], header[1], "Cookie", cookie, "Accept", forPeople)
@@ -1043,7 +1043,7 @@ func TestPrefetch(t *testing.T) {
 			wantStatus(t, b.do(t, http.MethodGet, "/sdk/tikbridge.js", "", header[0], header[1]), http.StatusOK)
 		})
 	}
-	b := newLed(t)
+	b := newHosted(t)
 	s := b.begin(t, "platform", "web") // none of these is one
 	resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Cookie", s.cookie,
 		"Sec-Purpose", "", "Purpose", "navigate", "X-Moz", "microsummary")

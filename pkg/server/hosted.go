@@ -12,7 +12,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
 
-// The routes of the bridge-led flow.
+// The routes of the hosted flow.
 const (
 	pathStart    = "/api/auth/tiktok/start"
 	pathRedeem   = "/api/auth/tiktok/redeem"
@@ -74,12 +74,11 @@ func (s *Server) callback(c echo.Context) error {
 	defer leave()
 	q := c.QueryParams()
 	back, err := s.opts.Service.Callback(c.Request().Context(), signin.CallbackRequest{
-		State:            q.Get("state"),
-		Code:             q.Get("code"),
-		Error:            q.Get("error"),
-		ErrorDescription: q.Get("error_description"),
-		GrantedScopes:    signin.Scopes(strings.Join(q["scopes"], ",")),
-		Cookie:           s.flowCookie(c),
+		State:         q.Get("state"),
+		Code:          q.Get("code"),
+		Error:         q.Get("error"),
+		GrantedScopes: signin.Scopes(strings.Join(q["scopes"], ",")),
+		Cookie:        s.flowCookie(c),
 	})
 	if back == nil {
 		return err
@@ -175,12 +174,12 @@ func (s *Server) redeem(c echo.Context) error {
 		Handoff:  body.Handoff,
 		Verifier: body.Verifier,
 		Cookie:   s.flowCookie(c),
-		Client:   device(c),
+		ClientIP: clientIP(c),
 	})
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, session)
+	return c.JSON(http.StatusOK, session.Reveal())
 }
 
 // maxFlowCookies is how many sign-ins one browser may have under way, in as many tabs. The oldest go

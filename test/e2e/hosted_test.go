@@ -214,9 +214,9 @@ func prefer(scheme string) step {
 	})
 }
 
-// TestBridgeLedWeb signs in to an app of another origin, which redeems from its page with the
+// TestHostedWeb signs in to an app of another origin, which redeems from its page with the
 // verifier that only it has.
-func TestBridgeLedWeb(t *testing.T) {
+func TestHostedWeb(t *testing.T) {
 	s, app := startForApp(t)
 	b := newBrowser(t, 1280, 800)
 	f := s.newFlow("platform", "web", "redirect_to", app+"/in?tab=1&x=%2F")
@@ -246,9 +246,9 @@ func TestBridgeLedWeb(t *testing.T) {
 	b.wantOnlyComplaint(t, "status of 400")
 }
 
-// TestBridgeLedCookie signs in without a verifier: the flow cookie of the browser stands in for it,
+// TestHostedCookie signs in without a verifier: the flow cookie of the browser stands in for it,
 // where bridge and app are of one site.
-func TestBridgeLedCookie(t *testing.T) {
+func TestHostedCookie(t *testing.T) {
 	s, app := startForApp(t)
 	b := newBrowser(t, 390, 844)
 	b.decide(t, s.newFlow("platform", "web", "redirect_to", app+"/in", "challenge", ""), "layla", continueButton, "#app")
@@ -265,9 +265,9 @@ func TestBridgeLedCookie(t *testing.T) {
 	b.wantOnlyComplaint(t, "status of 400")
 }
 
-// TestBridgeLedNative walks the flow of a wrapped app: its secure browser session ends on a page that
+// TestHostedNative walks the flow of a wrapped app: its secure browser session ends on a page that
 // opens the app, and the app redeems without a browser.
-func TestBridgeLedNative(t *testing.T) {
+func TestHostedNative(t *testing.T) {
 	s := startDev(t)
 	b := newBrowser(t, 390, 844)
 	followed := b.deeplinks(t)
@@ -313,8 +313,8 @@ func isCancelled(q url.Values) bool {
 		q.Get("tikbridge_request_id") != "" && !q.Has("tikbridge_handoff")
 }
 
-// TestBridgeLedCancelled declines at TikTok: the app learns it, and the person sees why.
-func TestBridgeLedCancelled(t *testing.T) {
+// TestHostedCancelled declines at TikTok: the app learns it, and the person sees why.
+func TestHostedCancelled(t *testing.T) {
 	s, app := startForApp(t)
 	t.Run("native", func(t *testing.T) {
 		b := newBrowser(t, 390, 844)
@@ -345,8 +345,8 @@ func TestBridgeLedCancelled(t *testing.T) {
 	})
 }
 
-// TestBridgeLedTabs begins in two tabs of one browser, as two people, and ends in the other order.
-func TestBridgeLedTabs(t *testing.T) {
+// TestHostedTabs begins in two tabs of one browser, as two people, and ends in the other order.
+func TestHostedTabs(t *testing.T) {
 	s, app := startForApp(t)
 	one := newBrowser(t, 390, 844)
 	two := one.tab(t)
@@ -378,9 +378,9 @@ func TestBridgeLedTabs(t *testing.T) {
 	}
 }
 
-// TestBridgeLedExplains: where there is no way back to an app, a page says so, without repeating
+// TestHostedExplains: where there is no way back to an app, a page says so, without repeating
 // anything of the address.
-func TestBridgeLedExplains(t *testing.T) {
+func TestHostedExplains(t *testing.T) {
 	s := startDev(t)
 	tests := []struct {
 		name, address, title string

@@ -1,0 +1,118 @@
+package signin
+
+import "context"
+
+// Platform is where the app runs, which decides how the person gets back to it.
+type Platform string
+
+// The platforms.
+const (
+	PlatformWeb    Platform = "web"    // by a redirect
+	PlatformNative Platform = "native" // by a deeplink
+)
+
+// BeginRequest is what an app sends to start a sign-in.
+type BeginRequest struct {
+	Platform Platform
+	// Scheme is a native app's deeplink scheme; empty: the first one allowed.
+	Scheme string
+	// RedirectTo is the page of a web app to return to; empty: the default page.
+	RedirectTo string
+	// Challenge is base64url(SHA-256(verifier)); whoever holds the verifier gets the session. A web app
+	// on the bridge's own site may leave it out: the session then goes to the browser with the flow cookie.
+	Challenge string
+	// SelectAccount always shows TikTok's consent page.
+	SelectAccount bool
+}
+
+// Begun is a started sign-in.
+type Begun struct {
+	Redacted
+	// AuthorizeURL is where to send the person.
+	AuthorizeURL string
+	// FlowID names the flow cookie, and Binder is its value: it binds the flow to this browser.
+	FlowID, Binder string
+}
+
+// Begin starts the hosted flow.
+func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
+	if err := s.checkBegin(&r); err != nil {
+		return Begun{}, err
+	}
+	binder := newToken()
+	st := state{stateData: stateData{
+		ID: newToken(), Platform: r.Platform, Scheme: r.Scheme, RedirectTo: r.RedirectTo,
+		Verifier: newToken(), Challenge: r.Challenge, Binder: hash(binder), IssuedAt: s.opts.Now().Unix(),
+	}}
+	sealed, err := s.sealState(st)
+	if err != nil {
+		return Begun{}, AsError(err)
+	}
+	ReportFrom(ctx).SetOutcome(OutcomeStarted)
+	return Begun{
+		AuthorizeURL: s.opts.Authenticator.AuthorizeURL(AuthorizeRequest{
+			RedirectURI:   s.opts.CallbackURL,
+			State:         sealed,
+			Verifier:      st.Verifier,
+			SelectAccount: r.SelectAccount,
+		}),
+		FlowID: st.flowID(),
+		Binder: binder,
+	}, nil
+}
+
+// emptyChallenge is what a script sends that lost its verifier. Everybody knows that verifier.
+var emptyChallenge = hash("")
+
+// checkBegin rejects what is not allowed and fills in the operator's defaults.
+func (s *Service) checkBegin(r *BeginRequest) error {
+	switch {
+	case s.opts.CallbackURL == "":
+		return invalid("This bridge cannot lead a sign-in: its operator has not set server.public_url.")
+	case r.Challenge == emptyChallenge:
+		return invalid("The parameter challenge is the hash of an empty verifier. " +
+			"Make a random verifier first, then send base64url(SHA-256(verifier)).")
+	case r.Challenge != "" && !isChallenge(r.Challenge):
+		return invalid("The parameter challenge must be base64url(SHA-256(verifier)), 43 characters.")
+	}
+	switch r.Platform {
+	case PlatformNative:
+		return s.checkNative(r)
+	case PlatformWeb:
+		return s.checkWeb(r)
+	}
+	return invalid("The parameter platform must be web or native.")
+}
+
+func (s *Service) checkNative(r *BeginRequest) error {
+	r.RedirectTo = ""
+	if r.Scheme == "" {
+		r.Scheme = s.opts.DefaultScheme
+	}
+	switch {
+	case r.Challenge == "":
+		return invalid("The parameter challenge is missing. A native app must send base64url(SHA-256(verifier)): " +
+			"other apps may see its deeplinks.")
+	case r.Scheme == "" || !s.opts.Policy.Scheme(r.Scheme):
+		return &Error{Code: SchemeNotAllowed, Message: "This deeplink scheme is not allowed here. " +
+			"The operator must list it in app.deeplink_schemes."}
+	}
+	return nil
+}
+
+func (s *Service) checkWeb(r *BeginRequest) error {
+	r.Scheme = ""
+	if r.RedirectTo == "" {
+		r.RedirectTo = s.opts.DefaultRedirect
+	}
+	switch {
+	case r.RedirectTo == "":
+		return invalid("The parameter redirect_to is missing, and the operator has set no page to stand in for it.")
+	case !s.opts.Policy.ReturnTo(r.RedirectTo):
+		return &Error{Code: RedirectURIMismatch, Message: "Sign-in is not set up for the page this app returns to. " +
+			"Please tell whoever runs the app."}
+	}
+	return nil
+}
+
+func invalid(message string) error { return &Error{Code: InvalidRequest, Message: message} }
