@@ -52,7 +52,7 @@ func (s *Server) start(c echo.Context) error {
 		SelectAccount: c.QueryParam("select_account") == "1",
 	})
 	if err != nil {
-		return s.refusedReturn(err, c.QueryParam("redirect_to"))
+		return s.refusedReturn(err, "redirect_to", c.QueryParam("redirect_to"))
 	}
 	s.setFlowCookie(c, begun)
 	c.Response().Header().Set("Vary", "Accept, Origin")

@@ -375,24 +375,24 @@ func loggable(origin string) string {
 	return origin
 }
 
-// refusedReturn tells the log why nobody may return to a page. Most often the app is the operator's own,
-// at an address that app.origins lacks.
-func (s *Server) refusedReturn(err error, page string) error {
+// refusedReturn tells the log why nobody may return to a page, which name holds. Most often the app is the
+// operator's own, at an address that app.origins lacks.
+func (s *Server) refusedReturn(err error, name, page string) error {
 	var e *signin.Error
-	if !errors.As(err, &e) || e.Code != signin.RedirectURIMismatch {
+	if !errors.As(err, &e) || e.Code != signin.RedirectURIMismatch || e.Upstream.Service != "" {
 		return err
 	}
 	u, invalid := url.Parse(page)
 	if invalid != nil || u.Host == "" {
-		e.Err = errors.New("redirect_to is not an absolute address")
+		e.Err = errors.New(name + " is not an absolute address")
 		return e
 	}
 	origin := u.Scheme + "://" + u.Host
 	if s.opts.Allow.Origin(origin) {
-		e.Err = errors.New("app.redirect_uris allows other pages of this origin, and not this one")
+		e.Err = errors.New("app.redirect_uris allows other pages of this origin, and not " + name)
 		return e
 	}
-	e.Origin, e.Err = loggable(origin), errors.New("app.origins does not list the origin of redirect_to")
+	e.Origin, e.Err = loggable(origin), errors.New("app.origins does not list the origin of "+name)
 	return e
 }
 

@@ -651,7 +651,7 @@ func TestRequestLog_foreign(t *testing.T) {
 	b := newBridge(t, people{})
 	bodies := []string{
 		goodBody, word, `"` + word + `"`, `{"` + word + `":1}`, `{"code":{"` + word + `":1}}`, `{"code":"` + word + `"}`,
-		`{"code":"` + word + `","redirect_uri":"https://` + word + `/auth"}`,
+		`{"code":"` + word + `","redirect_uri":"https://app.example/` + word + `"}`,
 		`{"code":"` + word + `","redirect_uri":"https://app.example/auth","state":"u|` + word + `"}`,
 		`{"code":"` + word + `","redirect_uri":"https://app.example/auth","code_verifier":"` + word + `"}`,
 	}

@@ -91,3 +91,21 @@ func wantOrigin(t *testing.T, b bridge, want string) {
 		t.Errorf("what is no origin is in the log: %s", b.log)
 	}
 }
+
+// TestRefusedRedirectURI is the same for the guide flow.
+func TestRefusedRedirectURI(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, people{})
+	for address, want := range map[string]string{
+		"https://www.app.example/auth?x=secret": "https://www.app.example",
+		appOrigin + "/secret":                   "",
+		"secret":                                "",
+	} {
+		resp := b.post(t, `{"code":"c","redirect_uri":"`+address+`"}`)
+		wantError(t, resp, http.StatusBadRequest, signin.RedirectURIMismatch)
+		wantOrigin(t, b, want)
+		if b.log.last(t)["cause"] == nil {
+			t.Error("the log does not say why")
+		}
+	}
+}
