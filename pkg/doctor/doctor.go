@@ -84,10 +84,10 @@ type Supabase interface {
 	CheckSecretKey(ctx context.Context) error
 }
 
-// Marks is the shared store of used states and handoffs. *once.Redis implements it.
-type Marks interface {
+// Claims is the shared store of claims on states and handoffs. *once.Redis implements it.
+type Claims interface {
 	Ping(ctx context.Context) error
-	First(ctx context.Context, key string, ttl time.Duration) (bool, error)
+	Claim(ctx context.Context, key string, ttl time.Duration) (bool, error)
 }
 
 // Options are what is checked, and with what.
@@ -97,8 +97,8 @@ type Options struct {
 	Problems config.Problems
 	TikTok   TikTok
 	Supabase Supabase
-	// Marks is nil without Redis.
-	Marks Marks
+	// Claims is nil without Redis.
+	Claims Claims
 	// Sealer has the keys of the configuration; nil if there are none.
 	Sealer signin.Sealer
 	// StartURL and CallbackURL are where the bridge starts a sign-in and where TikTok returns to; empty

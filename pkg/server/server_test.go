@@ -213,7 +213,10 @@ func TestServe_hangUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: bridge\r\nContent-Length: %d\r\n\r\n%s", exchangePath, len(goodBody), goodBody)
+		_, err = fmt.Fprintf(
+			conn, "POST %s HTTP/1.1\r\nHost: bridge\r\nContent-Length: %d\r\n\r\n%s", exchangePath, len(goodBody),
+			goodBody,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +238,10 @@ func TestServe_slowClients(t *testing.T) {
 	}{
 		{"nothing", "", 5 * time.Second},
 		{"half a header", "POST " + exchangePath + " HTTP/1.1\r\nHost: br", 5 * time.Second},
-		{"half a body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 100\r\n\r\n{", 15 * time.Second},
+		{
+			"half a body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 100\r\n\r\n{",
+			15 * time.Second,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -270,14 +276,19 @@ func TestServe_dripping(t *testing.T) {
 		within     time.Duration
 	}{
 		{"header", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nX-Slow: ", 5 * time.Second},
-		{"body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 60000\r\n\r\n", 15 * time.Second},
+		{
+			"body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 60000\r\n\r\n",
+			15 * time.Second,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := newPipes()
-				startServing(t, l, newBridge(t, people{}, func(o *server.Options) { o.MaxSignIns = 1 }), time.Second, io.Discard)
+				startServing(
+					t, l, newBridge(t, people{}, func(o *server.Options) { o.MaxSignIns = 1 }), time.Second, io.Discard,
+				)
 				ended := make(chan time.Duration)
 				const attackers = 20
 				for range attackers {

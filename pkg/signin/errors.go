@@ -2,7 +2,6 @@ package signin
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 )
@@ -131,11 +130,6 @@ func (e *Error) LogAttrs() []slog.Attr {
 		attrs = append(attrs, slog.String("cause", e.Err.Error()))
 	}
 	return attrs
-}
-
-// Errorf returns an Error with a cause that only the log sees.
-func Errorf(code Code, message, cause string, args ...any) *Error {
-	return &Error{Code: code, Message: message, Err: fmt.Errorf(cause, args...)}
 }
 
 // AsError returns err as an *Error. Anything else is a fault of the bridge: [Internal], with a

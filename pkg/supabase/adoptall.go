@@ -366,15 +366,14 @@ func (c *Client) otherWayIn(ctx context.Context, a account) (string, error) {
 // before, without its old sessions and password.
 func (c *Client) ReleaseAll(ctx context.Context, each func(Review)) error {
 	return c.walk(ctx, each, func(listed account) error {
-		if listed.adoption() == nil {
-			each(Review{UserID: listed.ID.String(), Verdict: VerdictOther})
-			return nil
+		review := Review{UserID: listed.ID.String(), Verdict: VerdictOther}
+		if listed.adoption() != nil {
+			review.Verdict = VerdictReleased
+			if err := c.release(ctx, listed.ID); err != nil {
+				review.Verdict, review.Reason = VerdictFailed, err.Error()
+			}
 		}
-		if err := c.release(ctx, listed.ID); err != nil {
-			each(Review{listed.ID.String(), VerdictFailed, err.Error()})
-			return nil
-		}
-		each(Review{UserID: listed.ID.String(), Verdict: VerdictReleased})
+		each(review)
 		return nil
 	})
 }

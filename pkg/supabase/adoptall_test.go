@@ -67,7 +67,9 @@ func TestAdoptAll(t *testing.T) {
 				"user_metadata": map[string]any{"tiktok_open_id": made.OpenID, "theme": "dark"},
 				"app_metadata":  map[string]any{"plan": "pro"},
 			}),
-			"claims another id":  p.edgeFunction(t, p.person(), map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "x"}}),
+			"claims another id": p.edgeFunction(
+				t, p.person(), map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "x"}},
+			),
 			"claims nothing":     p.edgeFunction(t, p.person(), map[string]any{"user_metadata": map[string]any{}}),
 			"not confirmed":      p.edgeFunction(t, p.person(), map[string]any{"email_confirm": false}),
 			"is banned":          p.edgeFunction(t, p.person(), map[string]any{"ban_duration": "1000h"}),
@@ -120,7 +122,8 @@ func TestAdoptAll(t *testing.T) {
 		}
 		user := p.user(t, in.Account.ID)
 		app := user["app_metadata"].(map[string]any)
-		if user["user_metadata"].(map[string]any)["theme"] != "dark" || app["plan"] != "pro" || app["tikbridge_adoption"] != nil {
+		if user["user_metadata"].(map[string]any)["theme"] != "dark" || app["plan"] != "pro" ||
+			app["tikbridge_adoption"] != nil {
 			t.Errorf("the account's data is not as it was: %v", user)
 		}
 	})
@@ -161,8 +164,14 @@ func TestAdoptAll_quarantine(t *testing.T) {
 // who left no trace.
 func (p project) migrant(t *testing.T, id signin.Identity) attacker {
 	t.Helper()
-	a := attacker{id: p.edgeFunction(t, id, map[string]any{"password": "Attacker-1!"}), email: address(id), password: "Attacker-1!"}
-	in := p.must(t, http.MethodPost, "/token?grant_type=password", "", map[string]string{"email": a.email, "password": a.password})
+	a := attacker{
+		id: p.edgeFunction(t, id, map[string]any{"password": "Attacker-1!"}), email: address(id),
+		password: "Attacker-1!",
+	}
+	in := p.must(
+		t, http.MethodPost, "/token?grant_type=password", "",
+		map[string]string{"email": a.email, "password": a.password},
+	)
 	a.access, a.refresh = in["access_token"].(string), in["refresh_token"].(string)
 	return a
 }
@@ -181,14 +190,25 @@ func TestAdoptAll_moved(t *testing.T) {
 		event func(*testing.T, project, string)
 		want  string
 	}{
-		"e-mail":   {update(map[string]any{"email": "x-" + time.Now().Format("150405.000000") + "@tiktok.oauth"}), "left: changed its e-mail"},
-		"open_id":  {update(map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "other"}}), "left: changed its open_id"},
+		"e-mail": {
+			update(map[string]any{"email": "x-" + time.Now().Format("150405.000000") + "@tiktok.oauth"}),
+			"left: changed its e-mail",
+		},
+		"open_id": {
+			update(map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "other"}}),
+			"left: changed its open_id",
+		},
 		"unbanned": {update(map[string]any{"ban_duration": "none"}), "left: was banned or released by somebody else"},
 		"banned":   {update(map[string]any{"ban_duration": "9000h"}), "left: was banned or released by somebody else"},
-		"note":     {update(map[string]any{"app_metadata": map[string]any{"tikbridge_adoption": nil}}), "left: was released"},
-		"identity": {func(t *testing.T, p project, id string) { p.addIdentity(t, id, "") }, "left: is linked to another identity provider"},
-		"factor":   {func(t *testing.T, p project, id string) { p.addFactor(t, id) }, "left: has a second factor"},
-		"passkey":  {func(t *testing.T, p project, id string) { p.addPasskey(t, id) }, "left: has a passkey"},
+		"note": {
+			update(map[string]any{"app_metadata": map[string]any{"tikbridge_adoption": nil}}), "left: was released",
+		},
+		"identity": {
+			func(t *testing.T, p project, id string) { p.addIdentity(t, id, "") },
+			"left: is linked to another identity provider",
+		},
+		"factor":  {func(t *testing.T, p project, id string) { p.addFactor(t, id) }, "left: has a second factor"},
+		"passkey": {func(t *testing.T, p project, id string) { p.addPasskey(t, id) }, "left: has a passkey"},
 	}
 	for name, h := range happens {
 		t.Run(name, func(t *testing.T) {
@@ -217,13 +237,16 @@ func TestAdoptAll_moved(t *testing.T) {
 func TestAdoptAll_stopped(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {
 		finished, released := p.person(), p.person()
-		ids := map[string]string{"finished": p.edgeFunction(t, finished, nil), "released": p.edgeFunction(t, released, nil)}
+		ids := map[string]string{
+			"finished": p.edgeFunction(t, finished, nil), "released": p.edgeFunction(t, released, nil),
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		held := 0
 		opts := supabase.AdoptOptions{Quarantine: time.Hour, PerMinute: 60_000}
 		err := p.client(t).AdoptAll(ctx, opts, func(r supabase.Review) {
-			if r.Verdict == supabase.VerdictQuarantined && (r.UserID == ids["finished"] || r.UserID == ids["released"]) {
+			if r.Verdict == supabase.VerdictQuarantined &&
+				(r.UserID == ids["finished"] || r.UserID == ids["released"]) {
 				if held++; held == len(ids) {
 					cancel()
 				}

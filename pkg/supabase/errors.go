@@ -60,13 +60,6 @@ func hasCode(err error, codes ...string) bool {
 	return false
 }
 
-// isFault reports whether err is GoTrue's 500, its answer to everything it does not expect, such as a lost
-// race.
-func isFault(err error) bool {
-	var e *apiError
-	return errors.As(err, &e) && e.status == http.StatusInternalServerError
-}
-
 // IsFault reports whether an answer shows that the whole project is down. A 500 with GoTrue's own error code
 // does not: it stands for anything unexpected in one request, such as a lost race or an account its owner
 // made odd, and must not keep others out.
@@ -135,7 +128,8 @@ func failure(call string, err error) error {
 		out.Code, out.Message = signin.SupabaseUnavailable, unavailableMessage
 		out.RetryAfter = upstream.RetryAfter(e.header, 0)
 	case e.code == "otp_expired":
-		out.Code, out.Message = signin.SupabaseUnavailable, "Too many sign-ins of this person at once. Please try again."
+		out.Code = signin.SupabaseUnavailable
+		out.Message = "Too many sign-ins of this person at once. Please try again."
 	default:
 		out.Code = signin.SupabaseMisconfigured
 		out.Message = "Supabase refuses this bridge. The operator must check supabase.url, supabase.secret_key " +

@@ -27,7 +27,9 @@ func TestCheckSettings(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			sim := newEmulator(t, tt.settings)
-			warnings, err := sim.at("/auth/v1", gotruesim.SecretKey, gotruesim.PublishableKey).client(t).CheckSettings(t.Context())
+			warnings, err := sim.at(
+				"/auth/v1", gotruesim.SecretKey, gotruesim.PublishableKey,
+			).client(t).CheckSettings(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

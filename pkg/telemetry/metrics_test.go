@@ -44,7 +44,7 @@ func fill(m *telemetry.Metrics) {
 	m.Retried("supabase", "superseded_link")
 	m.WatchStore(telemetry.Store{
 		Errors: func() int64 { return 3 }, Lost: func() int64 { return 4 },
-		Degraded: func() bool { return true }, Marks: func() int { return 5 },
+		Degraded: func() bool { return true }, Claims: func() int { return 5 },
 	})
 }
 
@@ -67,9 +67,9 @@ func TestMetrics(t *testing.T) {
 		`tikbridge_upstream_call_duration_seconds_count{call="token",outcome="ok",service="tiktok"} 1`,
 		`tikbridge_upstream_retries_total{reason="superseded_link",service="supabase"} 1`,
 		`tikbridge_once_errors_total 3`,
-		`tikbridge_once_lost_marks_total 4`,
+		`tikbridge_once_lost_claims_total 4`,
 		`tikbridge_once_degraded 1`,
-		`tikbridge_once_marks 5`,
+		`tikbridge_once_claims 5`,
 		"\ngo_goroutines ",
 		"\nprocess_start_time_seconds ",
 	} {

@@ -57,7 +57,9 @@ func TestComposeFile(t *testing.T) {
 	}
 	for _, args := range [][]string{nil, {"--profile", "scale"}, {"--env-file", root + "/.env.example"}} {
 		args = append([]string{"compose", "--file", root + "/docker-compose.yml"}, args...)
-		if out, err := exec.CommandContext(t.Context(), "docker", append(args, "config", "--quiet")...).CombinedOutput(); err != nil || len(out) > 0 {
+		if out, err := exec.CommandContext(
+			t.Context(), "docker", append(args, "config", "--quiet")...,
+		).CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("docker %s config: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
@@ -195,7 +197,9 @@ type cluster struct {
 // build renders configs/kubernetes as `kubectl apply --kustomize` does.
 func build(t *testing.T) map[string][]byte {
 	t.Helper()
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), root+"/configs/kubernetes")
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(
+		filesys.MakeFsOnDisk(), root+"/configs/kubernetes",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,13 +255,17 @@ func TestKubernetes(t *testing.T) {
 			t.Errorf("%s does not select the pods (-pods +selector):\n%s", what, diff)
 		}
 	}
-	if got := c.autoscaler.Spec.ScaleTargetRef; got.Name != c.deployment.Name || got.Kind != "Deployment" || got.APIVersion != "apps/v1" {
+	if got := c.autoscaler.Spec.ScaleTargetRef; got.Name != c.deployment.Name || got.Kind != "Deployment" ||
+		got.APIVersion != "apps/v1" {
 		t.Errorf("the autoscaler scales %v", got)
 	}
 	if c.deployment.Spec.Replicas != nil {
 		t.Error("the Deployment says how many pods there are, against the autoscaler")
 	}
-	for _, namespace := range []string{c.config.Namespace, c.deployment.Namespace, c.service.Namespace, c.autoscaler.Namespace, c.disruption.Namespace, c.network.Namespace} {
+	for _, namespace := range []string{
+		c.config.Namespace, c.deployment.Namespace, c.service.Namespace, c.autoscaler.Namespace, c.disruption.Namespace,
+		c.network.Namespace,
+	} {
 		if namespace != c.namespace.Name {
 			t.Errorf("something is in namespace %q", namespace)
 		}
@@ -268,7 +276,10 @@ func TestKubernetes(t *testing.T) {
 	for _, p := range container.Ports {
 		ports[p.Name] = true
 	}
-	named := []string{c.service.Spec.Ports[0].TargetPort.String(), container.LivenessProbe.HTTPGet.Port.String(), container.ReadinessProbe.HTTPGet.Port.String()}
+	named := []string{
+		c.service.Spec.Ports[0].TargetPort.String(), container.LivenessProbe.HTTPGet.Port.String(),
+		container.ReadinessProbe.HTTPGet.Port.String(),
+	}
 	for _, rule := range c.network.Spec.Ingress {
 		for _, p := range rule.Ports {
 			named = append(named, p.Port.String())
@@ -286,7 +297,8 @@ func TestKubernetes(t *testing.T) {
 		t.Error("the probes ask a port that the bridge does not listen on")
 	}
 	if *pod.Spec.SecurityContext.RunAsUser != 65532 || !*container.SecurityContext.ReadOnlyRootFilesystem ||
-		*container.SecurityContext.AllowPrivilegeEscalation || !slices.Contains(container.SecurityContext.Capabilities.Drop, "ALL") {
+		*container.SecurityContext.AllowPrivilegeEscalation ||
+		!slices.Contains(container.SecurityContext.Capabilities.Drop, "ALL") {
 		t.Errorf("the pod may do too much: %v", container.SecurityContext)
 	}
 	if grace := *pod.Spec.TerminationGracePeriodSeconds; grace <= 20 {
@@ -303,7 +315,9 @@ func TestKubernetesSchemas(t *testing.T) {
 		schemas = published
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, published+"/v"+version+"-standalone-strict/deployment-apps-v1.json", http.NoBody)
+		req, err := http.NewRequestWithContext(
+			ctx, http.MethodHead, published+"/v"+version+"-standalone-strict/deployment-apps-v1.json", http.NoBody,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -426,7 +440,9 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	binary := filepath.Join(t.TempDir(), "tikbridge")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", binary, "./cmd/tikbridge").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(
+		t.Context(), "go", "build", "-C", root, "-o", binary, "./cmd/tikbridge",
+	).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for name, settings := range map[string]map[string]string{
@@ -473,10 +489,14 @@ func TestSystemd(t *testing.T) {
 		t.Skip("systemd-analyze is not installed")
 	}
 	unit := filepath.Join(t.TempDir(), "tikbridge.service")
-	if err := os.WriteFile(unit, bytes.ReplaceAll(content, []byte("/usr/local/bin/tikbridge"), []byte("/bin/true")), 0o600); err != nil {
+	if err := os.WriteFile(
+		unit, bytes.ReplaceAll(content, []byte("/usr/local/bin/tikbridge"), []byte("/bin/true")), 0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
+	if out, err := exec.CommandContext(
+		t.Context(), "systemd-analyze", "verify", "--man=no", unit,
+	).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }

@@ -155,7 +155,9 @@ func runDev(environ ...string) (stack, error) {
 		return stack{}, err
 	}
 	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], &safeBuffer{}}
-	stop, err := launch(s.log, environ, "dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2])
+	stop, err := launch(
+		s.log, environ, "dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2],
+	)
 	if err != nil {
 		return stack{}, err
 	}
@@ -173,7 +175,10 @@ func runDev(environ ...string) (stack, error) {
 // launch runs the built binary. stop ends it, and returns an error if it does not end well.
 func launch(log io.Writer, environ []string, args ...string) (stop func() error, err error) {
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(append(withoutSettings(os.Environ()), "GORACE=halt_on_error=1", "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s"), environ...)
+	cmd.Env = append(
+		append(withoutSettings(os.Environ()), "GORACE=halt_on_error=1", "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s"),
+		environ...,
+	)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, err

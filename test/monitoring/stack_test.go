@@ -121,9 +121,11 @@ func startStack(t *testing.T, settings ...string) stack {
 	serve.Env = []string{
 		"TIKTOK_CLIENT_KEY=sim_client_key", "TIKTOK_CLIENT_SECRET=sim_client_secret",
 		"TIKBRIDGE_TIKTOK_API_URL=" + s.tiktok, "TIKBRIDGE_TIKTOK_AUTHORIZE_URL=" + s.tiktok + "/v2/auth/authorize/",
-		"SUPABASE_URL=http://" + supabase, "SUPABASE_PUBLISHABLE_KEY=sb_publishable_development_only", "SUPABASE_SECRET_KEY=sb_secret_development_only",
+		"SUPABASE_URL=http://" + supabase, "SUPABASE_PUBLISHABLE_KEY=sb_publishable_development_only",
+		"SUPABASE_SECRET_KEY=sb_secret_development_only",
 		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
-		"TIKBRIDGE_SERVER_LISTEN=" + bridge, "TIKBRIDGE_SERVER_ADMIN_LISTEN=" + admin, "TIKBRIDGE_SERVER_PUBLIC_URL=" + s.bridge,
+		"TIKBRIDGE_SERVER_LISTEN=" + bridge, "TIKBRIDGE_SERVER_ADMIN_LISTEN=" + admin,
+		"TIKBRIDGE_SERVER_PUBLIC_URL=" + s.bridge,
 		"TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s", "TIKBRIDGE_RATE_LIMIT_START=4",
 	}
 	serve.Env = append(serve.Env, settings...)
@@ -228,7 +230,10 @@ func (s stack) code(t *testing.T, person int, redirect string) string {
 
 func (s stack) fault(t *testing.T, endpoint, fault string, count int) {
 	t.Helper()
-	ask(t, http.MethodPost, s.tiktok+"/sim/faults", map[string]any{"endpoint": endpoint, "fault": fault, "count": count}, http.StatusOK)
+	ask(
+		t, http.MethodPost, s.tiktok+"/sim/faults",
+		map[string]any{"endpoint": endpoint, "fault": fault, "count": count}, http.StatusOK,
+	)
 }
 
 // guide signs in by the guide flow.
@@ -250,13 +255,20 @@ func (s stack) hosted(t *testing.T, person int) {
 	t.Helper()
 	const verifier = "a-verifier-of-an-app-that-nobody-else-has-seen"
 	sum := sha256.Sum256([]byte(verifier))
-	begun, _ := ask(t, http.MethodGet, s.bridge+"/api/auth/tiktok/start?platform=native&challenge="+base64.RawURLEncoding.EncodeToString(sum[:]), nil, http.StatusFound)
+	begun, _ := ask(
+		t, http.MethodGet,
+		s.bridge+"/api/auth/tiktok/start?platform=native&challenge="+base64.RawURLEncoding.EncodeToString(sum[:]), nil,
+		http.StatusFound,
+	)
 	state := statePattern.FindStringSubmatch(begun.Get("Location"))
 	if state == nil {
 		t.Fatalf("no state in %s", begun.Get("Location"))
 	}
 	callback := s.bridge + "/api/auth/tiktok/callback"
-	_, page := ask(t, http.MethodGet, callback+"?"+url.Values{"state": {state[1]}, "code": {s.code(t, person, callback)}}.Encode(), nil, http.StatusOK)
+	_, page := ask(
+		t, http.MethodGet, callback+"?"+url.Values{"state": {state[1]}, "code": {s.code(t, person, callback)}}.Encode(),
+		nil, http.StatusOK,
+	)
 	handoff := handoffPattern.FindSubmatch(page)
 	if handoff == nil {
 		t.Fatalf("no handoff in %s", page)
