@@ -97,4 +97,7 @@ integration: engine ## Start the stack, run the contract, flow, browser and scal
 .PHONY: engine
 engine:
 	@docker compose version >/dev/null 2>&1 || { echo "Docker with its Compose plugin is needed: https://docs.docker.com/engine/install/"; exit 1; }
+	@docker buildx version >/dev/null 2>&1 || { echo "Docker's Buildx plugin is needed: https://docs.docker.com/build/"; exit 1; }
+	@have=$$(docker compose version --short); printf '%s\n' 2.20.2 "$${have#v}" | sort -C -V || \
+		{ echo "Docker Compose 2.20.2 or newer is needed; this is $$have."; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "Docker does not run, or you may not use it. Try: docker info"; exit 1; }

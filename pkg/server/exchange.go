@@ -38,7 +38,7 @@ func (s *Server) exchange(c echo.Context) error {
 		ClientIP:     clientIP(c),
 	})
 	if err != nil {
-		return err
+		return s.refusedReturn(err, "redirect_uri", body.RedirectURI)
 	}
 	return c.JSON(http.StatusOK, session.Reveal())
 }

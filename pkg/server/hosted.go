@@ -52,7 +52,7 @@ func (s *Server) start(c echo.Context) error {
 		SelectAccount: c.QueryParam("select_account") == "1",
 	})
 	if err != nil {
-		return err
+		return s.refusedReturn(err, "redirect_to", c.QueryParam("redirect_to"))
 	}
 	s.setFlowCookie(c, begun)
 	c.Response().Header().Set("Vary", "Accept, Origin")
@@ -73,15 +73,11 @@ func (s *Server) callback(c echo.Context) error {
 	}
 	defer leave()
 	q := c.QueryParams()
-	var scopes []string
-	if q.Has("scopes") {
-		scopes = strings.Split(q.Get("scopes"), ",")
-	}
 	back, err := s.opts.Service.Callback(c.Request().Context(), signin.CallbackRequest{
 		State:         q.Get("state"),
 		Code:          q.Get("code"),
 		Error:         q.Get("error"),
-		GrantedScopes: scopes,
+		GrantedScopes: signin.Scopes(strings.Join(q["scopes"], ",")),
 		Cookie:        s.flowCookie(c),
 	})
 	if back == nil {

@@ -679,11 +679,7 @@ func TestCallback_errors(t *testing.T) {
 			"scopes", []string{"code", "c", "scopes", nasty}, at(publicURL), signin.AccessDenied,
 			"This app needs access to your basic TikTok profile.", "idle",
 		},
-		{
-			"no scopes", []string{"code", "c", "scopes", ""}, at(publicURL), signin.AccessDenied,
-			"This app needs access to your basic TikTok profile.", "idle",
-		},
-		{"exchange", []string{"code", nasty}, refusing, signin.InvalidGrant, nasty, "problem"},
+		{"exchange", []string{"code", "c"}, refusing, signin.InvalidGrant, nasty, "problem"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -692,7 +692,7 @@ func TestRequestLog_foreign(t *testing.T) {
 	bodies := []string{
 		goodBody, word, `"` + word + `"`, `{"` + word + `":1}`, `{"code":{"` + word + `":1}}`,
 		`{"code":"` + word + `"}`,
-		`{"code":"` + word + `","redirect_uri":"https://` + word + `/auth"}`,
+		`{"code":"` + word + `","redirect_uri":"https://app.example/` + word + `"}`,
 		`{"code":"` + word + `","redirect_uri":"https://app.example/auth","state":"u|` + word + `"}`,
 		`{"code":"` + word + `","redirect_uri":"https://app.example/auth","code_verifier":"` + word + `"}`,
 	}
@@ -704,7 +704,7 @@ func TestRequestLog_foreign(t *testing.T) {
 				"/sdk/" + word, "/native-callback.html?" + word, "/%58YZZY/" + word, exchangePath + "/" + word,
 				"http://" + word + "/readyz",
 			} {
-				for _, origin := range []string{"", "https://" + word} {
+				for _, origin := range []string{"", "https://" + word + "/"} { // no origin has a path; see TestRefusedOrigin
 					req := httptest.NewRequest(method, target, strings.NewReader(body))
 					req.Host = word
 					if origin != "" {

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"errors"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,8 +67,42 @@ func (s *Server) requireOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		origin := c.Request().Header.Get("Origin")
 		if origin != "" && !s.opts.Allow.Origin(origin) {
-			return signin.NewError(signin.CauseOriginNotAllowed)
+			refused := signin.NewError(signin.CauseOriginNotAllowed)
+			refused.Origin = loggable(origin)
+			return refused
 		}
 		return next(c)
 	}
+}
+
+var originPattern = regexp.MustCompile(`^(null|[a-z][a-z0-9+.-]*://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?)$`)
+
+// loggable returns origin if it looks like one, so that nothing else of a request gets into the log.
+func loggable(origin string) string {
+	const longest = 128
+	if len(origin) > longest || !originPattern.MatchString(origin) {
+		return ""
+	}
+	return origin
+}
+
+// refusedReturn tells the log why nobody may return to a page, which name holds. Most often the app is the
+// operator's own, at an address that app.origins lacks.
+func (s *Server) refusedReturn(err error, name, page string) error {
+	var e *signin.Error
+	if !errors.As(err, &e) || e.Code != signin.RedirectURIMismatch || e.Upstream.Service != "" {
+		return err
+	}
+	u, invalid := url.Parse(page)
+	if invalid != nil || u.Host == "" {
+		e.Err = errors.New(name + " is not an absolute address")
+		return e
+	}
+	origin := u.Scheme + "://" + u.Host
+	if s.opts.Allow.Origin(origin) {
+		e.Err = errors.New("app.redirect_uris allows other pages of this origin, and not " + name)
+		return e
+	}
+	e.Origin, e.Err = loggable(origin), errors.New("app.origins does not list the origin of "+name)
+	return e
 }

@@ -39,6 +39,8 @@ type returnPage struct {
 	RequestID string
 	// Fix is for developers; see fixFor.
 	Fix string
+	// Origin is one that app.origins lacks. Only tikbridge dev shows it, whose people are developers.
+	Origin string
 }
 
 // describe makes a page tell of an error.
@@ -71,6 +73,9 @@ func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
 	page := returnPage{Label: wordsGoToApp}
 	page.Link = template.URL(s.opts.StartPage) //nolint:gosec // the operator's own
 	s.describe(&page, c, err)
+	if s.opts.Demo != nil {
+		page.Origin = err.Origin
+	}
 	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
 		// What is left of the address when the page of toApp is loaded again.
 		page.View, page.Title, page.Text = "idle", wordsNothingLeft, wordsGoBack

@@ -9,10 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/labstack/echo/v4"
 
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
@@ -410,5 +414,39 @@ func TestNew_withoutLogger(t *testing.T) {
 	wantStatus(t, b.post(t, goodBody), http.StatusOK)
 	if got := b.log.String(); got != "" {
 		t.Errorf("log is %q; want none", got)
+	}
+}
+
+// TestAdmin_documented: what the admin address has is in the README, in the reference and in the page on
+// monitoring, and nothing else.
+func TestAdmin_documented(t *testing.T) {
+	t.Parallel()
+	admin, ok := newBridge(t, people{}).Admin().(*echo.Echo)
+	if !ok {
+		t.Fatal("the admin side is not echo's")
+	}
+	routes := map[string]bool{}
+	for _, r := range admin.Routes() {
+		path, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/pprof")
+		routes["/"+path] = true
+	}
+	want := map[string]bool{"/metrics": true, "/healthz": true, "/readyz": true, "/debug": true}
+	if diff := cmp.Diff(want, routes); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	for page, marker := range map[string]string{
+		"README.md": "| `server.admin_listen` |", "docs/http.md": "On the admin address", "docs/observing.md": "The admin address",
+	} {
+		content, err := os.ReadFile("../../" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text, _ := strings.Cut(string(content), marker)
+		text, _, _ = strings.Cut(text, "\n")
+		for route := range routes {
+			if !strings.Contains(text, route) {
+				t.Errorf("%s does not list %s", page, route)
+			}
+		}
 	}
 }

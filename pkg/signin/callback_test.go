@@ -112,13 +112,14 @@ func TestDenied(t *testing.T) {
 		{"something new", signin.CallbackRequest{Error: "<script>"}, signin.AccessDenied},
 		{"error beside a code", signin.CallbackRequest{Error: "access_denied", Code: "code"}, signin.AccessDenied},
 		{"no code", signin.CallbackRequest{}, signin.InvalidRequest},
+		{"code encoded twice", signin.CallbackRequest{Code: "BELY%2A0%216410.va"}, signin.InvalidRequest},
 		{"endless code", signin.CallbackRequest{Code: strings.Repeat("c", 5000)}, signin.InvalidRequest},
 		{
 			"basic scope refused",
 			signin.CallbackRequest{Code: "code", GrantedScopes: []string{"user.info.stats"}},
 			signin.AccessDenied,
 		},
-		{"no scope at all", signin.CallbackRequest{Code: "code", GrantedScopes: []string{}}, signin.AccessDenied},
+		{"no word of scopes", signin.CallbackRequest{Code: "code", GrantedScopes: []string{}}, ""},
 		{"another scope refused", signin.CallbackRequest{Code: "code", GrantedScopes: []string{"user.info.basic"}}, ""},
 	}
 	for _, tt := range tests {

@@ -212,9 +212,11 @@ func (r *adoptRun) checkProject(ctx context.Context) error {
 
 // adopt takes one account through both passes. It begins with a place and gives it back while it waits.
 func (r *adoptRun) adopt(ctx context.Context, id uuid.UUID) {
+	// A pass that has begun is finished also when the run is stopped: what became of it must be known.
+	pass := context.WithoutCancel(ctx)
 	var held account
 	review := insist(ctx, func() (review Review) {
-		held, review = r.firstPass(ctx, id)
+		held, review = r.firstPass(pass, id)
 		return review
 	})
 	r.places.Release(1)
@@ -222,7 +224,7 @@ func (r *adoptRun) adopt(ctx context.Context, id uuid.UUID) {
 	if review.Verdict != VerdictQuarantined || !sleep(ctx, r.opts.Quarantine) || r.places.Acquire(ctx, 1) != nil {
 		return
 	}
-	review = insist(ctx, func() Review { return r.secondPass(ctx, held) })
+	review = insist(ctx, func() Review { return r.secondPass(pass, held) })
 	r.places.Release(1)
 	r.report(review)
 }

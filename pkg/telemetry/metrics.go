@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -114,6 +115,50 @@ func (m *Metrics) start() {
 		m.retries.WithLabelValues("supabase", reason)
 	}
 	m.refused.WithLabelValues("busy")
+	m.startFailures()
+}
+
+// supabaseCalls are the calls of a sign-in at Supabase.
+var supabaseCalls = []string{
+	"generate_link", "get_user", "create_user", "update_user", "verify", "list_users", "list_passkeys",
+}
+
+// startFailures makes the series of the failures that alerts look at, or the first failure of a fresh bridge,
+// which may be the only one that people try, would set off none.
+func (m *Metrics) startFailures() {
+	steps := []signin.Step{signin.StepStart, signin.StepCallback, signin.StepRedeem, signin.StepExchange}
+	for _, step := range steps {
+		fails := func(code signin.Code, call string) {
+			m.steps.WithLabelValues(string(step.Flow()), string(step), string(code), call)
+		}
+		fails(signin.Internal, "")
+		if step == signin.StepCallback {
+			fails(signin.AccessDenied, "authorize") // for the dashboard
+		}
+		for _, code := range signin.Codes() {
+			service, _, _ := strings.Cut(string(code), "_")
+			switch {
+			case service == "tiktok" && step == signin.StepCallback:
+				fails(code, "authorize")
+				fails(code, "token")
+			case service == "tiktok" && step == signin.StepExchange:
+				fails(code, "token")
+			case service == "supabase" && (step == signin.StepRedeem || step == signin.StepExchange):
+				for _, call := range supabaseCalls {
+					fails(code, call)
+				}
+			}
+		}
+	}
+	for _, call := range supabaseCalls {
+		m.calls.WithLabelValues("supabase", call, "rate_limited")
+	}
+}
+
+// AddRoute makes the series of a route that has a rate limit.
+func (m *Metrics) AddRoute(route string) {
+	m.limited.WithLabelValues(route)
+	m.duration.WithLabelValues(route)
 }
 
 // Handler serves the metrics to Prometheus.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -105,10 +107,37 @@ func TestMetrics_startAtZero(t *testing.T) {
 		`tikbridge_upstream_breaker_state{service="supabase"} 0`,
 		`tikbridge_upstream_retries_total{reason="fault",service="supabase"} 0`,
 		`tikbridge_refused_total{reason="busy"} 0`,
+		`tikbridge_signin_steps_total{call="authorize",flow="hosted",outcome="tiktok_misconfigured",step="callback"} 0`,
+		`tikbridge_signin_steps_total{call="",flow="guide",outcome="internal",step="exchange"} 0`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
+	}
+	// Every call of a sign-in at Supabase may be refused or fail.
+	source, err := os.ReadFile("../supabase/call.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	for _, m := range regexp.MustCompile(`(?m)^\tcall[A-Z]\w+ += "(\w+)"`).FindAllSubmatch(source, -1) {
+		call := string(m[1])
+		if call == "settings" || call == "health" {
+			continue // which no sign-in makes
+		}
+		calls++
+		for _, want := range []string{
+			`tikbridge_signin_steps_total{call="` + call + `",flow="guide",outcome="supabase_misconfigured",step="exchange"} 0`,
+			`tikbridge_signin_steps_total{call="` + call + `",flow="hosted",outcome="supabase_unavailable",step="redeem"} 0`,
+			`tikbridge_upstream_call_duration_seconds_count{call="` + call + `",outcome="rate_limited",service="supabase"} 0`,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %s", want)
+			}
+		}
+	}
+	if calls < 5 {
+		t.Errorf("pkg/supabase/call.go has %d calls", calls)
 	}
 }
 

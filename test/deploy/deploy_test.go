@@ -65,6 +65,101 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
+// TestComposeImages: what one service builds, no other tries to pull: there is no such image anywhere.
+func TestComposeImages(t *testing.T) {
+	var file struct {
+		Services map[string]struct {
+			Image      string `json:"image"`
+			Build      any    `json:"build"`
+			PullPolicy string `json:"pull_policy"`
+		} `json:"services"`
+	}
+	content, err := os.ReadFile(root + "/docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(content, &file); err != nil {
+		t.Fatal(err)
+	}
+	built := ""
+	for _, s := range file.Services {
+		if s.Build != nil {
+			built = s.Image
+		}
+	}
+	users := 0
+	for name, s := range file.Services {
+		if s.Image != built || s.Build != nil {
+			continue
+		}
+		if users++; s.PullPolicy != "never" {
+			t.Errorf("%s uses an image that is built here, and has the pull policy %q", name, s.PullPolicy)
+		}
+	}
+	if users != 4 {
+		t.Errorf("%d services use the image; want the other two bridges, the demo app and TikTok", users)
+	}
+}
+
+// documents are the pages that tell people what to run.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := map[string]string{}
+	for _, name := range append(names, root+"/README.md") {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[filepath.Base(name)] = string(content)
+	}
+	return pages
+}
+
+// TestCommands: what the docs tell people to run works as it stands.
+func TestCommands(t *testing.T) {
+	pages := documents(t)
+	app, _ := fly(t)
+	inARow := regexp.MustCompile(`make image[^\n]* VERSION=(\S+)[^` + "`" + `]*\s\S*tikbridge:(\S+)\n`)
+	for name, page := range pages {
+		for line := range strings.Lines(page) {
+			line = strings.TrimSpace(line)
+			switch {
+			case strings.Contains(line, "docker compose down"):
+				t.Errorf("%s: without --profile scale this leaves what SCALE=1 started: %s", name, line)
+			case strings.HasPrefix(line, "fly apps create ") && line != "fly apps create "+app:
+				t.Errorf("%s: fly.toml has another name than %s", name, line)
+			case strings.HasPrefix(line, "fly ") && !strings.HasPrefix(line, "fly apps create ") && !strings.Contains(line, "-c configs/fly.toml"):
+				t.Errorf("%s: Fly looks for fly.toml in this folder: %s", name, line)
+			}
+		}
+		images := regexp.MustCompile(`(?m)^ *docker (?:run|push) .*tikbridge:v`).FindAllString(page, -1)
+		rows := inARow.FindAllStringSubmatch(page, -1)
+		if len(rows) != len(images) {
+			t.Errorf("%s runs or pushes %d images, and builds %d", name, len(images), len(rows))
+		}
+		for _, m := range rows {
+			if m[1] != m[2] {
+				t.Errorf("%s builds %s and uses %s", name, m[1], m[2])
+			}
+		}
+	}
+	for page, words := range map[string][]string{
+		"compose.md": {"Compose plugin, 2.20.2 or newer", "Buildx"}, // depends_on.required; FROM --platform
+		"README.md":  {"Buildx"},
+		"deploy.md":  {"DOCKER_DEFAULT_PLATFORM=linux/amd64", "--no-cpu-throttling", "domain-mappings create", "127.0.0.1:9090"},
+	} {
+		for _, word := range words {
+			if !strings.Contains(pages[page], word) {
+				t.Errorf("%s does not say %q", page, word)
+			}
+		}
+	}
+}
+
 // TestEnvExample: .env.example has the variables of docker-compose.yml, with their defaults.
 func TestEnvExample(t *testing.T) {
 	read := func(name, pattern string) map[string]string {
@@ -249,7 +344,7 @@ func TestKubernetesSchemas(t *testing.T) {
 }
 
 // cloudRun reads configs/cloudrun.yaml. A container of Cloud Run is one of Kubernetes, with fewer fields.
-func cloudRun(t *testing.T) corev1.Container {
+func cloudRun(t *testing.T) (corev1.Container, map[string]string) {
 	t.Helper()
 	content, err := os.ReadFile(root + "/configs/cloudrun.yaml")
 	if err != nil {
@@ -273,12 +368,12 @@ func cloudRun(t *testing.T) corev1.Container {
 	if err := yaml.UnmarshalStrict(content, &service); err != nil {
 		t.Fatal(err)
 	}
-	return service.Spec.Template.Spec.Containers[0]
+	return service.Spec.Template.Spec.Containers[0], service.Spec.Template.Metadata.Annotations
 }
 
 // fly reads configs/fly.toml, with the fields of flyctl's internal/appconfig that it uses. In TOML a key
 // below a table belongs to it, and Fly does not mind one that it does not know there.
-func fly(t *testing.T) (env map[string]string) {
+func fly(t *testing.T) (name string, env map[string]string) {
 	t.Helper()
 	content, err := os.ReadFile(root + "/configs/fly.toml")
 	if err != nil {
@@ -321,7 +416,7 @@ func fly(t *testing.T) (env map[string]string) {
 	if _, err := os.Stat(filepath.Join(root, "configs", app.Build.Dockerfile)); err != nil {
 		t.Error(err)
 	}
-	return app.Env
+	return app.App, app.Env
 }
 
 // TestSettings: with the secrets that docs/deploy.md names and its placeholders filled in, the settings of each
@@ -336,7 +431,12 @@ func TestSettings(t *testing.T) {
 		"TIKBRIDGE_APP_ORIGINS": "https://app.ours.test", "TIKBRIDGE_SERVER_PUBLIC_URL": "https://signin.ours.test",
 	}
 	onCloudRun := map[string]string{}
-	for _, v := range cloudRun(t).Env {
+	_, onFly := fly(t)
+	container, annotations := cloudRun(t)
+	if annotations["run.googleapis.com/cpu-throttling"] != "false" {
+		t.Error("Cloud Run throttles the CPU while profiles are stored")
+	}
+	for _, v := range container.Env {
 		if v.ValueFrom == nil {
 			onCloudRun[v.Name] = v.Value
 		} else {
@@ -359,7 +459,7 @@ func TestSettings(t *testing.T) {
 	}
 	for name, settings := range map[string]map[string]string{
 		"Kubernetes": with(secrets, decode(t).config.Data),
-		"Fly.io":     with(secrets, fly(t)),
+		"Fly.io":     with(secrets, onFly),
 		"Cloud Run":  onCloudRun,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -389,12 +489,15 @@ func with(a, b map[string]string) map[string]string {
 
 // TestSystemd lets systemd read its unit, where there is systemd. The binary need not be installed.
 func TestSystemd(t *testing.T) {
-	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		t.Skip("systemd-analyze is not installed")
-	}
 	content, err := os.ReadFile(root + "/configs/systemd/tikbridge.service")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if bytes.Contains(content, []byte("\nProcSubset=pid")) {
+		t.Error("the unit hides /proc/stat, and process_start_time_seconds with it: TikbridgeRestarts never fires")
+	}
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("systemd-analyze is not installed")
 	}
 	unit := filepath.Join(t.TempDir(), "tikbridge.service")
 	if err := os.WriteFile(

@@ -114,7 +114,7 @@ func (s *appStack) build() error {
 		"/index.html": examples + "vanilla/index.html", "/auth.html": examples + "vanilla/auth.html",
 		"/signin.js": examples + "vanilla/signin.js", "/home.js": examples + "vanilla/home.js",
 		"/auth.js":     examples + "vanilla/auth.js",
-		"/style.css":   examples + "style.css",
+		"/style.css":   examples + "vanilla/style.css",
 		"/supabase.js": scratch + "/npm/node_modules/@supabase/supabase-js/dist/umd/supabase.js",
 	} {
 		content, err := os.ReadFile(from)

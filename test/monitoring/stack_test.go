@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +28,10 @@ import (
 )
 
 // query is one of the dashboard, with where it is.
-type query struct{ where, expr string }
+type query struct {
+	where, expr string
+	isStat      bool // one number, which people read as it is
+}
 
 // dashboardQueries loads the dashboard with Grafana's own types and returns its queries.
 func dashboardQueries(t *testing.T) (queries []query) {
@@ -72,7 +76,7 @@ func dashboardQueries(t *testing.T) (queries []query) {
 			if !ok {
 				t.Fatalf("%s asks %T", title, target)
 			}
-			queries = append(queries, query{title, q.Expr})
+			queries = append(queries, query{title, q.Expr, p.Panel.Type == "stat"})
 		}
 	}
 	return queries
@@ -81,13 +85,33 @@ func dashboardQueries(t *testing.T) (queries []query) {
 // stack is the bridge with simulated upstreams, each in a process of its own.
 type stack struct{ bridge, admin, tiktok string }
 
-func startStack(t *testing.T) stack {
+var (
+	bin   string // of the bridge
+	built = sync.OnceValue(func() error {
+		build := exec.Command("go", "build", "-o", bin, "./cmd/tikbridge")
+		build.Dir = root
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build: %w\n%s", err, out)
+		}
+		return nil
+	})
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "tikbridge-monitoring-")
+	if err != nil {
+		panic(err)
+	}
+	bin = filepath.Join(dir, "tikbridge")
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func startStack(t *testing.T, settings ...string) stack {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "tikbridge")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/tikbridge")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	if err := built(); err != nil {
+		t.Fatal(err)
 	}
 	bridge, admin, tiktok, supabase := freePort(t), freePort(t), freePort(t), freePort(t)
 	s := stack{"http://" + bridge, "http://" + admin, "http://" + tiktok}
@@ -104,6 +128,7 @@ func startStack(t *testing.T) stack {
 		"TIKBRIDGE_SERVER_PUBLIC_URL=" + s.bridge,
 		"TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s", "TIKBRIDGE_RATE_LIMIT_START=4",
 	}
+	serve.Env = append(serve.Env, settings...)
 	for _, ready := range []string{s.tiktok + "/sim/", "http://" + supabase + "/health"} {
 		wait(t, ready)
 	}
@@ -337,7 +362,7 @@ func (db database) checkValues(t *testing.T, fill *strings.Replacer) {
 	}
 	exprs := dashboardQueries(t)
 	for _, r := range alerts(t) {
-		exprs = append(exprs, query{r.Alert, r.Expr})
+		exprs = append(exprs, query{where: r.Alert, expr: r.Expr})
 	}
 	for _, q := range exprs {
 		tree, err := parse.ParseExpr(fill.Replace(q.expr))
