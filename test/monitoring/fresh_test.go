@@ -189,4 +189,3 @@ func TestQuiet(t *testing.T) {
 		t.Errorf("%d panels show people who cancelled; want one", shown)
 	}
 }
-
