@@ -120,8 +120,11 @@ var devStack = shared(func() (*sdkStack, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.equipped, err = serveShared(http.HandlerFunc(s.serveApp)); err != nil {
+		return nil, err
+	}
 	s.empty, s.app = empty, app
-	if s.stack, err = runDev("TIKBRIDGE_APP_ORIGINS=" + empty + "," + app); err != nil {
+	if s.stack, err = runDev("TIKBRIDGE_APP_ORIGINS=" + empty + "," + app + "," + s.equipped); err != nil {
 		return nil, err
 	}
 	s.front = newFront(s.bridge)

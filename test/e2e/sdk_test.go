@@ -42,6 +42,7 @@ func readFile(t *testing.T, name string) []byte {
 type sdkStack struct {
 	stack
 	app, empty string // base URLs of apps
+	equipped   string // app, with js/sdk-device.js in its page, for browsers that cannot be given a script
 	front      *front
 }
 
@@ -131,6 +132,15 @@ func startSDK(t *testing.T) *sdkStack {
 // serveApp answers every path with the one page of a single-page app, whose first part says of which
 // kind it is; see js/sdk-app.js. Its content security policy is as strict as one can be.
 func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/equipment.js" {
+		script, err := os.ReadFile("js/sdk-device.js")
+		if err != nil {
+			panic(err)
+		}
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = fmt.Fprintf(w, "{%s}", script) // its names are its own
+		return
+	}
 	if path.Ext(r.URL.Path) == ".js" {
 		root := "js"
 		if strings.HasPrefix(r.URL.Path, "/node_modules/") {
@@ -149,6 +159,9 @@ func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 		"supabase": {"/node_modules/" + supabaseJS + "/dist/umd/supabase.js"},
 		"function": {"/node_modules/despia-native/index.js", "/sdk-despia.js"},
 	}[kind]
+	if "http://"+r.Host == s.equipped {
+		scripts = append([]string{"/equipment.js"}, scripts...)
+	}
 	w.Header().Set("Content-Type", "text/html")
 	w.Header().Set("Content-Security-Policy", fmt.Sprintf(
 		"default-src 'none'; img-src data:; script-src 'self' %s; connect-src %s %s; require-trusted-types-for 'script'; trusted-types 'none'",
