@@ -17,32 +17,14 @@ import (
 	"time"
 
 	"github.com/tikbridge/tikbridge/pkg/telemetry/tracetest"
+	"github.com/tikbridge/tikbridge/test/output"
 )
-
-// output is what a process wrote.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
 
 // startServe runs tikbridge serve at debug level against the upstreams at base, with more variables in
 // its environment. It returns the address, the output, and what ends the process.
-func startServe(t *testing.T, base string, environ ...string) (string, *output, func()) {
+func startServe(t *testing.T, base string, environ ...string) (string, *output.Buffer, func()) {
 	t.Helper()
-	var out output
+	var out output.Buffer
 	cmd := exec.Command(filepath.Join(binDir, "tikbridge"), "serve")
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GORACE=halt_on_error=1",

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,13 +15,14 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
+	"github.com/tikbridge/tikbridge/test/output"
 )
 
 // diagnosed is a bridge whose configuration has a fault or not, with simulators and an address that leads
 // elsewhere.
 type diagnosed struct {
 	*App
-	log *journal
+	log *output.Buffer
 	// asked counts requests to the public address.
 	asked *atomic.Int64
 }
@@ -33,7 +34,7 @@ func newDiagnosed(t *testing.T, adjust func(*config.Config)) diagnosed {
 		t.Cleanup(srv.Close)
 		return srv.URL
 	}
-	d := diagnosed{log: &journal{}, asked: &atomic.Int64{}}
+	d := diagnosed{log: &output.Buffer{}, asked: &atomic.Int64{}}
 	cfg, problems := config.Inspect("", func(c *config.Config) {
 		*c = config.Default()
 		c.TikTok.ClientKey, c.TikTok.ClientSecret = tiktoksim.DefaultClientKey, tiktoksim.DefaultClientSecret
@@ -62,11 +63,9 @@ func newDiagnosed(t *testing.T, adjust func(*config.Config)) diagnosed {
 // lines returns level and check of each line in the log, and wants each to say what to do.
 func (d diagnosed) lines(t *testing.T) (lines []string) {
 	t.Helper()
-	d.log.mu.Lock()
-	defer d.log.mu.Unlock()
-	for line := range bytes.Lines(d.log.b.Bytes()) {
+	for line := range strings.Lines(d.log.String()) {
 		var l struct{ Level, Check, Seen, Fix string }
-		if err := json.Unmarshal(line, &l); err != nil || l.Seen == "" || l.Fix == "" {
+		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Seen == "" || l.Fix == "" {
 			t.Errorf("line %s: %v; want what was seen, and the fix", line, err)
 		}
 		lines = append(lines, l.Level+" "+l.Check)
@@ -126,7 +125,7 @@ func TestDiagnose_publicAddress(t *testing.T) {
 	}()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for !d.log.has(`"check":"deeplinks"`) { // the end of the first round
+	for !strings.Contains(d.log.String(), `"check":"deeplinks"`) { // the end of the first round
 		<-tick.C
 	}
 	stop()

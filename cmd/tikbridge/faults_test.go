@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -24,7 +23,10 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 	"github.com/tikbridge/tikbridge/test/faulty"
+	"github.com/tikbridge/tikbridge/test/output"
 )
+
+//go:generate go test -count=1 -run ^TestFaultMatrix . -update
 
 var update = flag.Bool("update", false, "write the outcomes into docs/faults.md")
 
@@ -138,7 +140,7 @@ type world struct {
 	supabase   *gotruesim.Server
 	upstream   *faulty.Upstream
 	app        *App
-	log        journal
+	log        output.Buffer
 	name       string // that TikTok shows
 	user       string // the person's id, once it is known
 	shown      string // the name that their account last had
@@ -270,25 +272,6 @@ func (w *world) plan(call faulty.Call, k kind, times int) (met int) {
 	met = w.met
 	w.call, w.kind, w.left, w.met = call, k, times, 0
 	return met
-}
-
-// journal is a log that is read while others write it.
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(p)
-}
-
-func (j *journal) has(text string) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return bytes.Contains(j.b.Bytes(), []byte(text))
 }
 
 // signedIn is the outcome of a sign-in without an error.
@@ -486,14 +469,14 @@ func meet(t *testing.T, call faulty.Call, arrange func(*world), k kind) (row fau
 		row.always = wantRetry(w.signIn()).String()
 		w.settle()
 		if k.name != "a body of 10 MB" { // which takes long to read, and opens no breaker: TestBreaker_opens
-			for i := 0; i < 10 && !w.log.has(breakerOpened); i++ {
+			for i := 0; i < 10 && !strings.Contains(w.log.String(), breakerOpened); i++ {
 				w.signIn()
 			}
 			w.settle() // for calls that go on after the answer
 			w.signIn()
 		}
 		row.breaker = "no"
-		if w.log.has(breakerOpened) {
+		if strings.Contains(w.log.String(), breakerOpened) {
 			row.breaker = "yes"
 		}
 		wantMet(w, -1)
@@ -563,7 +546,7 @@ func wantOnPage(t *testing.T, part, want string) {
 		t.Fatalf("%s has no part %q", name, part)
 	}
 	if diff := cmp.Diff(want, got); diff != "" && !*update {
-		t.Errorf("%s does not say what happens; run go test ./cmd/tikbridge -run FaultMatrix -update (-want +got):\n%s", name, diff)
+		t.Errorf("%s does not say what happens; run go generate ./cmd/tikbridge (-want +got):\n%s", name, diff)
 	}
 	if *update {
 		if err := os.WriteFile(name, []byte(before+begin+want+end+after), 0o600); err != nil {

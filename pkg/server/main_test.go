@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +21,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
+	"github.com/tikbridge/tikbridge/test/output"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -184,23 +184,7 @@ func wantStatus(t *testing.T, resp *http.Response, status int) {
 }
 
 // logBuffer takes the JSON lines of a logger.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type logBuffer struct{ output.Buffer }
 
 // last returns the last line.
 func (l *logBuffer) last(t *testing.T) map[string]any {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
+	"github.com/tikbridge/tikbridge/test/output"
 )
 
 // composed is the stack of docker-compose.yml while TestCompose runs: the tests of flows then use it
@@ -82,8 +83,8 @@ func startCompose(t *testing.T) *compose {
 	c := &compose{
 		project: project, image: project + ":test",
 		app:      addresses[6],
-		bridge:   stack{at(ports[0]), at(ports[1]), at(ports[2]), &safeBuffer{}},
-		demo:     stack{at(ports[3]), at(ports[4]), at(ports[2]), &safeBuffer{}},
+		bridge:   stack{at(ports[0]), at(ports[1]), at(ports[2]), &output.Buffer{}},
+		demo:     stack{at(ports[3]), at(ports[4]), at(ports[2]), &output.Buffer{}},
 		database: "postgres://supabase_admin:postgres@127.0.0.1:" + ports[5] + "/postgres",
 	}
 	c.env = append(withoutSettings(os.Environ()),

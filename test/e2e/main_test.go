@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tikbridge/tikbridge/test/output"
 )
 
 // What all tests of this package share. It is started by the first test that needs it, and stopped when
@@ -79,25 +81,7 @@ func run(m *testing.M) (code int) {
 // stack is a running tikbridge dev.
 type stack struct {
 	bridge, tiktok, supabase string // base URLs
-	log                      *safeBuffer
-}
-
-// safeBuffer is a strings.Builder that a process and a test share.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	log                      *output.Buffer
 }
 
 // startDev returns the tikbridge dev that tests share. It accepts the apps of startForApp and startSDK.
@@ -157,7 +141,7 @@ func runDev(environ ...string) (stack, error) {
 	if err != nil {
 		return stack{}, err
 	}
-	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], &safeBuffer{}}
+	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], &output.Buffer{}}
 	stop, err := launch(
 		s.log, environ, "dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2],
 	)
@@ -198,7 +182,7 @@ func launch(log io.Writer, environ []string, args ...string) (stop func() error,
 // startProcess runs the built binary until the test ends, and waits until it answers.
 func startProcess(t *testing.T, environ []string, probe string, args ...string) {
 	t.Helper()
-	log := &safeBuffer{}
+	log := &output.Buffer{}
 	stop, err := launch(log, environ, args...)
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +196,7 @@ func startProcess(t *testing.T, environ []string, probe string, args ...string) 
 }
 
 // await waits until something answers at url; log is of what should.
-func await(t *testing.T, url string, log *safeBuffer) {
+func await(t *testing.T, url string, log *output.Buffer) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

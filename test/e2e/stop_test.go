@@ -11,6 +11,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
+	"github.com/tikbridge/tikbridge/test/output"
 )
 
 // TestStopsInTime: a bridge that is told to stop ends when its shutdown timeout is over, also while a
@@ -30,7 +31,7 @@ func TestStopsInTime(t *testing.T) {
 	t.Cleanup(supabase.Close)
 
 	listen := freePorts(t, 1)[0]
-	log := &safeBuffer{}
+	log := &output.Buffer{}
 	bridge := exec.CommandContext(t.Context(), binary, "serve", "--config", noAdmin(t))
 	bridge.Env = append(withoutSettings(os.Environ()),
 		"TIKTOK_CLIENT_KEY="+tiktoksim.DefaultClientKey, "TIKTOK_CLIENT_SECRET="+tiktoksim.DefaultClientSecret,

@@ -16,13 +16,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tikbridge/tikbridge/test/output"
 )
 
 // webkitTab is WebKitGTK's MiniBrowser, driven over W3C WebDriver. WebKitWebDriver has one session, so
 // each tab brings its own.
 type webkitTab struct {
 	session string // the base URL of its commands
-	output  *safeBuffer
+	output  *output.Buffer
 }
 
 func needWebKit(t *testing.T) {
@@ -79,7 +81,7 @@ func stopProcess(cmd *exec.Cmd) {
 func newWebKitTab(t *testing.T, agent string) tab {
 	t.Helper()
 	address := freePorts(t, 1)[0]
-	w := &webkitTab{output: &safeBuffer{}}
+	w := &webkitTab{output: &output.Buffer{}}
 	driver := exec.Command("WebKitWebDriver", "--port="+address[strings.LastIndex(address, ":")+1:])
 	driver.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	driver.Stdout, driver.Stderr = w.output, w.output
