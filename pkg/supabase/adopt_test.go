@@ -182,7 +182,7 @@ func TestSquattedEverywhere(t *testing.T) {
 func TestSquattedEviction(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(string(mode), func(t *testing.T) {
-			contract(t, func(t *testing.T, p project) {
+			contractBothWays(t, func(t *testing.T, p project) {
 				b, victim := p.client(t, adopt(mode)), p.person()
 				a := p.squat(t, address(victim))
 				p.squat(t, "evicted-"+a.id+"@tiktok.oauth")
@@ -230,7 +230,7 @@ func TestOtherWayIn(t *testing.T) {
 	}
 	for name, add := range ways {
 		t.Run(name, func(t *testing.T) {
-			contract(t, func(t *testing.T, p project) {
+			contractBothWays(t, func(t *testing.T, p project) {
 				b, victim, migrant := p.client(t), p.person(), p.person()
 				a := p.squat(t, address(victim))
 				add(t, p, a.id)

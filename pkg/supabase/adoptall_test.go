@@ -59,7 +59,7 @@ func (b bridge) adoptAll(
 }
 
 func TestAdoptAll(t *testing.T) {
-	contract(t, func(t *testing.T, p project) {
+	contractBothWays(t, func(t *testing.T, p project) {
 		b := p.client(t)
 		made, withPhone, own := p.person(), p.person(), p.person()
 		phone := "4916" + digits(supabase.UserID(withPhone.OpenID).String())

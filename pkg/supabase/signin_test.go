@@ -13,7 +13,7 @@ import (
 )
 
 func TestFirstSignIn(t *testing.T) {
-	contract(t, func(t *testing.T, p project) {
+	contractBothWays(t, func(t *testing.T, p project) {
 		b, id := p.client(t), p.person()
 		profile := signin.Profile{
 			UnionID: "union-1", DisplayName: "Ada <b>\u202eשלום 🎈" + strings.Repeat(" long", 200),
@@ -57,7 +57,7 @@ func TestFirstSignIn(t *testing.T) {
 }
 
 func TestSecondSignIn(t *testing.T) {
-	contract(t, func(t *testing.T, p project) {
+	contractBothWays(t, func(t *testing.T, p project) {
 		id := p.person()
 		first := p.client(t).signIn(t, id)
 		second := p.client(t).signIn(t, id)
@@ -296,7 +296,7 @@ func TestSuccessorSquatted(t *testing.T) {
 
 // TestUpdateProfile: the bridge's keys follow TikTok, everybody else's stay.
 func TestUpdateProfile(t *testing.T) {
-	contract(t, func(t *testing.T, p project) {
+	contractBothWays(t, func(t *testing.T, p project) {
 		b, id := p.client(t), p.person()
 		in := b.signIn(t, id)
 		p.must(

@@ -15,10 +15,11 @@ func TestUnreadable(t *testing.T) {
 		"too deep": func(t *testing.T, p project, email string) { p.unreadable(t, email) },
 		"too large": func(t *testing.T, p project, email string) {
 			a := p.squat(t, email)
-			for _, key := range strings.Split("abcdefghij", "") {
+			// GoTrue escapes each of these as six bytes, so two requests make ten megabytes.
+			for _, key := range []string{"a", "b"} {
 				p.must(
 					t, http.MethodPut, "/user", a.access,
-					map[string]any{"data": map[string]any{key: strings.Repeat("x", 900_000)}},
+					map[string]any{"data": map[string]any{key: strings.Repeat("<", 900_000)}},
 				)
 			}
 		},
