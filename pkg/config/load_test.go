@@ -216,17 +216,20 @@ func TestLoadAliases(t *testing.T) {
 	}{
 		{"client key", map[string]string{"TIKTOK_CLIENT_KEY": "a"}, clientKey, "a"},
 		{
-			"client key, own name wins", map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": "b"},
+			"client key, own name wins",
+			map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": "b"},
 			clientKey, "b",
 		},
 		{
 			"client key, empty own name does not",
-			map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": ""}, clientKey, "a",
+			map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": ""},
+			clientKey, "a",
 		},
 		{"client secret", map[string]string{"TIKTOK_CLIENT_SECRET": "a"}, clientSecret, "a"},
 		{
 			"client secret, own name wins",
-			map[string]string{"TIKTOK_CLIENT_SECRET": "a", "TIKBRIDGE_TIKTOK_CLIENT_SECRET": "b"}, clientSecret, "b",
+			map[string]string{"TIKTOK_CLIENT_SECRET": "a", "TIKBRIDGE_TIKTOK_CLIENT_SECRET": "b"},
+			clientSecret, "b",
 		},
 		{"url", map[string]string{"SUPABASE_URL": "https://a.test"}, supabaseURL, "https://a.test"},
 		{
@@ -235,12 +238,14 @@ func TestLoadAliases(t *testing.T) {
 			supabaseURL, "https://b.test",
 		},
 		{
-			"legacy anon key", map[string]string{"SUPABASE_PUBLISHABLE_KEY": "", "SUPABASE_ANON_KEY": "anon"},
+			"legacy anon key",
+			map[string]string{"SUPABASE_PUBLISHABLE_KEY": "", "SUPABASE_ANON_KEY": "anon"},
 			publishableKey, "anon",
 		},
 		{
 			"publishable key wins over anon",
-			map[string]string{"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon"}, publishableKey, "new",
+			map[string]string{"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon"},
+			publishableKey, "new",
 		},
 		{
 			"publishable key, own name wins",
@@ -250,12 +255,14 @@ func TestLoadAliases(t *testing.T) {
 			publishableKey, "own",
 		},
 		{
-			"legacy service_role key", map[string]string{"SUPABASE_SECRET_KEY": "", "SUPABASE_SERVICE_ROLE_KEY": "role"},
+			"legacy service_role key",
+			map[string]string{"SUPABASE_SECRET_KEY": "", "SUPABASE_SERVICE_ROLE_KEY": "role"},
 			secretKey, "role",
 		},
 		{
 			"secret key wins over service_role",
-			map[string]string{"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role"}, secretKey, "new",
+			map[string]string{"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role"},
+			secretKey, "new",
 		},
 		{
 			"secret key, own name wins",

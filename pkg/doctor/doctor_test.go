@@ -222,7 +222,8 @@ func TestFaults(t *testing.T) {
 				})
 			},
 			"supabase_keys", doctor.Warning, "whether my-brand.supabase.co is the same one",
-			"supabase.url to https://" + project + ".supabase.co", []string{"supabase"},
+			"supabase.url to https://" + project + ".supabase.co",
+			[]string{"supabase"},
 		},
 		{
 			"secret key that may only read", func(w *world) {

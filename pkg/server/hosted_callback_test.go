@@ -296,20 +296,28 @@ func TestCallback_errors(t *testing.T) {
 		view     string
 	}{
 		{
-			"cancelled", []string{"error", "access_denied", "error_description", nasty}, at(publicURL),
+			"cancelled",
+			[]string{"error", "access_denied", "error_description", nasty},
+			at(publicURL),
 			signin.AccessDenied, "You did not give this app access to your TikTok account.", "idle",
 		},
 		{
-			"an error nobody knows", []string{"error", nasty, "error_description", nasty}, at(publicURL),
+			"an error nobody knows",
+			[]string{"error", nasty, "error_description", nasty},
+			at(publicURL),
 			signin.AccessDenied, "TikTok did not grant access.", "idle",
 		},
 		{
-			"fault of TikTok", []string{"error", "server_error"}, at(publicURL), signin.TikTokUnavailable,
+			"fault of TikTok",
+			[]string{"error", "server_error"},
+			at(publicURL), signin.TikTokUnavailable,
 			"TikTok does not answer as it should. Please try again in a moment.", "problem",
 		},
 		{"no code", nil, at(publicURL), signin.InvalidRequest, "TikTok sent no code. Please sign in again.", "problem"},
 		{
-			"scopes", []string{"code", "c", "scopes", nasty}, at(publicURL), signin.AccessDenied,
+			"scopes",
+			[]string{"code", "c", "scopes", nasty},
+			at(publicURL), signin.AccessDenied,
 			"This app needs access to your basic TikTok profile.", "idle",
 		},
 		{"exchange", []string{"code", "c"}, refusing, signin.InvalidGrant, nasty, "problem"},

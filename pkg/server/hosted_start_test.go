@@ -223,8 +223,13 @@ func TestHosted_full(t *testing.T) {
 func TestPrefetch(t *testing.T) {
 	t.Parallel()
 	for _, header := range [][2]string{
-		{"Sec-Purpose", "prefetch"}, {"Sec-Purpose", "prefetch;prerender"}, {"Sec-Purpose", "prefetch;anonymous-client-ip"},
-		{"Purpose", "prefetch"}, {"Purpose", "Prefetch"}, {"X-Moz", "prefetch"}, {"X-Purpose", "preview"},
+		{"Sec-Purpose", "prefetch"},
+		{"Sec-Purpose", "prefetch;prerender"},
+		{"Sec-Purpose", "prefetch;anonymous-client-ip"},
+		{"Purpose", "prefetch"},
+		{"Purpose", "Prefetch"},
+		{"X-Moz", "prefetch"},
+		{"X-Purpose", "preview"},
 	} {
 		t.Run(header[0]+" "+header[1], func(t *testing.T) {
 			t.Parallel()

@@ -45,12 +45,18 @@ func TestClientAddress(t *testing.T) {
 		{"nobody is trusted", nil, "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
 		{"not even this machine", nil, "127.0.0.1:1", []string{"198.51.100.1"}, "127.0.0.1"},
 		{
-			"nor this machine beside a proxy", []string{"192.0.2.0/24"}, "127.0.0.1:1", []string{"198.51.100.1"},
+			"nor this machine beside a proxy",
+			[]string{"192.0.2.0/24"},
+			"127.0.0.1:1",
+			[]string{"198.51.100.1"},
 			"127.0.0.1",
 		},
 		{"nor a private network", []string{"192.0.2.0/24"}, "10.0.0.1:1", []string{"198.51.100.1"}, "10.0.0.1"},
 		{
-			"nor a neighbour on the link", []string{"192.0.2.0/24"}, "169.254.0.1:1", []string{"198.51.100.1"},
+			"nor a neighbour on the link",
+			[]string{"192.0.2.0/24"},
+			"169.254.0.1:1",
+			[]string{"198.51.100.1"},
 			"169.254.0.1",
 		},
 		{"peer is no proxy", proxies, "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
@@ -60,7 +66,8 @@ func TestClientAddress(t *testing.T) {
 		{"two headers", proxies, "10.0.0.1:1", []string{"198.51.100.1", "10.9.9.9"}, "198.51.100.1"},
 		{"spoofed on the left", proxies, "10.0.0.1:1", []string{"192.0.2.77, 198.51.100.1"}, "198.51.100.1"},
 		{
-			"spoofed proxy on the left", proxies, "10.0.0.1:1", []string{"192.0.2.77, 10.1.1.1, 198.51.100.1"},
+			"spoofed proxy on the left", proxies, "10.0.0.1:1",
+			[]string{"192.0.2.77, 10.1.1.1, 198.51.100.1"},
 			"198.51.100.1",
 		},
 		{"rubbish on the left", proxies, "10.0.0.1:1", []string{"<script>, 198.51.100.1"}, "198.51.100.1"},
@@ -566,11 +573,13 @@ func TestRequestLog(t *testing.T) {
 		},
 		{
 			"page", "GET", "/auth?code=x", "",
-			map[string]any{"level": "INFO", "method": "GET", "route": "/auth", "status": 200.0}, plain,
+			map[string]any{"level": "INFO", "method": "GET", "route": "/auth", "status": 200.0},
+			plain,
 		},
 		{
 			"preflight", "OPTIONS", exchangePath, "",
-			map[string]any{"level": "INFO", "method": "OPTIONS", "route": exchangePath, "status": 204.0}, plain,
+			map[string]any{"level": "INFO", "method": "OPTIONS", "route": exchangePath, "status": 204.0},
+			plain,
 		},
 		{
 			"no route", "GET", "/wp-login.php", "",

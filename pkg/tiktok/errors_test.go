@@ -179,7 +179,8 @@ var flatFailures = []failure{
 		tiktokAnswer(200, "server_error", "20261122AB"),
 	},
 	{
-		"temporarily_unavailable", 503, flat("temporarily_unavailable", ""), []string{"Retry-After", "3"},
+		"temporarily_unavailable", 503, flat("temporarily_unavailable", ""),
+		[]string{"Retry-After", "3"},
 		signin.TikTokUnavailable, 3 * time.Second, tiktokAnswer(503, "temporarily_unavailable", "20261122AB"),
 	},
 	{
@@ -234,16 +235,20 @@ var failures = []failure{
 		tiktokAnswer(429, "rate_limit_exceeded", "20261122AB"),
 	},
 	{
-		"429 with Retry-After", 429, nested("rate_limit_exceeded", ""), []string{"Retry-After", "17"},
+		"429 with Retry-After", 429, nested("rate_limit_exceeded", ""),
+		[]string{"Retry-After", "17"},
 		signin.RateLimited, 17 * time.Second, tiktokAnswer(429, "rate_limit_exceeded", "20261122AB"),
 	},
 	{
 		"429 with a huge Retry-After", 429, nested("rate_limit_exceeded", ""),
-		[]string{"Retry-After", "9223372036854775807"}, signin.RateLimited, time.Hour,
+		[]string{"Retry-After", "9223372036854775807"},
+		signin.RateLimited, time.Hour,
 		tiktokAnswer(429, "rate_limit_exceeded", "20261122AB"),
 	},
 	{
-		"429 without JSON", 429, "<html>" + echo, []string{"Retry-After", "5"}, signin.RateLimited, 5 * time.Second,
+		"429 without JSON", 429, "<html>" + echo,
+		[]string{"Retry-After", "5"},
+		signin.RateLimited, 5 * time.Second,
 		tiktokAnswer(429, "", ""),
 	},
 	{"429 without anything", 429, "", nil, signin.RateLimited, time.Minute, tiktokAnswer(429, "", "")},
@@ -252,7 +257,9 @@ var failures = []failure{
 	{"500 empty", 500, "", nil, signin.TikTokUnavailable, 0, tiktokAnswer(500, "", "")},
 	{"502 HTML", 502, "<html>502 " + echo + "</html>", nil, signin.TikTokUnavailable, 0, tiktokAnswer(502, "", "")},
 	{
-		"503 HTML with Retry-After", 503, "<html>" + echo, []string{"Retry-After", "30"}, signin.TikTokUnavailable,
+		"503 HTML with Retry-After", 503, "<html>" + echo,
+		[]string{"Retry-After", "30"},
+		signin.TikTokUnavailable,
 		30 * time.Second, tiktokAnswer(503, "", ""),
 	},
 	{"504 JSON without error", 504, "{}", nil, signin.TikTokUnavailable, 0, tiktokAnswer(504, "", "")},

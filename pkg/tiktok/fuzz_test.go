@@ -105,12 +105,20 @@ func FuzzToken(f *testing.F) {
 // FuzzOpenID: two open_ids that differ on the wire are never one person's.
 func FuzzOpenID(f *testing.F) {
 	for _, pair := range [][2]string{
-		{"-000a", "-000b"}, {"-000\xff", "-000\xfe"}, {"-000\xff", "-000\uFFFD"}, {
+		{"-000a", "-000b"},
+		{"-000\xff", "-000\xfe"},
+		{"-000\xff", "-000\uFFFD"},
+		{
 			"-000\xf0\x9f", "-000\xf0\x98",
-		}, {"a", "a\x00"},
-		{"\xd8\x00", "\xdb\xff"}, {
+		},
+		{"a", "a\x00"},
+		{"\xd8\x00", "\xdb\xff"},
+		{
 			"\x00a\xd8\x3d", "\x00a\xde\x00",
-		}, {"\xd8\x3d", "\xff\xfd"}, {"é", "e\u0301"}, {"A", "a"},
+		},
+		{"\xd8\x3d", "\xff\xfd"},
+		{"é", "e\u0301"},
+		{"A", "a"},
 	} {
 		f.Add([]byte(pair[0]), []byte(pair[1]))
 	}

@@ -30,7 +30,8 @@ func TestResult_Outcome(t *testing.T) {
 		{"fault", upstream.Result{Status: http.StatusBadGateway}, "fault"},
 		{"deadline", upstream.Result{Err: &url.Error{Op: "POST", Err: context.DeadlineExceeded}}, "timeout"},
 		{
-			"deadline while reading", upstream.Result{Status: http.StatusOK, Err: fmt.Errorf("read answer: %w", slow)},
+			"deadline while reading",
+			upstream.Result{Status: http.StatusOK, Err: fmt.Errorf("read answer: %w", slow)},
 			"timeout",
 		},
 		{"client gone", upstream.Result{Err: &url.Error{Op: "POST", Err: context.Canceled}}, "canceled"},

@@ -210,19 +210,23 @@ func TestSDK_errors(t *testing.T) {
 		{
 			"of the bridge",
 			"tikbridge_error=tiktok_unavailable&tikbridge_error_description=Later&tikbridge_request_id=r1&x=1",
-			sdkResult{Status: "failed", Error: "tiktok_unavailable", RequestID: "r1"}, "?x=1",
+			sdkResult{Status: "failed", Error: "tiktok_unavailable", RequestID: "r1"},
+			"?x=1",
 		},
 		{
 			"cancelled", "tikbridge_error=access_denied&tikbridge_error_description=No&tikbridge_request_id=r2",
-			sdkResult{Status: "cancelled"}, "",
+			sdkResult{Status: "cancelled"},
+			"",
 		},
 		{
 			"no code", "tikbridge_error=%3Cb%3E+call+me&tikbridge_request_id=r3",
-			sdkResult{Status: "failed", Error: "internal", RequestID: "r3"}, "",
+			sdkResult{Status: "failed", Error: "internal", RequestID: "r3"},
+			"",
 		},
 		{
 			"of somebody else", "error=access_denied&error_description=No&request_id=r4",
-			sdkResult{}, "?error=access_denied&error_description=No&request_id=r4",
+			sdkResult{},
+			"?error=access_denied&error_description=No&request_id=r4",
 		},
 		{"nothing", "tikbridge_handoff=&tikbridge_request_id=5", sdkResult{}, "?tikbridge_handoff=&tikbridge_request_id=5"},
 		{"no handoff", "tikbridge_handoff=x", sdkResult{Status: "failed", Error: "handoff_invalid"}, ""},
