@@ -51,7 +51,7 @@ const (
 
 	CauseTikTokFails Cause = "tiktok_fails"
 
-	CauseTikTokCredentials Cause = "tiktok_credentials"
+	CauseTikTokCredentials Cause = "tiktok_credentials" //nolint:gosec // a name
 	CauseTikTokScopes      Cause = "tiktok_scopes"
 
 	CauseSupabaseUnreachable Cause = "supabase_unreachable"

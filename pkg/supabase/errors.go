@@ -64,13 +64,6 @@ func hasCode(err error, codes ...string) bool {
 	return false
 }
 
-// isFault reports whether err is GoTrue's 500, its answer to everything it does not expect, such as a lost
-// race.
-func isFault(err error) bool {
-	var e *apiError
-	return errors.As(err, &e) && e.status == http.StatusInternalServerError
-}
-
 // IsFault reports whether an answer shows that the whole project is down. A 500 with GoTrue's own error code
 // does not: it stands for anything unexpected in one request, such as a lost race or an account its owner
 // made odd, and must not keep others out. A paused project answers at once, and everybody should be told so.

@@ -19,11 +19,13 @@ func TestTokenHook(t *testing.T) {
 		header, body string
 	}{
 		{
-			"says no", gotruesim.HookRefusal{Status: 403, Message: "You are not invited yet"},
+			"says no",
+			gotruesim.HookRefusal{Status: 403, Message: "You are not invited yet"},
 			403, "", `{"code":"unknown","message":"You are not invited yet"}`,
 		},
 		{
-			"says no without a status", gotruesim.HookRefusal{Message: "You are not invited yet"},
+			"says no without a status",
+			gotruesim.HookRefusal{Message: "You are not invited yet"},
 			500, "", `{"code":"unexpected_failure","message":"You are not invited yet"}`,
 		},
 		{"says no without a message", gotruesim.HookRefusal{Status: 403}, 200, "", ""},
