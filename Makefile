@@ -41,7 +41,7 @@ fuzz: ## Run every fuzz target for FUZZTIME each (30s unless told), until one fa
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' sh .ci/fuzz
 
 .PHONY: e2e
-e2e: setup ## Run the browser tests alone: the SDK, the pages and the example apps in Chromium
+e2e: setup ## Run the browser tests alone: the SDK, the pages and the example apps in Chromium, WebKit and Firefox
 	$(GO) test -race -count=1 ./test/e2e
 
 .PHONY: contract
@@ -60,7 +60,7 @@ soak: build ## Let people sign in for SOAK_TIME (10m unless told) while everythi
 		$(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' ./test/e2e
 
 .PHONY: setup
-setup: ## Install what the tests use: Chromium and Node.js, where this machine allows it
+setup: ## Install what the tests use: browsers and Node.js, where this machine allows it
 	@sh .ci/setup
 
 .PHONY: lint
@@ -97,4 +97,7 @@ integration: engine ## Start the stack, run the contract, flow, browser and scal
 .PHONY: engine
 engine:
 	@docker compose version >/dev/null 2>&1 || { echo "Docker with its Compose plugin is needed: https://docs.docker.com/engine/install/"; exit 1; }
+	@docker buildx version >/dev/null 2>&1 || { echo "Docker's Buildx plugin is needed: https://docs.docker.com/build/"; exit 1; }
+	@have=$$(docker compose version --short); printf '%s\n' 2.20.2 "$${have#v}" | sort -C -V || \
+		{ echo "Docker Compose 2.20.2 or newer is needed; this is $$have."; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "Docker does not run, or you may not use it. Try: docker info"; exit 1; }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,40 +16,58 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/limit"
 	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/redis"
 	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/supabase"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
-	"github.com/tikbridge/tikbridge/pkg/tiktok"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// app is the bridge, wired up: configuration in, listeners and handlers out.
-type app struct {
+// App is the bridge, wired up from its configuration.
+type App struct {
 	cfg      config.Config
+	opts     AppOptions
 	log      *slog.Logger
 	metrics  *telemetry.Metrics
 	tracing  *telemetry.Tracing // nil if off
 	accounts *supabase.Client
 	service  *signin.Service
 	server   *server.Server
-	// once remembers used states and handoffs; redis and degrading are set where replicas share them.
-	once      once.Store
-	redis     *once.Redis
-	degrading *once.Degrading
-	limiter   limit.Limiter
-	public    net.Listener
-	admin     net.Listener // nil if switched off
+	once     once.Store
+	limiter  limit.Limiter
+	redis    *redis.Client // nil without Redis, like health
+	health   *redis.Health
+	public   net.Listener
+	admin    net.Listener // nil if switched off
 }
 
-// newApp builds the bridge; it listens to nothing yet.
-func newApp(cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error) {
-	return newAppOver(upstream.NewTransport(), upstream.NewTransport(), cfg, log, demo)
+// AppOptions are what an App takes besides its configuration. Each may be left out.
+type AppOptions struct {
+	// Logger defaults to one that discards everything.
+	Logger *slog.Logger
+	// Public is the public listener, if it is open already. Default: Run listens on server.listen.
+	Public net.Listener
+	// Demo is the demo app of tikbridge dev.
+	Demo *server.Demo
+	// Diagnose makes Run log what the doctor finds.
+	Diagnose bool
+	// TikTokTransport and SupabaseTransport carry the calls to each upstream. Default: a transport each.
+	TikTokTransport, SupabaseTransport http.RoundTripper
 }
 
-// newAppOver is newApp with the transports that lead to TikTok and to Supabase.
-func newAppOver(toTikTok, toSupabase http.RoundTripper, cfg config.Config, log *slog.Logger, demo *server.Demo) (*app, error) {
+// NewApp wires up the bridge. It does not listen yet; Run does.
+func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.TikTokTransport == nil {
+		opts.TikTokTransport = upstream.NewTransport()
+	}
+	if opts.SupabaseTransport == nil {
+		opts.SupabaseTransport = upstream.NewTransport()
+	}
 	lists, err := allow.New(cfg.App.Origins, cfg.App.RedirectURIs, cfg.App.DeeplinkSchemes)
 	if err != nil {
 		return nil, err
@@ -59,30 +76,26 @@ func newAppOver(toTikTok, toSupabase http.RoundTripper, cfg config.Config, log *
 	if err != nil {
 		return nil, err
 	}
-	tracing, err := telemetry.NewTracing(buildVersion(), log)
-	if err != nil {
-		return nil, err
-	}
-	a := &app{cfg: cfg, log: log, metrics: telemetry.NewMetrics(buildVersion()), tracing: tracing}
-	calls := telemetry.Calls(a.metrics, tracing)
-	a.accounts = newAccounts(cfg, log, calls, a.guarded(toSupabase, upstream.BreakerOptions{
-		Service: "supabase", Timeout: cfg.Supabase.Timeout, IsFault: supabase.IsFault,
-	}))
 	ring, err := newRing(cfg)
 	if err != nil {
 		return nil, err
 	}
+	tracing, err := telemetry.NewTracing(buildVersion(), opts.Logger)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{
+		cfg: cfg, opts: opts, log: opts.Logger, public: opts.Public,
+		metrics: telemetry.NewMetrics(buildVersion()), tracing: tracing,
+	}
 	if err := a.openStore(); err != nil {
 		return nil, err
 	}
+	calls := telemetry.Calls(a.metrics, tracing)
+	a.accounts = a.newAccounts(calls)
 	startPage := cfg.StartPage()
 	a.service = signin.New(signin.Options{
-		Authenticator: newTikTok(cfg, calls,
-			a.guarded(toTikTok, upstream.BreakerOptions{Service: "tiktok", Timeout: cfg.TikTok.Timeout}),
-			a.guarded(toTikTok, upstream.BreakerOptions{
-				Service: "tiktok_profile", Timeout: min(cfg.TikTok.Timeout, signin.DefaultProfileTimeout),
-			}),
-		),
+		Authenticator:   a.newTikTok(calls),
 		Accounts:        a.accounts,
 		Policy:          lists,
 		Sealer:          ring,
@@ -91,7 +104,7 @@ func newAppOver(toTikTok, toSupabase http.RoundTripper, cfg config.Config, log *
 		DefaultScheme:   first(lists.Schemes()),
 		DefaultRedirect: startPage,
 		ReturnTokens:    cfg.TikTok.ReturnTokens,
-		Logger:          log,
+		Logger:          a.log,
 	})
 	limits := cfg.RateLimit
 	if !limits.Enabled {
@@ -111,11 +124,11 @@ func newAppOver(toTikTok, toSupabase http.RoundTripper, cfg config.Config, log *
 		Limiter:           a.limiter,
 		StartPage:         startPage,
 		Notes:             a.notes,
-		Demo:              demo,
+		Demo:              opts.Demo,
 		Version:           buildVersion(),
 		Metrics:           a.metrics,
 		Tracing:           tracing,
-		Logger:            log,
+		Logger:            a.log,
 	})
 	if err != nil {
 		return nil, err
@@ -123,8 +136,8 @@ func newAppOver(toTikTok, toSupabase http.RoundTripper, cfg config.Config, log *
 	return a, nil
 }
 
-// newRing returns the keys that seal states and handoffs. By default they follow from secrets that all
-// replicas have anyway.
+// newRing returns the keys that seal states and handoffs. By default they are derived from secrets that every
+// replica has anyway.
 func newRing(cfg config.Config) (*seal.Ring, error) {
 	if len(cfg.Seal.Keys) > 0 {
 		return seal.New(cfg.Seal.Keys...)
@@ -132,46 +145,44 @@ func newRing(cfg config.Config) (*seal.Ring, error) {
 	return seal.New(seal.Derive(cfg.Supabase.SecretKey, cfg.TikTok.ClientSecret))
 }
 
-// maxMarks is how many used states and handoffs are remembered in memory: those of ten minutes at
-// two hundred sign-ins a second.
-const maxMarks = 1 << 17
+// maxClaims is how many claims on states and handoffs are kept in memory: those of ten minutes at two hundred
+// sign-ins a second.
+const maxClaims = 1 << 17
 
-// openStore opens where used states and handoffs are remembered, and requests counted.
-func (a *app) openStore() error {
-	memory, counts := once.NewMemory(maxMarks), limit.NewMemory(server.MaxLimited)
-	stats := telemetry.Store{Lost: memory.Lost, Marks: memory.Len}
-	a.limiter = counts
-	if a.cfg.Store.RedisURL == "" {
-		a.once = memory
-		a.metrics.WatchStore(stats)
-		return nil
+// openStore opens the store of claims and the rate limiter: in memory and, if replicas share one, in Redis.
+func (a *App) openStore() error {
+	claims, counts := once.NewMemory(maxClaims), limit.NewMemory(server.MaxLimited)
+	a.once, a.limiter = claims, counts
+	stats := telemetry.Store{Lost: claims.Lost, Claims: claims.Len}
+	if a.cfg.Store.RedisURL != "" {
+		var err error
+		if a.redis, err = redis.New(a.cfg.Store.RedisURL); err != nil {
+			return fmt.Errorf("store.redis_url: %w", err)
+		}
+		a.health = redis.NewHealth(a.log)
+		a.once = once.NewFallback(once.NewRedis(a.redis), claims, a.health)
+		a.limiter = limit.NewFallback(limit.NewRedis(a.redis), counts, a.health, a.log)
+		stats.Errors = a.health.Failures
+		stats.Degraded = func() bool { _, down := a.health.Down(); return down }
 	}
-	redis, err := once.NewRedis(a.cfg.Store.RedisURL)
-	if err != nil {
-		return fmt.Errorf("store.redis_url: %w", err)
-	}
-	a.redis = redis
-	a.degrading = once.NewDegrading(redis, memory, a.log)
-	a.once = a.degrading
-	stats.Errors = a.degrading.Failures
-	stats.Degraded = func() bool { _, ok := a.degrading.Degraded(); return ok }
 	a.metrics.WatchStore(stats)
-	a.limiter = limit.NewShared(counts, redis, a.degrading, a.log)
 	return nil
 }
 
-// notes tells what a probe should know of a bridge that works, but not as it should.
-func (a *app) notes() []string {
-	if a.degrading == nil {
+// notes returns what /readyz adds when the bridge works, but not fully.
+func (a *App) notes() []string {
+	if a.health == nil {
 		return nil
 	}
-	if since, ok := a.degrading.Degraded(); ok {
-		return []string{"Redis does not answer since " + since.UTC().Format(time.RFC3339) + "; states and handoffs are single-use, and requests counted, on each replica only"}
+	since, down := a.health.Down()
+	if !down {
+		return nil
 	}
-	return nil
+	return []string{"Redis has been down since " + since.UTC().Format(time.RFC3339) +
+		"; a state or handoff is single-use per replica until it is back, and each replica counts requests on its own"}
 }
 
-// first returns the first entry, "" if there is none.
+// first returns the first entry of list, or "".
 func first(list []string) string {
 	if len(list) == 0 {
 		return ""
@@ -179,73 +190,44 @@ func first(list []string) string {
 	return list[0]
 }
 
-// guarded returns a transport that makes no calls while all of them fail.
-func (a *app) guarded(transport http.RoundTripper, opts upstream.BreakerOptions) http.RoundTripper {
-	opts.Changed = func(service, from, to string) {
-		a.metrics.BreakerChanged(service, to)
-		log := a.log.With(slog.String("upstream", service), slog.String("breaker", to))
-		switch {
-		case from == "closed":
-			log.Warn("an upstream fails: calls to it are refused until it answers again")
-		case to == "closed":
-			log.Info("an upstream answers again")
-		default: // every few seconds
-			log.Debug("an upstream that fails is tried")
-		}
+// Run serves until ctx ends or a listener fails, and closes the App before it returns.
+//
+// It stops in steps. First /readyz says no while requests are answered as before, so that load balancers turn
+// away. Then it accepts nothing new and finishes the requests under way. Then it closes the rest. The last two
+// steps share one shutdown timeout.
+func (a *App) Run(ctx context.Context) error {
+	if err := a.listen(ctx); err != nil {
+		return errors.Join(err, a.Close(ctx))
 	}
-	return upstream.NewBreaker(transport, opts)
-}
+	a.logStart(ctx)
 
-// newTikTok builds the client of the TikTok app; without transports it has its own.
-func newTikTok(cfg config.Config, calls upstream.Observer, transport, profiles http.RoundTripper) *tiktok.Client {
-	return tiktok.New(tiktok.Options{
-		ClientKey:    cfg.TikTok.ClientKey,
-		ClientSecret: cfg.TikTok.ClientSecret,
-		Scopes:       cfg.TikTok.Scopes,
-		PKCE:         tiktok.PKCE(cfg.TikTok.PKCE),
-		AuthorizeURL: cfg.TikTok.AuthorizeURL,
-		APIURL:       cfg.TikTok.APIURL,
-		Timeout:      cfg.TikTok.Timeout,
-		Observer:     calls,
-		Transport:    transport, ProfileTransport: profiles,
-	})
-}
+	g, running := errgroup.WithContext(ctx)
+	stopPublic := start(ctx, g, a.servePublic)
+	stopAdmin := start(ctx, g, a.serveAdmin)
+	stopDoctor := start(ctx, g, a.diagnose)
+	<-running.Done() // ctx has ended, or a listener failed
 
-// newAccounts builds the client of the Supabase project; without a transport it has its own.
-func newAccounts(cfg config.Config, log *slog.Logger, calls upstream.Observer, transport http.RoundTripper) *supabase.Client {
-	return supabase.New(supabase.Options{
-		AuthURL:         cfg.Supabase.AuthURL,
-		PublishableKey:  cfg.Supabase.PublishableKey,
-		SecretKey:       cfg.Supabase.SecretKey,
-		EmailDomain:     cfg.Supabase.EmailDomain,
-		Adopt:           supabase.Adopt(cfg.Supabase.Adopt),
-		ForwardClientIP: cfg.Supabase.ForwardHeader(),
-		Timeout:         cfg.Supabase.Timeout,
-		Observer:        calls,
-		Transport:       transport,
-		Logger:          log,
-	})
-}
-
-// checkProject warns of settings of the project that help squatters, and of accounts that wait to be
-// adopted. It is advice: whatever comes of it, the bridge runs.
-func (a *app) checkProject(ctx context.Context) {
-	settings, err := a.accounts.CheckSettings(ctx)
-	accounts, accountsErr := a.accounts.CheckAccounts(ctx)
-	if err = errors.Join(err, accountsErr); err != nil {
-		a.log.LogAttrs(ctx, slog.LevelWarn, "cannot check the Supabase project", signin.AsError(err).LogAttrs()...)
+	a.server.Drain()
+	if ctx.Err() != nil {
+		a.lameDuck(ctx)
 	}
-	for _, w := range slices.Concat(settings, accounts) {
-		a.log.LogAttrs(ctx, slog.LevelWarn, "the Supabase project needs attention",
-			slog.String("setting", w.Setting), slog.String("advice", w.Text+" "+w.Fix))
-	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Server.ShutdownTimeout)
+	defer cancel()
+	stopDoctor()
+	stopPublic()
+	stopAdmin() // last, so that its /readyz answers for as long as the public side does
+	err := errors.Join(g.Wait(), a.Close(closing))
+	a.log.LogAttrs(ctx, slog.LevelInfo, "stopped")
+	return err
 }
 
 // listen opens the listeners of the configuration.
-func (a *app) listen(ctx context.Context) error {
+func (a *App) listen(ctx context.Context) error {
 	var err error
-	if a.public, err = listen(ctx, a.cfg.Server.Listen); err != nil {
-		return fmt.Errorf("server.listen: %w", err)
+	if a.public == nil {
+		if a.public, err = listen(ctx, a.cfg.Server.Listen); err != nil {
+			return fmt.Errorf("server.listen: %w", err)
+		}
 	}
 	if a.cfg.Server.AdminListen == "" {
 		return nil
@@ -261,10 +243,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 }
 
-// run serves until ctx ends. Then the bridge says it is not ready and answers as ever for the shutdown
-// delay; after that it takes nothing new, ends what is under way, and stores what is still to be
-// stored, all within the shutdown timeout.
-func (a *app) run(ctx context.Context) error {
+func (a *App) logStart(ctx context.Context) {
 	a.log.LogAttrs(ctx, slog.LevelInfo, "started",
 		slog.String("version", buildVersion()),
 		slog.String("listen", a.public.Addr().String()),
@@ -274,51 +253,36 @@ func (a *app) run(ctx context.Context) error {
 		slog.Any("deeplink_schemes", a.cfg.App.DeeplinkSchemes),
 		slog.String("adopt", a.cfg.Supabase.Adopt),
 	)
-	g, gctx := errgroup.WithContext(ctx)
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	// One shutdown timeout for everything, from the moment nothing new is taken.
-	closing, cutOff := context.WithCancel(context.WithoutCancel(ctx))
-	defer cutOff()
-	g.Go(func() error {
-		<-gctx.Done()
-		a.server.Drain()
-		if ctx.Err() != nil { // and not a listener that failed
-			a.lameDuck(ctx)
-		}
-		time.AfterFunc(a.cfg.Server.ShutdownTimeout, cutOff)
-		stop()
-		return nil
-	})
-	// The admin listener goes last: its /readyz tells that the bridge is stopping while it does.
-	drained, last := context.WithCancel(context.WithoutCancel(ctx))
-	defer last()
-	g.Go(func() error {
-		defer last()
-		return server.Serve(serving, a.public, a.server, a.cfg.Server.ShutdownTimeout, a.log)
-	})
-	if a.admin != nil {
-		g.Go(func() error {
-			return server.Serve(drained, a.admin, a.server.Admin(), time.Second, a.log)
-		})
-	}
-	err := g.Wait()
-	if cerr := a.service.Close(closing); cerr != nil {
-		err = errors.Join(err, fmt.Errorf("profiles still on their way were dropped: %w", cerr))
-	}
-	if cerr := a.tracing.Close(closing); cerr != nil {
-		a.log.LogAttrs(ctx, slog.LevelWarn, "the last traces were lost")
-	}
-	if a.redis != nil {
-		_ = a.redis.Close() //nolint:contextcheck // waits for nothing
-	}
-	a.log.LogAttrs(ctx, slog.LevelInfo, "stopped")
-	return err
 }
 
-// lameDuck waits until whoever sends people here had time to see that the bridge is not ready. Nobody
-// has to see it when somebody pressed Ctrl-C.
-func (a *app) lameDuck(ctx context.Context) {
+// start runs task in g. The task's context does not end with ctx: stop ends it, and waits for the task to
+// return. So tasks can be stopped one after another.
+func start(ctx context.Context, g *errgroup.Group, task func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	returned := make(chan struct{})
+	g.Go(func() error {
+		defer close(returned)
+		return task(ctx)
+	})
+	return func() {
+		cancel()
+		<-returned
+	}
+}
+
+func (a *App) servePublic(ctx context.Context) error {
+	return server.Serve(ctx, a.public, a.server, a.cfg.Server.ShutdownTimeout, a.log)
+}
+
+func (a *App) serveAdmin(ctx context.Context) error {
+	if a.admin == nil {
+		return nil
+	}
+	return server.Serve(ctx, a.admin, a.server.Admin(), time.Second, a.log)
+}
+
+// lameDuck gives load balancers time to notice that the bridge is not ready. After Ctrl-C nobody has to.
+func (a *App) lameDuck(ctx context.Context) {
 	delay := a.cfg.Server.ShutdownDelay
 	var by stoppedBy
 	if errors.As(context.Cause(ctx), &by) && by.Signal == os.Interrupt {
@@ -326,4 +290,20 @@ func (a *app) lameDuck(ctx context.Context) {
 	}
 	a.log.LogAttrs(ctx, slog.LevelInfo, "stopping: not ready", slog.Duration("serving_for", delay))
 	time.Sleep(delay)
+}
+
+// Close finishes storing profiles, sends the last traces and disconnects from Redis. It gives up when ctx ends.
+// Run calls it.
+func (a *App) Close(ctx context.Context) error {
+	err := a.service.Close(ctx)
+	if err != nil {
+		err = fmt.Errorf("profiles still on their way were dropped: %w", err)
+	}
+	if a.tracing.Close(ctx) != nil {
+		a.log.LogAttrs(ctx, slog.LevelWarn, "the last traces were lost")
+	}
+	if a.redis != nil {
+		_ = a.redis.Close() //nolint:contextcheck // waits for nothing
+	}
+	return err
 }

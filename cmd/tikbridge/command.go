@@ -7,16 +7,15 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
 
-// version is set when a release is built.
+// version is set by the linker in a release build.
 var version = ""
 
-// buildVersion falls back to what Go itself knows.
+// buildVersion returns version, or what Go knows about the build.
 func buildVersion() string {
 	if version != "" {
 		return version
@@ -59,24 +58,14 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			app, err := newApp(cfg, log, nil)
-			if err != nil {
-				return err
-			}
-			if err := app.listen(cmd.Context()); err != nil {
-				return err
-			}
-			ctx := cmd.Context()
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(200) // a heap of a few MiB doubles fifty times a second under load
 			}
-			g, gctx := errgroup.WithContext(ctx)
-			g.Go(func() error { return app.run(gctx) })
-			g.Go(func() error {
-				app.checkProject(gctx)
-				return nil
-			})
-			return g.Wait()
+			app, err := NewApp(cfg, AppOptions{Logger: log, Diagnose: true})
+			if err != nil {
+				return err
+			}
+			return app.Run(cmd.Context())
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")
@@ -103,12 +92,12 @@ func configCommand() *cobra.Command {
 	return group("config", "Work with the configuration", check)
 }
 
-// group is a command that does nothing but hold others.
+// group returns a command that only holds others.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  cobra.NoArgs, // a misspelt command is an error, not a reason to show help
+		Args:  cobra.NoArgs, // a misspelt subcommand is an error, not a request for help
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(commands...)

@@ -44,8 +44,8 @@ func devCommand() *cobra.Command {
 	return cmd
 }
 
-// runDev wires simulators and bridge together. All listeners are opened first: addresses of one
-// appear in the configuration of another.
+// runDev runs the bridge and the simulators. It opens all listeners first, because the configuration of each
+// part contains addresses of the others.
 func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 	log, err := telemetry.NewLogger(logs, "text", "info")
 	if err != nil {
@@ -61,7 +61,7 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// A Supabase of the developer's own makes this one unnecessary, and its port may be theirs.
+	// This may fail: developers with their own Supabase do not need the emulator, and may use its port.
 	emulated, emulatedErr := open.listen(ctx, "--supabase-listen", opts.supabase)
 
 	usesEmulator := false
@@ -79,15 +79,18 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	a, err := newApp(cfg, log, devDemo(cfg)) //nolint:contextcheck // each request has its own
+	app, err := NewApp(cfg, AppOptions{ //nolint:contextcheck // each request has its own
+		Logger: log,
+		Public: public,
+		Demo:   devDemo(cfg),
+	})
 	if err != nil {
 		return err
 	}
-	a.public = public
 
 	greet(out, cfg, usesEmulator)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.run(ctx) })
+	g.Go(func() error { return app.Run(ctx) })
 	g.Go(func() error {
 		return server.Serve(ctx, tiktok, tiktoksim.New(tiktoksim.Options{}), time.Second, log)
 	})
@@ -102,7 +105,7 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 	return g.Wait()
 }
 
-// devConfig sets what dev decides by itself. Everything else may come from the environment.
+// devConfig sets what dev decides. Everything else may come from the environment.
 func devConfig(c *config.Config, public, tiktok net.Listener) {
 	c.Server.AdminListen = ""
 	c.Server.ShutdownDelay = 0
@@ -117,7 +120,7 @@ func devConfig(c *config.Config, public, tiktok net.Listener) {
 	if len(c.App.DeeplinkSchemes) == 0 {
 		c.App.DeeplinkSchemes = []string{"myapp"} // as in Despia's guide
 	}
-	c.RateLimit.Enabled = false // a developer and their tests are one address
+	c.RateLimit.Enabled = false // a developer and their tests share one IP
 }
 
 func devDemo(cfg config.Config) *server.Demo {
@@ -135,7 +138,7 @@ func devDemo(cfg config.Config) *server.Demo {
 	}
 }
 
-// greet tells a person what runs and where to click.
+// greet says what is running and where to click.
 func greet(w io.Writer, cfg config.Config, usesEmulator bool) {
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	line("")
@@ -156,7 +159,7 @@ func greet(w io.Writer, cfg config.Config, usesEmulator bool) {
 	line("")
 }
 
-// listeners closes what was opened when something else could not be.
+// listeners are closed together when one of them cannot be opened.
 type listeners []net.Listener
 
 func (ls *listeners) listen(ctx context.Context, flag, address string) (net.Listener, error) {
@@ -174,7 +177,7 @@ func (ls *listeners) closeAll() {
 	}
 }
 
-// webURL returns the address at which a browser on this machine reaches l.
+// webURL returns the URL at which a browser on this machine reaches l.
 func webURL(l net.Listener) string {
 	addr := l.Addr().(*net.TCPAddr)
 	host := addr.IP.String()
@@ -184,12 +187,12 @@ func webURL(l net.Listener) string {
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(addr.Port))
 }
 
-// localOrigins returns the origins of l; people type either.
+// localOrigins returns both origins at which people open l.
 func localOrigins(l net.Listener) []string {
 	return []string{webURL(l), "http://localhost:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)}
 }
 
-// originOf returns the origin of a URL that was checked.
+// originOf returns the origin of a URL that is known to be valid.
 func originOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -15,7 +15,10 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/doctor"
 	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/redis"
 	"github.com/tikbridge/tikbridge/pkg/server"
+	"github.com/tikbridge/tikbridge/pkg/supabase"
+	"github.com/tikbridge/tikbridge/pkg/tiktok"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
@@ -26,7 +29,7 @@ type doctorOptions struct {
 	skip           []string
 }
 
-// exitUsage is the exit code of a doctor that could not start.
+// exitUsage is the exit code if the doctor could not start.
 const exitUsage = 2
 
 func doctorCommand() *cobra.Command {
@@ -70,22 +73,22 @@ Checks: ` + strings.Join(doctor.Checks(), ", ") + ".",
 	return cmd
 }
 
-// runDoctor makes every check and prints the findings.
+// runDoctor runs every check and prints the findings.
 func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	cfg, problems := config.Inspect(opts.file)
 	if problems.Unreadable() {
 		return exitError{problems, exitUsage}
 	}
-	examined := newExamination(cfg, problems)
+	examined, closeIdle := newExamination(cfg, problems)
+	defer closeIdle()
 	examined.Skip = opts.skip
-	examined.TikTok, examined.Supabase = newTikTok(cfg, nil, nil, nil), newAccounts(cfg, nil, nil, nil)
 	if cfg.Store.RedisURL != "" && !problems.Concern("store.redis_url") {
-		redis, err := once.NewRedis(cfg.Store.RedisURL)
+		client, err := redis.New(cfg.Store.RedisURL)
 		if err != nil {
 			return exitError{fmt.Errorf("store.redis_url: %w", err), exitUsage}
 		}
-		defer func() { _ = redis.Close() }() //nolint:contextcheck // waits for nothing
-		examined.Marks = redis
+		defer func() { _ = client.Close() }() //nolint:contextcheck // waits for nothing
+		examined.Claims = once.NewRedis(client)
 	}
 	report := doctor.Examine(ctx, examined)
 	if err := ctx.Err(); err != nil {
@@ -97,9 +100,11 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	return report.Err(opts.strict)
 }
 
-// checkOffline prints what the doctor sees in a configuration that loads.
+// checkOffline prints what the doctor finds without contacting anybody.
 func checkOffline(cfg config.Config, out io.Writer) error {
-	report := doctor.Offline(newExamination(cfg, nil))
+	examined, closeIdle := newExamination(cfg, nil)
+	defer closeIdle()
+	report := doctor.Offline(examined)
 	report.Findings = slices.DeleteFunc(report.Findings, func(f doctor.Finding) bool {
 		return f.Status == doctor.OK || f.Status == doctor.Skipped
 	})
@@ -116,20 +121,26 @@ func checkOffline(cfg config.Config, out io.Writer) error {
 	return err
 }
 
-// newExamination is what a configuration alone gives the doctor.
-func newExamination(cfg config.Config, problems config.Problems) doctor.Options {
+// newExamination returns what the doctor gets from the configuration alone. Its clients have connections of
+// their own, so that what it tries is not counted as a sign-in; the second result closes them.
+func newExamination(cfg config.Config, problems config.Problems) (doctor.Options, func()) {
+	transport := upstream.NewTransport()
+	toTikTok, toSupabase := tiktokOptions(cfg), supabaseOptions(cfg)
+	toTikTok.Transport, toTikTok.ProfileTransport, toSupabase.Transport = transport, transport, transport
 	opts := doctor.Options{
 		Config:      cfg,
 		Problems:    problems,
 		StartURL:    server.StartURL(cfg.Server.PublicURL),
 		CallbackURL: server.CallbackURL(cfg.Server.PublicURL),
-		Transport:   upstream.NewTransport(),
+		TikTok:      tiktok.New(toTikTok),
+		Supabase:    supabase.New(toSupabase),
+		Transport:   transport,
 		Now:         time.Now,
 	}
 	if ring, err := newRing(cfg); err == nil {
 		opts.Sealer = ring
 	}
-	return opts
+	return opts, transport.CloseIdleConnections
 }
 
 func write(report doctor.Report, asJSON bool, out io.Writer) error {

@@ -96,8 +96,10 @@ func TestDrain(t *testing.T) {
 	for probe(bridge) == http.StatusOK {
 		<-tick.C
 	}
-	if public, admin := probe(bridge), probe("http://"+admin); public != http.StatusServiceUnavailable || admin != http.StatusServiceUnavailable {
-		t.Errorf("/readyz is %d and, on the admin address, %d; want 503 on both before the bridge is gone", public, admin)
+	if public, admin := probe(bridge), probe("http://"+admin); public != http.StatusServiceUnavailable ||
+		admin != http.StatusServiceUnavailable {
+		t.Errorf("/readyz is %d and, on the admin address, %d; want 503 on both before the bridge is gone",
+			public, admin)
 	}
 	refusing.Store(true)
 	for deadline := time.Now().Add(2 * time.Second); afterwards.Load() < 16 && time.Now().Before(deadline); {

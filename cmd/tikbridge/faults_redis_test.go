@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -190,7 +189,7 @@ func (p *redisProxy) open() int {
 
 // hostedApp is a bridge with the hosted flow on, with Redis behind a proxy.
 type hostedApp struct {
-	*app
+	*App
 	tiktok *tiktoksim.Server
 }
 
@@ -213,7 +212,7 @@ func newHostedApp(t *testing.T, redis string) hostedApp {
 	transport := upstream.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	var err error
-	if a.app, err = newAppOver(transport, transport, cfg, slog.New(slog.DiscardHandler), nil); err != nil {
+	if a.App, err = NewApp(cfg, AppOptions{TikTokTransport: transport, SupabaseTransport: transport}); err != nil {
 		t.Fatal(err)
 	}
 	return a

@@ -137,7 +137,7 @@ type world struct {
 	tiktok     *tiktoksim.Server
 	supabase   *gotruesim.Server
 	upstream   *faulty.Upstream
-	app        *app
+	app        *App
 	log        journal
 	name       string // that TikTok shows
 	user       string // the person's id, once it is known
@@ -231,7 +231,10 @@ func (w *world) build() {
 	if cfg.TikTok.Timeout != callTimeout || cfg.Supabase.Timeout != callTimeout {
 		w.t.Fatal("the default time-outs have changed")
 	}
-	a, err := newAppOver(w.detour(), w.detour(), cfg, slog.New(slog.NewJSONHandler(&w.log, nil)), nil)
+	a, err := NewApp(cfg, AppOptions{
+		Logger:          slog.New(slog.NewJSONHandler(&w.log, nil)),
+		TikTokTransport: w.detour(), SupabaseTransport: w.detour(),
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/config"
 )
 
-// healthTimeout bounds a health check; what answers no sooner is not healthy.
+// healthTimeout bounds a health check. A bridge that takes longer is not healthy.
 const healthTimeout = 2 * time.Second
 
 func healthcheckCommand() *cobra.Command {
@@ -42,7 +42,7 @@ func healthcheckCommand() *cobra.Command {
 	return cmd
 }
 
-// readyURL returns where a bridge that listens on address answers this machine.
+// readyURL returns the URL at which a bridge that listens on address says whether it is ready.
 func readyURL(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -54,7 +54,7 @@ func readyURL(address string) (string, error) {
 	return "http://" + net.JoinHostPort(host, port) + "/readyz", nil
 }
 
-// checkHealth wants 200.
+// checkHealth returns an error unless url answers 200.
 func checkHealth(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -62,7 +62,7 @@ func checkHealth(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("--url: %w", err)
 	}
-	// A proxy of the environment is for the world outside.
+	// Without Proxy: HTTP_PROXY is not meant for requests to this machine.
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {

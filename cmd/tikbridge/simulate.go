@@ -2,9 +2,7 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -30,7 +28,7 @@ func simulateTikTokCommand() *cobra.Command {
 		Short: "Run the simulated TikTok",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runSimulator(cmd.Context(), address, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(url string) (http.Handler, []string) {
+			return runSimulator(cmd, address, func(url string) (http.Handler, []string) {
 				opts.PublicURL = strings.TrimRight(cmp.Or(opts.PublicURL, url), "/")
 				return tiktoksim.New(opts), []string{
 					"TIKTOK_CLIENT_KEY=" + opts.ClientKey,
@@ -41,10 +39,11 @@ func simulateTikTokCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&address, "listen", "127.0.0.1:8081", "`address` to listen on")
-	cmd.Flags().StringVar(&opts.PublicURL, "public-url", "", "`address` at which browsers reach it (default where it listens)")
-	cmd.Flags().StringVar(&opts.ClientKey, "client-key", tiktoksim.DefaultClientKey, "client `key` that is accepted")
-	cmd.Flags().StringVar(&opts.ClientSecret, "client-secret", tiktoksim.DefaultClientSecret, "client `secret` that is accepted")
+	flags := cmd.Flags()
+	flags.StringVar(&address, "listen", "127.0.0.1:8081", "`address` to listen on")
+	flags.StringVar(&opts.PublicURL, "public-url", "", "`address` at which browsers reach it (default where it listens)")
+	flags.StringVar(&opts.ClientKey, "client-key", tiktoksim.DefaultClientKey, "client `key` to accept")
+	flags.StringVar(&opts.ClientSecret, "client-secret", tiktoksim.DefaultClientSecret, "client `secret` to accept")
 	return cmd
 }
 
@@ -56,7 +55,7 @@ func simulateSupabaseCommand() *cobra.Command {
 		Short: "Run the emulated Supabase Auth",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runSimulator(cmd.Context(), address, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(url string) (http.Handler, []string) {
+			return runSimulator(cmd, address, func(url string) (http.Handler, []string) {
 				opts.ExternalURL = url + "/auth/v1"
 				emulator := gotruesim.New(opts)
 				return emulator, []string{
@@ -70,14 +69,16 @@ func simulateSupabaseCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&address, "listen", "127.0.0.1:8082", "`address` to listen on")
-	cmd.Flags().StringVar(&opts.JWTSecret, "jwt-secret", gotruesim.DefaultJWTSecret, "`secret` that signs keys and access tokens")
+	cmd.Flags().StringVar(&opts.JWTSecret, "jwt-secret", gotruesim.DefaultJWTSecret,
+		"`secret` that signs keys and access tokens")
 	return cmd
 }
 
-// runSimulator listens, prints where and with which keys, as lines of an environment file, and
-// serves until ctx ends.
-func runSimulator(ctx context.Context, address string, out, logs io.Writer, build func(url string) (http.Handler, []string)) error {
-	log, err := telemetry.NewLogger(logs, "text", "info")
+// runSimulator serves what build makes for the URL of its listener, until the command is stopped. It prints
+// the settings that build returns as lines of an environment file.
+func runSimulator(cmd *cobra.Command, address string, build func(url string) (http.Handler, []string)) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	log, err := telemetry.NewLogger(cmd.ErrOrStderr(), "text", "info")
 	if err != nil {
 		return err
 	}

@@ -57,11 +57,14 @@ func TestTracing(t *testing.T) {
 		got = append(got, namesBelowRequest(t, traces[id]))
 	}
 	first := []string{
-		"supabase create_user", "supabase generate_link", "supabase generate_link", "supabase get_user", "supabase verify",
+		"supabase create_user", "supabase generate_link", "supabase generate_link", "supabase get_user",
+		"supabase verify",
 		"tiktok token", "tiktok user_info",
 	}
 	// The picture's address is new each time, and is stored when the session was given.
-	returning := []string{"supabase generate_link", "supabase update_user", "supabase verify", "tiktok token", "tiktok user_info"}
+	returning := []string{
+		"supabase generate_link", "supabase update_user", "supabase verify", "tiktok token", "tiktok user_info",
+	}
 	if diff := cmp.Diff([][]string{first, returning}, got); diff != "" {
 		t.Errorf("calls in the traces of the two sign-ins (-want +got):\n%s", diff)
 	}

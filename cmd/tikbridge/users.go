@@ -51,9 +51,15 @@ by --release. Start with --dry-run.`,
 			if err != nil {
 				return err
 			}
+			client := supabaseOptions(cfg)
+			client.Logger = log
 			run := adoptRun{
-				accounts: newAccounts(cfg, log, nil, nil), opts: opts,
-				out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), count: map[supabase.Verdict]int{}, held: map[string]bool{},
+				accounts: supabase.New(client),
+				opts:     opts,
+				out:      cmd.OutOrStdout(),
+				progress: cmd.ErrOrStderr(),
+				count:    map[supabase.Verdict]int{},
+				held:     map[string]bool{},
 			}
 			if release {
 				return run.release(cmd.Context())
@@ -64,22 +70,25 @@ by --release. Start with --dry-run.`,
 	flags := adopt.Flags()
 	flags.StringVar(&file, "config", "", "configuration `file` (YAML, TOML or JSON)")
 	flags.BoolVar(&opts.DryRun, "dry-run", false, "say what would be tried, and change nothing")
-	flags.BoolVar(&release, "release", false, "let go of accounts that a stopped run left in quarantine, and adopt nothing")
+	flags.BoolVar(&release, "release", false,
+		"let go of accounts that a stopped run left in quarantine, and adopt nothing")
 	flags.DurationVar(&opts.Quarantine, "quarantine", supabase.DefaultQuarantine,
 		fmt.Sprintf("how long each account is locked, at least %s", supabase.MinQuarantine))
-	flags.IntVar(&opts.PerMinute, "per-minute", supabase.DefaultPerMinute, "how many accounts enter quarantine a minute")
+	flags.IntVar(
+		&opts.PerMinute, "per-minute", supabase.DefaultPerMinute, "how many accounts enter quarantine a minute",
+	)
 	adopt.MarkFlagsMutuallyExclusive("dry-run", "release")
 	return group("users", "Work with the users of the Supabase project", adopt)
 }
 
-// adoptRun is one run of users adopt. It prints a line for each account that something became of,
-// progress beside it, and a summary at the end, also when it is stopped or fails.
+// adoptRun is one run of users adopt. It prints a line for each account with a result, and its progress to
+// stderr. A summary comes at the end, even if the run is stopped or fails.
 type adoptRun struct {
 	accounts      *supabase.Client
 	opts          supabase.AdoptOptions
 	out, progress io.Writer
 	count         map[supabase.Verdict]int
-	held          map[string]bool // in quarantine
+	held          map[string]bool // the ids of accounts in quarantine
 	seen          int
 }
 
@@ -90,9 +99,12 @@ func (r *adoptRun) adopt(ctx context.Context) error {
 	}
 	n := waiting.Unclaimed + waiting.Quarantined
 	takes := (time.Duration(n)*time.Minute/time.Duration(r.opts.PerMinute) + r.opts.Quarantine).Round(time.Minute)
-	r.print(r.progress, "%d accounts to look at, %d of them in quarantine since an earlier run.", n, waiting.Quarantined)
+	r.print(
+		r.progress, "%d accounts to look at, %d of them in quarantine since an earlier run.", n, waiting.Quarantined,
+	)
 	if !r.opts.DryRun && n > 0 {
-		r.print(r.progress, "Each is locked for %s, and its owner cannot sign in meanwhile. The run takes about %s.", r.opts.Quarantine, takes)
+		r.print(r.progress, "Each is locked for %s, and its owner cannot sign in meanwhile. The run takes about %s.",
+			r.opts.Quarantine, takes)
 	}
 	err = r.accounts.AdoptAll(ctx, r.opts, r.review)
 	r.print(r.out, "%d %s, %d left alone, %d failed, %d had an owner, %d belong to other users",
@@ -109,7 +121,8 @@ func (r *adoptRun) adopt(ctx context.Context) error {
 	case r.count[supabase.VerdictFailed] > 0:
 		return fmt.Errorf("%d accounts failed; run this again", r.count[supabase.VerdictFailed])
 	case !r.opts.DryRun:
-		r.print(r.out, "If nobody uses the Edge Function any more, set supabase.adopt to evict (TIKBRIDGE_SUPABASE_ADOPT=evict).")
+		r.print(r.out, "If nobody uses the Edge Function any more, "+
+			"set supabase.adopt to evict (TIKBRIDGE_SUPABASE_ADOPT=evict).")
 	}
 	return nil
 }
@@ -123,7 +136,7 @@ func (r *adoptRun) release(ctx context.Context) error {
 	return err
 }
 
-// review counts and prints a verdict. An account in quarantine counts as such until its next verdict.
+// review counts and prints a verdict. An account stays in held from quarantine until its next verdict.
 func (r *adoptRun) review(v supabase.Review) {
 	const every = 100
 	if r.held[v.UserID] && v.Verdict != supabase.VerdictFailed {
@@ -142,11 +155,12 @@ func (r *adoptRun) review(v supabase.Review) {
 	}
 	if r.seen++; r.seen%every == 0 {
 		r.print(r.progress, "%d seen, %d in quarantine, %d adopted, %d left alone ...",
-			r.seen-r.count[supabase.VerdictQuarantined], len(r.held), r.count[supabase.VerdictAdopted], r.count[supabase.VerdictLeft])
+			r.seen-r.count[supabase.VerdictQuarantined], len(r.held),
+			r.count[supabase.VerdictAdopted], r.count[supabase.VerdictLeft])
 	}
 }
 
-// adopted says what becomes of an account with VerdictAdopted.
+// adopted is the word for VerdictAdopted; a dry run only says what it would do.
 func (r *adoptRun) adopted() string {
 	if r.opts.DryRun {
 		return "to adopt"

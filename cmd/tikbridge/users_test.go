@@ -26,7 +26,9 @@ func TestUsersAdopt(t *testing.T) {
 	add := func(openID, claim, anchor string) {
 		body := fmt.Sprintf(`{"email":%q,"email_confirm":true,"password_hash":"$2a$10$%s","user_metadata":{"tiktok_open_id":%q},"app_metadata":{%s}}`,
 			strings.ToLower(openID)+"@tiktok.oauth", strings.Repeat("a", 53), claim, anchor)
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/auth/v1/admin/users", strings.NewReader(body))
+		r := httptest.NewRequestWithContext(
+			t.Context(), http.MethodPost, "/auth/v1/admin/users", strings.NewReader(body),
+		)
 		r.Header.Set("Apikey", gotruesim.SecretKey)
 		w := httptest.NewRecorder()
 		if sim.ServeHTTP(w, r); w.Code != http.StatusOK {
@@ -43,7 +45,9 @@ func TestUsersAdopt(t *testing.T) {
 	add("-000Squatted", "-000SomebodyElse", "")
 
 	adopt := func(args ...string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), filepath.Join(binDir, "tikbridge"), append([]string{"users", "adopt"}, args...)...)
+		cmd := exec.CommandContext(
+			t.Context(), filepath.Join(binDir, "tikbridge"), append([]string{"users", "adopt"}, args...)...,
+		)
 		cmd.Env = []string{
 			"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "TIKTOK_CLIENT_KEY=k", "TIKTOK_CLIENT_SECRET=s",
 			"SUPABASE_URL=" + srv.URL, "SUPABASE_PUBLISHABLE_KEY=" + gotruesim.PublishableKey,
@@ -62,7 +66,8 @@ func TestUsersAdopt(t *testing.T) {
 		return out.String(), errs.String()
 	}
 
-	if out, err := adopt("--quarantine", "1m").CombinedOutput(); err == nil || !strings.Contains(string(out), "--quarantine 1m0s is too short") {
+	if out, err := adopt("--quarantine", "1m").CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "--quarantine 1m0s is too short") {
 		t.Errorf("a quarantine of a minute ends with %v and %q", err, out)
 	}
 
@@ -70,7 +75,8 @@ func TestUsersAdopt(t *testing.T) {
 	if want := "30 to adopt, 1 left alone, 0 failed, 80 had an owner, 0 belong to other users"; lastLine(out) != want {
 		t.Errorf("the dry run ends with %q; want %q", lastLine(out), want)
 	}
-	if strings.Count(out, "  to adopt\n") != unclaimed || strings.Count(out, "  left: its open_id is not known exactly\n") != 1 {
+	if strings.Count(out, "  to adopt\n") != unclaimed ||
+		strings.Count(out, "  left: its open_id is not known exactly\n") != 1 {
 		t.Errorf("the dry run does not list every account:\n%s", out)
 	}
 	if want := "30 accounts to look at, 0 of them in quarantine since an earlier run.\n100 seen, "; !strings.HasPrefix(progress, want) {
@@ -111,7 +117,9 @@ func TestUsersAdopt(t *testing.T) {
 	}
 
 	_, progress = run("--dry-run")
-	if want := fmt.Sprintf("30 accounts to look at, %d of them in quarantine", quarantined); !strings.HasPrefix(progress, want) {
+	if want := fmt.Sprintf(
+		"30 accounts to look at, %d of them in quarantine", quarantined,
+	); !strings.HasPrefix(progress, want) {
 		t.Errorf("the next run says %q; want %q", progress, want)
 	}
 	if out, _ = run("--release"); lastLine(out) != fmt.Sprintf("%d released, 0 failed", quarantined) {

@@ -33,9 +33,17 @@ func (p Problems) Error() string {
 	var b strings.Builder
 	b.WriteString("the configuration has problems:")
 	for _, problem := range p {
-		fmt.Fprintf(&b, "\n  %s %s. %s", problem.Key, problem.What, problem.Fix)
+		fmt.Fprintf(&b, "\n  %s %s. %s", problem.Key, problem.What, problem.Advice())
 	}
 	return b.String()
+}
+
+// Advice is the fix, with the variables of the keys that the problem is about.
+func (p Problem) Advice() string {
+	if p.Key == fileFlag {
+		return p.Fix
+	}
+	return p.Fix + VariablesIn(p.Key+" "+p.What+" "+p.Fix)
 }
 
 // rule is a row of the tables below: if bad holds, key has a problem.
@@ -81,14 +89,13 @@ func (s Server) rules() []rule {
 
 func (t TikTok) rules() []rule {
 	const (
-		ofApp = " of your app at developers.tiktok.com."
 		noURL = "is not a web address"
 		leave = "Remove it, unless a simulator replaces TikTok."
 	)
 	return []rule{
-		missing("tiktok.client_key", t.ClientKey == "", "the Client key"+ofApp),
+		missing("tiktok.client_key", t.ClientKey == ""),
 		notWhole("tiktok.client_key", t.ClientKey),
-		missing("tiktok.client_secret", t.ClientSecret == "", "the Client secret"+ofApp),
+		missing("tiktok.client_secret", t.ClientSecret == ""),
 		notWhole("tiktok.client_secret", t.ClientSecret.Reveal()),
 		{
 			!slices.Contains(t.Scopes, "user.info.basic"), "tiktok.scopes", "lacks user.info.basic",
@@ -103,14 +110,12 @@ func (t TikTok) rules() []rule {
 
 func (s Supabase) rules() []rule {
 	const (
-		fromPage     = ", from Project Settings > API Keys."
 		otherProject = "belongs to another project than supabase.url"
 		copyBoth     = "Copy the address and both keys from the same project."
 	)
 	secret := s.SecretKey.Reveal()
 	return []rule{
-		missing("supabase.url", s.URL == "" && s.AuthURL == "",
-			"your project's address, like https://abcdefghijkl.supabase.co."),
+		missing("supabase.url", s.URL == "" && s.AuthURL == ""),
 		{
 			s.URL != "" && !isProjectURL(s.URL), "supabase.url", "is not the address of a project",
 			"It looks like https://abcdefghijkl.supabase.co, with nothing after it.",
@@ -123,8 +128,7 @@ func (s Supabase) rules() []rule {
 			s.AuthURL != "" && !isWebURL(s.AuthURL), "supabase.auth_url", "is not a web address",
 			"Remove it: the default is <url>/auth/v1.",
 		},
-		missing("supabase.publishable_key", s.PublishableKey == "",
-			"the publishable key (sb_publishable_...) or the legacy anon key"+fromPage),
+		missing("supabase.publishable_key", s.PublishableKey == ""),
 		notWhole("supabase.publishable_key", s.PublishableKey),
 		{
 			isSecretKey(s.PublishableKey), "supabase.publishable_key", "holds a secret key",
@@ -132,14 +136,16 @@ func (s Supabase) rules() []rule {
 				"browsers may have seen it.",
 		},
 		{!s.ofProject(s.PublishableKey), "supabase.publishable_key", otherProject, copyBoth},
-		missing("supabase.secret_key", secret == "",
-			"a secret key (sb_secret_...) or the legacy service_role key"+fromPage),
+		missing("supabase.secret_key", secret == ""),
 		notWhole("supabase.secret_key", secret),
 		{
 			isPublicKey(secret), "supabase.secret_key", "holds a publishable key, which may not manage users",
 			"Put a secret key (sb_secret_... or service_role) here.",
 		},
 		{!s.ofProject(secret), "supabase.secret_key", otherProject, copyBoth},
+		{
+			s.ofTwoProjects(), "supabase.secret_key", "belongs to another project than supabase.publishable_key", copyBoth,
+		},
 		{
 			!isDomain(s.EmailDomain), "supabase.email_domain", is(s.EmailDomain),
 			"It must be a domain in lower case, like tiktok.oauth.",
@@ -160,9 +166,10 @@ func (s Supabase) rules() []rule {
 
 func (a App) rules() []rule {
 	return []rule{
-		missing("app.origins", len(a.Origins) == 0,
-			"the address of your app, like https://app.example (several: separated by commas)."),
-		{!isPath(a.AuthPath), "app.auth_path", is(a.AuthPath), "It must be a path like /auth, without #. If the app has a hash router, it is the app's root: /."},
+		missing("app.origins", len(a.Origins) == 0),
+		hashRoute("app.auth_path", a.AuthPath),
+		{!isPath(a.AuthPath), "app.auth_path", is(a.AuthPath), "It must be a path like /auth."},
+		hashRoute("app.default_redirect", a.DefaultRedirect),
 		{!isPath(a.DefaultRedirect), "app.default_redirect", is(a.DefaultRedirect), "It must be a path like /."},
 	}
 }
@@ -193,10 +200,15 @@ func (s Seal) rules() []rule {
 }
 
 func (s Store) rules() []rule {
-	return []rule{{
-		s.RedisURL != "" && !isRedisURL(s.RedisURL.Reveal()), "store.redis_url", "is not the address of a Redis",
-		"Write it like redis://:password@host:6379/0, or rediss:// for TLS.",
-	}}
+	const key, form = "store.redis_url", "Write it like redis://:password@host:6379/0, or rediss:// for TLS."
+	address := s.RedisURL.Reveal()
+	return []rule{
+		{
+			hasRawPassword(address), key, "has a password that is not percent-encoded",
+			"In user and password, write @ as %40, # as %23, / as %2F, ? as %3F, : as %3A and % as %25. " + form,
+		},
+		{address != "" && !isRedisURL(address), key, "is not the address of a Redis", form},
+	}
 }
 
 func (r RateLimit) rules() []rule {
@@ -246,13 +258,9 @@ func (c Config) badEntries() Problems {
 // is says what a value is, for keys whose values are no secret.
 func is(value string) string { return fmt.Sprintf("is %q", value) }
 
-// missing is the rule of a required key; its fix names the shortest variable that sets it.
-func missing(key string, empty bool, value string) rule {
-	name := envName(key)
-	if names := aliases[key]; len(names) > 0 {
-		name = names[0]
-	}
-	return rule{empty, key, "is missing", "Set " + name + " to " + value}
+// missing is the rule of a required key.
+func missing(key string, empty bool) rule {
+	return rule{empty, key, "is missing", "Set " + variable(key) + " to " + wanted(key)}
 }
 
 // notWhole is the rule of a key that was copied from somewhere: no key has quotes, spaces or line
@@ -264,6 +272,17 @@ func notWhole(key, value string) rule {
 	return rule{
 		odd || strings.Contains(value, "..."), key, "has quotes, spaces or dots that are not part of it",
 		"Copy it again, whole and without quotes.",
+	}
+}
+
+// hashRoute is the rule of a path that people return to: what the bridge adds to it is a query, which a
+// router would look for in vain behind a #.
+func hashRoute(key, path string) rule {
+	return rule{
+		strings.Contains(path, "#"), key,
+		is(path) + ", but a sign-in cannot return to a route behind a #, since its result would land there too",
+		"Set it to the path before the #, such as /. With a hash router, let the SDK finish the sign-in at the " +
+			"app's root, before the router starts.",
 	}
 }
 
@@ -343,7 +362,28 @@ func (c Config) mayReturnTo(page string) bool {
 	return err != nil || lists.ReturnTo(page)
 }
 
+var redisDatabase = regexp.MustCompile(`^(/[0-9]*)?$`)
+
 func isRedisURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && u.Host != "" && (u.Scheme == "redis" || u.Scheme == "rediss")
+	return err == nil && (u.Scheme == "redis" || u.Scheme == "rediss") && u.Hostname() != "" &&
+		redisDatabase.MatchString(u.Path) && !strings.Contains(s, "#")
+}
+
+// userinfo matches a user and password as a URL has them (RFC 3986, section 3.2.1).
+var userinfo = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*$`)
+
+// hasRawPassword tells whether the address of a Redis has a password with characters that mean something
+// else in a URL.
+func hasRawPassword(s string) bool {
+	scheme, rest, _ := strings.Cut(s, "://")
+	if !strings.Contains(rest, "@") || scheme != "redis" && scheme != "rediss" {
+		return false
+	}
+	end := strings.IndexAny(rest+"/", "/?#")
+	at := strings.LastIndex(rest[:end], "@")
+	if at < 0 || !userinfo.MatchString(rest[:at]) {
+		return true
+	}
+	return strings.Contains(rest[end:], "@") && !isRedisURL(s)
 }

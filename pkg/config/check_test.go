@@ -52,16 +52,16 @@ func TestCheck(t *testing.T) {
 		{
 			"server.public_url", func(c *config.Config, v string) { c.Server.PublicURL = v },
 			[]string{
-				"signin.example", "http://signin.example", "https://signin.example/path", "https://*.example",
-				"https://*.signin.example", "https://u@signin.example",
+				"signin.test", "http://signin.test", "https://signin.test/path", "https://*.test",
+				"https://*.signin.test", "https://u@signin.test",
 			},
 			[]string{
-				"", "https://signin.example", "https://signin.example/", "http://localhost:8080", "https://signin.example:8443",
+				"", "https://signin.test", "https://signin.test/", "http://localhost:8080", "https://signin.test:8443",
 			},
 		},
 		{
 			"server.trusted_proxies", func(c *config.Config, v string) { c.Server.TrustedProxies = []string{v} },
-			[]string{"", "proxy.example", "10.0.0.0/33", "10.0.0.1:80", "10.0"},
+			[]string{"", "proxy.test", "10.0.0.0/33", "10.0.0.1:80", "10.0"},
 			[]string{"10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"},
 		},
 		{
@@ -97,8 +97,8 @@ func TestCheck(t *testing.T) {
 		{
 			"tiktok.authorize_url", func(c *config.Config, v string) { c.TikTok.AuthorizeURL = v },
 			[]string{
-				"", "www.tiktok.com", "ftp://tiktok.example", "/v2/auth", "https://", "https://u:p@tiktok.example",
-				"https://tiktok.example/?a=b", "https://tiktok.example/#a", "javascript:alert(1)", "https://tik tok.example",
+				"", "www.tiktok.com", "ftp://tiktok.test", "/v2/auth", "https://", "https://u:p@tiktok.test",
+				"https://tiktok.test/?a=b", "https://tiktok.test/#a", "javascript:alert(1)", "https://tik tok.test",
 			},
 			[]string{"https://www.tiktok.com/v2/auth/authorize/", "http://127.0.0.1:8081/v2/auth/authorize/"},
 		},
@@ -115,7 +115,7 @@ func TestCheck(t *testing.T) {
 		{
 			"supabase.url", func(c *config.Config, v string) { c.Supabase.URL = v },
 			[]string{
-				"", "abc", "abc.supabase.co", "postgres://postgres:pw@db.example:5432", "https://",
+				"", "abc", "abc.supabase.co", "postgres://postgres:pw@db.test:5432", "https://",
 				"https://abc.supabase.co?x=y", "https://abc.supabase.co/rest/v1", "https://abc.supabase.co/auth/v1/",
 				"https://supabase.com/dashboard/project/abc",
 			},
@@ -142,10 +142,10 @@ func TestCheck(t *testing.T) {
 		{
 			"supabase.email_domain", func(c *config.Config, v string) { c.Supabase.EmailDomain = v },
 			[]string{
-				"", "localhost", "TikTok.OAuth", "@tiktok.oauth", "tiktok..oauth", ".oauth", "tiktok.oauth.", "-a.example",
-				"a-.example", "a b.example", "a_b.example", strings.Repeat("a.", 64) + "a",
+				"", "localhost", "TikTok.OAuth", "@tiktok.oauth", "tiktok..oauth", ".oauth", "tiktok.oauth.", "-a.test",
+				"a-.test", "a b.test", "a_b.test", strings.Repeat("a.", 64) + "a",
 			},
-			[]string{"tiktok.oauth", "a.b.c-d.example", "x1.invalid"},
+			[]string{"tiktok.oauth", "a.b.c-d.test", "x1.invalid"},
 		},
 		{
 			"supabase.adopt", func(c *config.Config, v string) { c.Supabase.Adopt = v },
@@ -168,21 +168,21 @@ func TestCheck(t *testing.T) {
 		{
 			"app.origins", func(c *config.Config, v string) { c.App.Origins = strings.Fields(v) },
 			[]string{
-				"", "app.example", "https://app.example/", "http://app.example", "https://App.example",
-				"https://app.example:443", "https://*.example", "null",
+				"", "app.test", "https://app.test/", "http://app.test", "https://App.test",
+				"https://app.test:443", "https://*.test", "null",
 			},
 			[]string{
-				"https://app.example", "https://app.example:8443", "http://localhost:3000", "http://127.0.0.1:3000",
-				"https://a.example https://b.example",
+				"https://app.test", "https://app.test:8443", "http://localhost:3000", "http://127.0.0.1:3000",
+				"https://a.test https://b.test",
 			},
 		},
 		{
 			"app.redirect_uris", func(c *config.Config, v string) { c.App.RedirectURIs = strings.Fields(v) },
 			[]string{
-				"/auth", "http://app.example/auth", "https://app.example/auth?a=b", "https://app.example/auth#a",
-				"myapp://oauth/auth", "https://app.example/" + strings.Repeat("a", 512),
+				"/auth", "http://app.test/auth", "https://app.test/auth?a=b", "https://app.test/auth#a",
+				"myapp://oauth/auth", "https://app.test/" + strings.Repeat("a", 512),
 			},
-			[]string{"", "https://app.example/auth", "https://app.example/native-callback.html", "http://localhost:3000/auth"},
+			[]string{"", "https://app.test/auth", "https://app.test/native-callback.html", "http://localhost:3000/auth"},
 		},
 		{
 			"app.deeplink_schemes", func(c *config.Config, v string) { c.App.DeeplinkSchemes = strings.Fields(v) },
@@ -192,14 +192,14 @@ func TestCheck(t *testing.T) {
 		{
 			"app.auth_path", func(c *config.Config, v string) { c.App.AuthPath = v },
 			[]string{
-				"", "auth", "//evil.example", `/\evil.example`, "/auth?a=b", "/auth#a", "/a b", `/a"b`, "/a'b", "/<b>",
-				"https://app.example/auth",
+				"", "auth", "//evil.test", `/\evil.test`, "/auth?a=b", "/auth#a", "/a b", `/a"b`, "/a'b", "/<b>",
+				"https://app.test/auth",
 			},
 			[]string{"/", "/auth", "/auth.html", "/a/b-c_d"},
 		},
 		{
 			"app.default_redirect", func(c *config.Config, v string) { c.App.DefaultRedirect = v },
-			[]string{"", "home", "//evil.example", `/\evil.example`, "https://evil.example", "javascript:alert(1)", "/a\nb"},
+			[]string{"", "home", "//evil.test", `/\evil.test`, "https://evil.test", "javascript:alert(1)", "/a\nb"},
 			[]string{"/", "/home"},
 		},
 		{
@@ -213,8 +213,16 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"store.redis_url", func(c *config.Config, v string) { c.Store.RedisURL = signin.Secret(v) },
-			[]string{"localhost:6379", "http://localhost", "redis:///0", "unix:///run/redis.sock"},
-			[]string{"", "redis://localhost", "rediss://:password@redis.example:6380/1"},
+			[]string{
+				"localhost:6379", "http://localhost", "redis:///0", "unix:///run/redis.sock", "redis://redis/main",
+				"redis://redis:6379#0", "redis://:p@ss#w/rd@host", "redis://:p@ss@host", "redis://:p#ss@host",
+				"redis://:p/ss@host", "redis://:12/ss@host", "redis://:12?ss@host", "redis://:p%ss@host:6379/0",
+				"rediss://user:p^ss@host",
+			},
+			[]string{
+				"", "redis://localhost", "rediss://:password@redis.test:6380/1", "redis://user:p%40ss%23w%2Frd@host/0",
+				"redis://:a:b!c@host", "redis://host:6379?protocol=3", "redis://:password@host/?client_name=a@b",
+			},
 		},
 		{
 			"rate_limit.start", func(c *config.Config, v string) { c.RateLimit.Start = number(v) },
@@ -276,17 +284,17 @@ func TestCheck(t *testing.T) {
 func TestCheckReportsEachEntry(t *testing.T) {
 	setenv(
 		t, complete,
-		map[string]string{"TIKBRIDGE_APP_ORIGINS": "https://a.example/, https://b.example, http://c.example"},
+		map[string]string{"TIKBRIDGE_APP_ORIGINS": "https://a.test/, https://b.test, http://c.test"},
 	)
 	_, err := config.Load("")
 	want := config.Problems{
 		{
 			"app.origins", "has an entry that cannot be used",
-			`"https://a.example/" has more than scheme, host and port; leave off the path and the trailing slash.`,
+			`"https://a.test/" has more than scheme, host and port; leave off the path and the trailing slash.`,
 		},
 		{
 			"app.origins", "has an entry that cannot be used",
-			`"http://c.example" must begin with https:// (http:// is for localhost and 127.0.0.1 alone).`,
+			`"http://c.test" must begin with https:// (http:// is for localhost and 127.0.0.1 alone).`,
 		},
 	}
 	if diff := cmp.Diff(want, problems(t, err)); diff != "" {
@@ -363,7 +371,7 @@ func TestProblemsKeepSecrets(t *testing.T) {
 		},
 		{name: "swapped JWTs", env: map[string]string{"SUPABASE_ANON_KEY": role, "SUPABASE_SERVICE_ROLE_KEY": anon}},
 		{name: "database address as project address", env: map[string]string{
-			"SUPABASE_URL":                "postgres://postgres:" + canary + "@db.example",
+			"SUPABASE_URL":                "postgres://postgres:" + canary + "@db.test",
 			"TIKBRIDGE_SUPABASE_AUTH_URL": "https://u:" + canary + "@gotrue",
 			"TIKBRIDGE_TIKTOK_API_URL":    "https://u:" + canary + "@tiktok",
 		}},
@@ -429,5 +437,63 @@ func TestCheckHostedFlowNeedsPublicURL(t *testing.T) {
 	_, err := config.Load("")
 	if diff := cmp.Diff([]string{"server.public_url"}, keysOf(problems(t, err))); diff != "" {
 		t.Errorf("keys with problems (-want +got):\n%s", diff)
+	}
+}
+
+// A legacy key names its project by the ref; an address may have another name.
+func TestCheckProjectOfLegacyKeys(t *testing.T) {
+	const ref, other = "abcdefghijklmnopqrst", "zyxwvutsrqponmlkjihg"
+	const ofOther = "belongs to another project than supabase."
+	tests := []struct{ name, url, public, secret, want string }{
+		{"same ref", "https://" + ref + ".supabase.co", ref, ref, ""},
+		{"vanity subdomain", "https://my-brand.supabase.co", ref, ref, ""},
+		{"vanity subdomain of twenty characters", "https://my-brand-of-twenty-c.supabase.co", ref, ref, ""},
+		{"domain of its own", "https://auth.ours.test", ref, ref, ""},
+		{"another ref", "https://" + ref + ".supabase.co", ref, other, ofOther + "url"},
+		{"two projects", "https://my-brand.supabase.co", ref, other, ofOther + "publishable_key"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, complete, map[string]string{
+				"SUPABASE_URL":             tt.url,
+				"SUPABASE_PUBLISHABLE_KEY": jwt(`{"role":"anon","ref":"` + tt.public + `"}`),
+				"SUPABASE_SECRET_KEY":      jwt(`{"role":"service_role","ref":"` + tt.secret + `"}`),
+			})
+			_, err := config.Load("")
+			var want config.Problems
+			if tt.want != "" {
+				want = config.Problems{{
+					"supabase.secret_key", tt.want, "Copy the address and both keys from the same project.",
+				}}
+			}
+			if diff := cmp.Diff(want, problems(t, err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A route behind a # is refused with the reason and the way, not as a bad path.
+func TestCheckHashRoute(t *testing.T) {
+	for _, key := range []string{"app.auth_path", "app.default_redirect"} {
+		setenv(t, complete, map[string]string{variable(key): "/#/auth"})
+		_, err := config.Load("")
+		p := problems(t, err)
+		if diff := cmp.Diff([]string{key}, keysOf(p)); diff != "" {
+			t.Fatalf("keys with problems (-want +got):\n%s", diff)
+		}
+		if !strings.Contains(p[0].What, "behind a #") || !strings.Contains(p[0].Fix, "hash router") {
+			t.Errorf("problem = %+v; want the reason and the way", p[0])
+		}
+	}
+}
+
+// A password with characters of URLs is what is wrong, and the fix says how to write it.
+func TestCheckRedisPassword(t *testing.T) {
+	setenv(t, complete, map[string]string{"TIKBRIDGE_STORE_REDIS_URL": "redis://:p@ss#w/rd@host"})
+	_, err := config.Load("")
+	p := problems(t, err)
+	if len(p) != 1 || !strings.Contains(p[0].What, "password") || !strings.Contains(p[0].Fix, "# as %23") {
+		t.Errorf("problems = %+v; want one that says how to write the password", p)
 	}
 }

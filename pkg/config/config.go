@@ -80,7 +80,8 @@ type TikTok struct {
 
 // Supabase is the Supabase project.
 type Supabase struct {
-	// URL is the project's address, https://<ref>.supabase.co. Required, unless AuthURL is set.
+	// URL is the project's address, https://<ref>.supabase.co, or its vanity subdomain or own domain.
+	// Required, unless AuthURL is set.
 	URL string `mapstructure:"url"`
 	// AuthURL is where GoTrue, the project's auth service, answers. Default: <url>/auth/v1.
 	AuthURL string `mapstructure:"auth_url"`
@@ -118,7 +119,8 @@ type App struct {
 	// DeeplinkSchemes open the app on a phone, such as myapp. The first is the default. Web apps need
 	// none.
 	DeeplinkSchemes []string `mapstructure:"deeplink_schemes"`
-	// AuthPath is the page of the app that a deeplink opens.
+	// AuthPath is the page of the app that a deeplink opens. It cannot have a #; with a hash router it
+	// is /.
 	AuthPath string `mapstructure:"auth_path"`
 	// DefaultRedirect is the path that people return to, on the first origin without a wildcard, if a
 	// web app names no redirect_to; and the one that the page /auth continues to.
@@ -141,8 +143,8 @@ type Seal struct {
 
 // Store is what replicas share: which states and handoffs were used, and the counts of RateLimit.
 type Store struct {
-	// RedisURL is a redis:// or, with TLS, rediss:// URL. Without it, or while Redis is down, each
-	// replica remembers and counts alone.
+	// RedisURL is a redis:// or, with TLS, rediss:// URL, with user and password percent-encoded.
+	// Without it, or while Redis is down, each replica remembers and counts alone.
 	RedisURL signin.Secret `mapstructure:"redis_url"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -59,21 +60,52 @@ func ReadLegacyKey(key string) LegacyKey {
 // own.
 const hostedDomain = ".supabase.co"
 
-// Project returns the ref of a project that Supabase hosts, "" if the address does not tell.
+// refLength is how many lower-case letters the ref of a project has.
+const refLength = 20
+
+var refPattern = regexp.MustCompile(`^[a-z]{20}$`)
+
+// Project returns the name by which Supabase hosts the project: its ref, or a vanity subdomain; "" if the
+// address does not tell.
 func (s Supabase) Project() string {
 	u, err := url.Parse(cmp.Or(s.URL, s.AuthURL))
 	if err != nil {
 		return ""
 	}
-	ref, hosted := strings.CutSuffix(u.Hostname(), hostedDomain)
+	name, hosted := strings.CutSuffix(u.Hostname(), hostedDomain)
 	if !hosted {
 		return ""
 	}
-	return ref
+	return name
 }
 
-// ofProject tells whether a key may belong to the project. A new key does not say which one it is of.
+// Ref returns the ref of the project; "" if the address has none, but a name of the project's own.
+func (s Supabase) Ref() string {
+	if name := s.Project(); refPattern.MatchString(name) {
+		return name
+	}
+	return ""
+}
+
+// KeyRef returns the ref of the project that a legacy key is of; "" if no key says.
+func (s Supabase) KeyRef() string {
+	for _, key := range []string{s.SecretKey.Reveal(), s.PublishableKey} {
+		if ref := ReadLegacyKey(key).Ref; refPattern.MatchString(ref) {
+			return ref
+		}
+	}
+	return ""
+}
+
+// ofProject tells whether a key may belong to the project. A new key does not say which one it is of, nor
+// does an address without a ref.
 func (s Supabase) ofProject(key string) bool {
 	ref := ReadLegacyKey(key).Ref
-	return ref == "" || s.Project() == "" || ref == s.Project()
+	return ref == "" || s.Ref() == "" || ref == s.Ref()
+}
+
+// ofTwoProjects tells whether the keys belong to two projects.
+func (s Supabase) ofTwoProjects() bool {
+	public, secret := ReadLegacyKey(s.PublishableKey).Ref, ReadLegacyKey(s.SecretKey.Reveal()).Ref
+	return public != "" && secret != "" && public != secret
 }

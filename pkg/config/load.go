@@ -18,23 +18,6 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
-// aliases are variables that platforms and guides already use, besides TIKBRIDGE_<SECTION>_<KEY>. The first
-// that is set wins.
-var aliases = map[string][]string{
-	"tiktok.client_key":        {"TIKTOK_CLIENT_KEY"},
-	"tiktok.client_secret":     {"TIKTOK_CLIENT_SECRET"},
-	"supabase.url":             {"SUPABASE_URL"},
-	"supabase.publishable_key": {"SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"},
-	"supabase.secret_key":      {"SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"},
-}
-
-const envPrefix = "TIKBRIDGE_"
-
-// envName returns the variable that sets key.
-func envName(key string) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
-}
-
 // Load reads the configuration: defaults, then the file (none if the name is empty), then the
 // environment, then the adjustments of the caller. The error is of type Problems.
 func Load(file string, adjust ...func(*Config)) (Config, error) {
@@ -51,14 +34,14 @@ func Inspect(file string, adjust ...func(*Config)) (Config, Problems) {
 	keys := setDefaults(v)
 	var problems Problems
 	if file != "" {
-		content, err := readFile(file)
-		if err != nil {
-			return Default(), Problems{fileProblem(file, err)}
+		content, unread := readFile(file)
+		if len(unread) > 0 {
+			return Default(), unread
 		}
 		problems = append(problems, setFile(v, content, keys)...)
 	}
 	for _, key := range keys {
-		_ = v.BindEnv(append([]string{key, envName(key)}, aliases[key]...)...) // fails only without a key
+		_ = v.BindEnv(append([]string{key}, variables(key)...)...) // fails only without a key
 	}
 	problems = append(problems, unknownEnv(keys)...)
 
@@ -73,6 +56,7 @@ func Inspect(file string, adjust ...func(*Config)) (Config, Problems) {
 	for _, f := range adjust {
 		f(&c)
 	}
+	problems = problems.join(c.placeholders())
 	c.complete()
 	return c, problems.join(c.check())
 }

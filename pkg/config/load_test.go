@@ -24,7 +24,7 @@ var complete = map[string]string{
 	"SUPABASE_URL":             "https://abc.supabase.co",
 	"SUPABASE_PUBLISHABLE_KEY": "sb_publishable_x",
 	"SUPABASE_SECRET_KEY":      "sb_secret_x",
-	"TIKBRIDGE_APP_ORIGINS":    "https://app.example",
+	"TIKBRIDGE_APP_ORIGINS":    "https://app.test",
 }
 
 // isOurs tells whether the configuration may depend on a variable.
@@ -133,15 +133,15 @@ func TestLoadPrecedence(t *testing.T) {
 func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	const key1, key2 = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
 	values := map[string]string{ // what differs from the default
-		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.example",
+		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.test",
 		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
 		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.scopes": "user.info.basic,video.list",
 		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.authorize_url": "http://sim/a",
 		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",
 		"supabase.url": "http://kong", "supabase.auth_url": "http://gotrue", "supabase.publishable_key": "p",
-		"supabase.secret_key": "q", "supabase.email_domain": "mail.example", "supabase.adopt": "evict",
+		"supabase.secret_key": "q", "supabase.email_domain": "mail.test", "supabase.adopt": "evict",
 		"supabase.forward_client_ip": "X-Real-Ip", "supabase.timeout": "3s",
-		"app.origins": "https://o.example", "app.redirect_uris": "https://o.example/r",
+		"app.origins": "https://o.test", "app.redirect_uris": "https://o.test/r",
 		"app.deeplink_schemes": "mine", "app.auth_path": "/in", "app.default_redirect": "/home",
 		"security.guide_flow": "false", "seal.keys": key1 + " " + key2, "store.redis_url": "redis://r",
 		"rate_limit.enabled": "false", "rate_limit.start": "1", "rate_limit.exchange": "2", "rate_limit.redeem": "3",
@@ -156,7 +156,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	_, err := config.Load("", func(c *config.Config) { got = *c })
 	want := config.Config{
 		Server: config.Server{
-			Listen: ":1", AdminListen: ":2", PublicURL: "https://signin.example",
+			Listen: ":1", AdminListen: ":2", PublicURL: "https://signin.test",
 			TrustedProxies: []string{"10.0.0.0/8"}, ShutdownTimeout: time.Second,
 		},
 		TikTok: config.TikTok{
@@ -165,10 +165,10 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		},
 		Supabase: config.Supabase{
 			URL: "http://kong", AuthURL: "http://gotrue", PublishableKey: "p", SecretKey: "q",
-			EmailDomain: "mail.example", Adopt: "evict", ForwardClientIP: "X-Real-Ip", Timeout: 3 * time.Second,
+			EmailDomain: "mail.test", Adopt: "evict", ForwardClientIP: "X-Real-Ip", Timeout: 3 * time.Second,
 		},
 		App: config.App{
-			Origins: []string{"https://o.example"}, RedirectURIs: []string{"https://o.example/r"},
+			Origins: []string{"https://o.test"}, RedirectURIs: []string{"https://o.test/r"},
 			DeeplinkSchemes: []string{"mine"}, AuthPath: "/in", DefaultRedirect: "/home",
 		},
 		Security:  config.Security{GuideFlow: false},
@@ -228,11 +228,11 @@ func TestLoadAliases(t *testing.T) {
 			"client secret, own name wins",
 			map[string]string{"TIKTOK_CLIENT_SECRET": "a", "TIKBRIDGE_TIKTOK_CLIENT_SECRET": "b"}, clientSecret, "b",
 		},
-		{"url", map[string]string{"SUPABASE_URL": "https://a.example"}, supabaseURL, "https://a.example"},
+		{"url", map[string]string{"SUPABASE_URL": "https://a.test"}, supabaseURL, "https://a.test"},
 		{
 			"url, own name wins",
-			map[string]string{"SUPABASE_URL": "https://a.example", "TIKBRIDGE_SUPABASE_URL": "https://b.example"},
-			supabaseURL, "https://b.example",
+			map[string]string{"SUPABASE_URL": "https://a.test", "TIKBRIDGE_SUPABASE_URL": "https://b.test"},
+			supabaseURL, "https://b.test",
 		},
 		{
 			"legacy anon key", map[string]string{"SUPABASE_PUBLISHABLE_KEY": "", "SUPABASE_ANON_KEY": "anon"},
@@ -335,7 +335,7 @@ func TestLoadLists(t *testing.T) {
 				t.Errorf("deeplink_schemes (-want +got):\n%s", diff)
 			}
 			fromFile, err := config.Load(
-				writeFile(t, "c.json", `{"app":{"origins":"https://app.example"},"tiktok":{"scopes":["user.info.basic"," b "]}}`),
+				writeFile(t, "c.json", `{"app":{"origins":"https://app.test"},"tiktok":{"scopes":["user.info.basic"," b "]}}`),
 			)
 			if err != nil {
 				t.Fatal(err)
@@ -388,7 +388,7 @@ func TestLoadRefusesUnknownNames(t *testing.T) {
 	}{
 		{
 			name: "misspelt key",
-			file: "app: {origin: https://app.example}",
+			file: "app: {origin: https://app.test}",
 			want: config.Problems{
 				{"app.origin", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"},
 			},
@@ -590,6 +590,7 @@ func TestLoadKeysWithoutValue(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty file":       "",
 		"only a comment":   "# nothing yet\n",
+		"byte order mark":  "\ufeffserver:\n", // YAML allows it
 		"empty sections":   "server:\n  # listen: ':9'\ntiktok:\nlog: {}\n",
 		"empty values":     "server: {listen: , trusted_proxies: ~}\ntiktok: {client_secret: null, scopes: }\n",
 		"empty everything": "server:\n  shutdown_timeout:\nlog:\n  level:\n",
@@ -645,7 +646,48 @@ func TestLoadUnreadableFile(t *testing.T) {
 		{"YAML, text alone", path("c.yaml", "CANARY"), `^names \S+c\.yaml, which cannot be read$`},
 		{
 			"YAML, key twice", path("c.yaml", "log:\n  level: info\n  level: CANARY\n"),
-			`^names \S+c\.yaml, which cannot be read$`,
+			`^names \S+c\.yaml, which sets log\.level twice \(lines 2 and 3\)$`,
+		},
+		{
+			"YAML, key twice in braces", path("c.yaml", "log: {format: json}\ntiktok: {pkce: off, pkce: CANARY}\n"),
+			`^names \S+c\.yaml, which sets tiktok\.pkce twice \(lines 2 and 2\)$`,
+		},
+		{
+			"YAML, section twice", path("c.yaml", "log: {level: CANARY}\nseal:\nlog: {format: CANARY}\n"),
+			`^names \S+c\.yaml, which sets log twice \(lines 1 and 3\)$`,
+		},
+		{
+			"YAML, value twice where a key belongs", path("c.yaml", "seal:\n  CANARY: x\n  CANARY: x\n"),
+			`^names \S+c\.yaml, which sets a key twice \(lines 2 and 3\)$`,
+		},
+		{
+			"TOML, key twice", path("c.toml", "[log]\nlevel = 'info'\nlevel = 'CANARY'\n"),
+			`^names \S+c\.toml, which sets level twice$`,
+		},
+		{
+			"TOML, section twice", path("c.toml", "[log]\nlevel = 'info'\n[log]\nformat = 'CANARY'\n"),
+			`^names \S+c\.toml, which sets log twice$`,
+		},
+		{
+			"JSON, key twice",
+			path("c.json", `{"app":{"origins":[[1]]},"tiktok":{"client_secret":"a","Client_Secret":"CANARY"}}`),
+			`^names \S+c\.json, which sets tiktok\.client_secret twice$`,
+		},
+		{
+			"JSON, section twice", path("c.json", `{"log":{"level":"info"},"log":{"level":"CANARY"}}`),
+			`^names \S+c\.json, which sets log twice$`,
+		},
+		{
+			"TOML, byte order mark", path("c.toml", "\ufeff[log]\nlevel = 'info'\n"),
+			`^names \S+c\.toml, which begins with a byte order mark \(UTF-8\)$`,
+		},
+		{
+			"JSON, byte order mark", path("c.json", "\ufeff{}"),
+			`^names \S+c\.json, which begins with a byte order mark \(UTF-8\)$`,
+		},
+		{
+			"JSON, UTF-16", path("c.json", "\xff\xfe{\x00}\x00"),
+			`^names \S+c\.json, which begins with a byte order mark \(UTF-16\)$`,
 		},
 		{"TOML", path("c.toml", "[tiktok]\nclient_secret = CANARY\n"), `^names \S+c\.toml, which cannot be read at line 2$`},
 		{
@@ -675,18 +717,18 @@ func TestLoadUnreadableFile(t *testing.T) {
 // Entries that end in /* narrow where people may return to; they take no default away from TikTok.
 func TestLoadRedirectFolders(t *testing.T) {
 	setenv(t, complete)
-	t.Setenv("TIKBRIDGE_APP_ORIGINS", "https://app.example")
-	t.Setenv("TIKBRIDGE_APP_REDIRECT_URIS", "https://app.example/in/*")
+	t.Setenv("TIKBRIDGE_APP_ORIGINS", "https://app.test")
+	t.Setenv("TIKBRIDGE_APP_REDIRECT_URIS", "https://app.test/in/*")
 	c, err := config.Load("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := c.StartPage(), "https://app.example/"; got != want {
+	if got, want := c.StartPage(), "https://app.test/"; got != want {
 		t.Errorf("start page = %q, want %q", got, want)
 	}
 	want := []string{
-		"https://app.example/in/*", "https://app.example/native-callback", "https://app.example/native-callback.html",
-		"https://app.example/auth", "https://app.example/auth.html",
+		"https://app.test/in/*", "https://app.test/native-callback", "https://app.test/native-callback.html",
+		"https://app.test/auth", "https://app.test/auth.html",
 	}
 	if diff := cmp.Diff(want, c.App.RedirectURIs); diff != "" {
 		t.Errorf("redirect_uris (-want +got):\n%s", diff)
@@ -696,9 +738,9 @@ func TestLoadRedirectFolders(t *testing.T) {
 // With a public URL the default page is one the flow leads to, so it must be allowed.
 func TestLoadStartPageNotAllowed(t *testing.T) {
 	setenv(t, complete)
-	t.Setenv("TIKBRIDGE_APP_ORIGINS", "https://app.example")
-	t.Setenv("TIKBRIDGE_APP_REDIRECT_URIS", "https://app.example/in/*")
-	t.Setenv("TIKBRIDGE_SERVER_PUBLIC_URL", "https://signin.app.example")
+	t.Setenv("TIKBRIDGE_APP_ORIGINS", "https://app.test")
+	t.Setenv("TIKBRIDGE_APP_REDIRECT_URIS", "https://app.test/in/*")
+	t.Setenv("TIKBRIDGE_SERVER_PUBLIC_URL", "https://signin.app.test")
 	_, err := config.Load("")
 	if diff := cmp.Diff([]string{"app.default_redirect"}, keysOf(problems(t, err))); diff != "" {
 		t.Errorf("keys with problems (-want +got):\n%s", diff)
@@ -708,7 +750,7 @@ func TestLoadStartPageNotAllowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := c.StartPage(), "https://app.example/in/welcome"; got != want {
+	if got, want := c.StartPage(), "https://app.test/in/welcome"; got != want {
 		t.Errorf("start page = %q, want %q", got, want)
 	}
 }
@@ -716,8 +758,8 @@ func TestLoadStartPageNotAllowed(t *testing.T) {
 // An origin with a wildcard is no page, and neither is the bridge beside it.
 func TestLoadNoStartPage(t *testing.T) {
 	setenv(t, complete)
-	t.Setenv("TIKBRIDGE_APP_ORIGINS", "https://*.preview.example")
-	t.Setenv("TIKBRIDGE_SERVER_PUBLIC_URL", "https://signin.app.example")
+	t.Setenv("TIKBRIDGE_APP_ORIGINS", "https://*.preview.test")
+	t.Setenv("TIKBRIDGE_SERVER_PUBLIC_URL", "https://signin.app.test")
 	c, err := config.Load("")
 	if err != nil {
 		t.Fatal(err)
@@ -730,7 +772,7 @@ func TestLoadNoStartPage(t *testing.T) {
 // Pages that an app brings along may call. They are no page that TikTok or the bridge leads to.
 func TestLoadAppOrigins(t *testing.T) {
 	setenv(t, complete)
-	t.Setenv("TIKBRIDGE_APP_ORIGINS", "capacitor://localhost,ionic://localhost,https://app.example")
+	t.Setenv("TIKBRIDGE_APP_ORIGINS", "capacitor://localhost,ionic://localhost,https://app.test")
 	c, err := config.Load("")
 	if err != nil {
 		t.Fatal(err)
@@ -743,7 +785,7 @@ func TestLoadAppOrigins(t *testing.T) {
 			t.Errorf("TikTok would be given %s", uri)
 		}
 	}
-	if got := c.StartPage(); !strings.HasPrefix(got, "https://app.example/") {
+	if got := c.StartPage(); !strings.HasPrefix(got, "https://app.test/") {
 		t.Errorf("start page = %q, want one of the web app", got)
 	}
 	t.Setenv("TIKBRIDGE_SERVER_PUBLIC_URL", "capacitor://localhost")

@@ -49,13 +49,13 @@ var foreignEnv = regexp.MustCompile(`^TIKBRIDGE_(CONTRACT_.*` +
 // unknownEnv finds misspelt variables: they have the bridge's prefix and set nothing.
 func unknownEnv(keys []string) Problems {
 	var problems Problems
-	known := make(map[string]bool, len(keys))
+	names := make(map[string]bool, len(keys))
 	for _, key := range keys {
-		known[envName(key)] = true
+		names[envName(key)] = true
 	}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) || known[name] {
+		if !strings.HasPrefix(name, envPrefix) || names[name] {
 			continue
 		}
 		if foreignEnv.MatchString(name) || foreignEnv.MatchString(entry) {

@@ -30,6 +30,10 @@ func byHand(o Options) []string {
 	if strings.EqualFold(c.Supabase.ForwardHeader(), config.ForwardSBForwardedFor) && c.Supabase.Project() != "" {
 		notes = append(notes, "Supabase > Authentication > Rate Limits has IP address forwarding switched on.")
 	}
+	// The project's public settings do not tell.
+	notes = append(notes, "Supabase > Authentication > Sign In / Providers > Email has Secure email change switched off, "+
+		"if people may replace their made-up address: with it on, Supabase also wants a confirmation from the old one, "+
+		"whose mailbox does not exist. Or change addresses on your server, with the secret key.")
 	if c.Store.RedisURL == "" {
 		notes = append(notes, "Only one replica of the bridge runs. For several, set store.redis_url.")
 	}

@@ -80,14 +80,17 @@ type Supabase interface {
 	CheckSettings(ctx context.Context) ([]supabase.Warning, error)
 	// CheckAccounts warns of accounts whose owners cannot sign in.
 	CheckAccounts(ctx context.Context) ([]supabase.Warning, error)
-	// CheckSecretKey returns nil if the secret key may manage users.
+	// CheckSecretKey returns nil if the secret key may read users.
 	CheckSecretKey(ctx context.Context) error
+	// CheckLinks returns nil if the secret key may also make sign-in links: a gateway may let it read and
+	// refuse it to write.
+	CheckLinks(ctx context.Context) error
 }
 
-// Marks is the shared store of used states and handoffs. *once.Redis implements it.
-type Marks interface {
+// Claims is the shared store of claims on states and handoffs. *once.Redis implements it.
+type Claims interface {
 	Ping(ctx context.Context) error
-	First(ctx context.Context, key string, ttl time.Duration) (bool, error)
+	Claim(ctx context.Context, key string, ttl time.Duration) (bool, error)
 }
 
 // Options are what is checked, and with what.
@@ -97,8 +100,8 @@ type Options struct {
 	Problems config.Problems
 	TikTok   TikTok
 	Supabase Supabase
-	// Marks is nil without Redis.
-	Marks Marks
+	// Claims is nil without Redis.
+	Claims Claims
 	// Sealer has the keys of the configuration; nil if there are none.
 	Sealer signin.Sealer
 	// StartURL and CallbackURL are where the bridge starts a sign-in and where TikTok returns to; empty
@@ -170,7 +173,14 @@ func examine(ctx context.Context, o Options, checks []check) Report {
 		running.Go(func() { found[i] = c.apply(ctx, o) })
 	}
 	running.Wait()
-	r.Findings = append(r.Findings, slices.Concat(found...)...)
+	for _, f := range slices.Concat(found...) {
+		if f = f.withVariables(); !slices.Contains(r.Findings, f) { // two calls may fail alike
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	for i, note := range r.ByHand {
+		r.ByHand[i] += config.VariablesIn(note)
+	}
 	return r
 }
 
@@ -191,6 +201,19 @@ func (c check) apply(ctx context.Context, o Options) []Finding {
 	return findings
 }
 
+// withVariables names the variables of the keys in a finding that is not well.
+func (f Finding) withVariables() Finding {
+	note := config.VariablesIn(f.Seen + " " + f.Fix)
+	switch {
+	case f.Status == OK:
+	case f.Fix == "":
+		f.Seen += note
+	default:
+		f.Fix += note
+	}
+	return f
+}
+
 // configuration turns what config.Load refuses into findings.
 func configuration(problems config.Problems) []Finding {
 	if len(problems) == 0 {
@@ -198,7 +221,8 @@ func configuration(problems config.Problems) []Finding {
 	}
 	var findings []Finding
 	for _, p := range problems {
-		findings = append(findings, Finding{p.Key, Problem, strings.ToUpper(p.What[:1]) + p.What[1:] + ".", p.Fix})
+		seen := strings.ToUpper(p.What[:1]) + p.What[1:] + "."
+		findings = append(findings, Finding{p.Key, Problem, seen, p.Advice()})
 	}
 	return findings
 }

@@ -38,7 +38,7 @@ func TestAllWell(t *testing.T) {
 			t.Errorf("nothing was found by %s", name)
 		}
 	}
-	for _, want := range []string{bridgeURL + "/api/auth/tiktok/callback", "oursapp"} {
+	for _, want := range []string{bridgeURL + "/api/auth/tiktok/callback", "oursapp", "Secure email change"} {
 		if hand := strings.Join(r.ByHand, "\n"); !strings.Contains(hand, want) {
 			t.Errorf("to check by hand, %s is not named:\n%s", want, hand)
 		}
@@ -101,7 +101,7 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"not TikTok's address", func(w *world) {
-				w.set(func(c *config.Config) { c.TikTok.APIURL = "https://simulator.ours.example" })
+				w.set(func(c *config.Config) { c.TikTok.APIURL = "https://simulator.ours.test" })
 			},
 			"tiktok_app", doctor.Warning, "is not TikTok's own", "Remove both", nil,
 		},
@@ -129,7 +129,7 @@ func TestFaults(t *testing.T) {
 			"too many redirect URIs", func(w *world) {
 				w.set(func(c *config.Config) {
 					for _, name := range []string{"two", "three", "four", "five"} {
-						c.App.Origins = append(c.App.Origins, "https://"+name+".ours.example")
+						c.App.Origins = append(c.App.Origins, "https://"+name+".ours.test")
 					}
 				})
 			},
@@ -215,6 +215,41 @@ func TestFaults(t *testing.T) {
 			"Copy the address and both keys again", nil,
 		},
 		{
+			"legacy keys under a vanity subdomain", func(w *world) {
+				w.set(func(c *config.Config) {
+					c.Supabase.URL = "https://my-brand.supabase.co"
+					c.Supabase.PublishableKey = legacy(`{"role":"anon","ref":"%s"}`, project)
+				})
+			},
+			"supabase_keys", doctor.Warning, "whether my-brand.supabase.co is the same one",
+			"supabase.url to https://" + project + ".supabase.co", []string{"supabase"},
+		},
+		{
+			"secret key that may only read", func(w *world) {
+				w.overSupabase = on("/auth/v1/admin/generate_link", func(rw http.ResponseWriter, _ *http.Request) {
+					rw.WriteHeader(http.StatusForbidden)
+					_, _ = io.WriteString(rw, `{"code":"bad_jwt","message":"invalid JWT"}`)
+				})
+			},
+			"supabase", doctor.Problem, "refuses to make a sign-in link with it (status 403, bad_jwt)",
+			"legacy service_role key", nil,
+		},
+		{
+			"GoTrue before error codes", func(w *world) {
+				w.overSupabase = func(h http.Handler) http.Handler {
+					old := func(rw http.ResponseWriter, _ *http.Request) {
+						rw.WriteHeader(http.StatusNotFound)
+						_, _ = io.WriteString(rw, `{"code":404,"msg":"User not found"}`)
+					}
+					return on("/auth/v1/admin/users/00000000-0000-0000-0000-000000000000", old)(
+						on("/auth/v1/health", func(rw http.ResponseWriter, _ *http.Request) {
+							_, _ = io.WriteString(rw, `{"name":"GoTrue"}`)
+						})(h))
+				}
+			},
+			"supabase", doctor.Problem, "is older than 2.155.0", "Update Supabase Auth", nil,
+		},
+		{
 			"expired key", func(w *world) {
 				w.set(func(c *config.Config) {
 					c.Supabase.PublishableKey = legacy(`{"role":"anon","exp":%d}`, time.Now().Add(-48*time.Hour).Unix())
@@ -242,9 +277,9 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"misspelt project", func(w *world) {
-				w.set(func(c *config.Config) { c.Supabase.URL = "https://abcdefghijklmnopqrs.supabase.co" })
+				w.set(func(c *config.Config) { c.Supabase.URL = "https://bbcdefghijklmnopqrst.supabase.co" })
 			},
-			"supabase", doctor.Problem, "cannot be reached at https://abcdefghijklmnopqrs.supabase.co/auth/v1",
+			"supabase", doctor.Problem, "cannot be reached at https://bbcdefghijklmnopqrst.supabase.co/auth/v1",
 			"letter by letter", nil,
 		},
 		{
@@ -254,7 +289,7 @@ func TestFaults(t *testing.T) {
 		{
 			"GoTrue without a gateway", func(w *world) {
 				w.set(func(c *config.Config) {
-					c.Supabase.URL, c.Supabase.AuthURL = "https://self-hosted.ours.example", "https://self-hosted.ours.example"
+					c.Supabase.URL, c.Supabase.AuthURL = "https://self-hosted.ours.test", "https://self-hosted.ours.test"
 				})
 			},
 			"supabase", doctor.Problem, "without Supabase's gateway", "service_role", nil,
@@ -319,7 +354,7 @@ func TestFaults(t *testing.T) {
 		{
 			"a domain of its own", func(w *world) {
 				w.set(func(c *config.Config) {
-					c.Supabase.URL, c.Supabase.ForwardClientIP = "https://self-hosted.ours.example", config.ForwardOff
+					c.Supabase.URL, c.Supabase.ForwardClientIP = "https://self-hosted.ours.test", config.ForwardOff
 				})
 			},
 			"client_ip", doctor.Skipped, "no way to see", "GOTRUE_RATE_LIMIT_HEADER", nil,
@@ -354,7 +389,7 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"nobody at the public address", func(w *world) { w.gone = []string{hostOf(bridgeURL)} },
-			"public_url", doctor.Problem, "cannot be reached: dial tcp: lookup signin.ours.example: no such host",
+			"public_url", doctor.Problem, "cannot be reached: dial tcp: lookup signin.ours.test: no such host",
 			"--skip public_url", nil,
 		},
 		{
@@ -364,20 +399,20 @@ func TestFaults(t *testing.T) {
 		{
 			"somebody else at the public address", func(w *world) { w.overBridge = always(200, "Server", "nginx/1.29.0") },
 			"public_url", doctor.Problem,
-			"Something other than a bridge answers at https://signin.ours.example (through nginx/1.29.0)",
+			"Something other than a bridge answers at https://signin.ours.test (through nginx/1.29.0)",
 			"all paths", nil,
 		},
 		{
 			"a redirect at the public address", func(w *world) {
 				w.overBridge = always(
-					301, "Location", "https://www.ours.example/healthz",
+					301, "Location", "https://www.ours.test/healthz",
 				)
 			},
-			"public_url", doctor.Problem, "redirects to https://www.ours.example", "register its callback URL", nil,
+			"public_url", doctor.Problem, "redirects to https://www.ours.test", "register its callback URL", nil,
 		},
 		{
 			"a bridge at another address", func(w *world) {
-				w.running = append(w.running, func(c *config.Config) { c.Server.PublicURL = "https://old.ours.example" })
+				w.running = append(w.running, func(c *config.Config) { c.Server.PublicURL = "https://old.ours.test" })
 			},
 			"public_url", doctor.Problem, "its server.public_url differs", "Restart", nil,
 		},
@@ -427,6 +462,9 @@ func TestFaults(t *testing.T) {
 			r := w.examine()
 			found := false
 			for _, f := range r.Findings {
+				if f.Status != doctor.OK {
+					wantVariables(t, f)
+				}
 				says := strings.Contains(f.Seen, tt.seen) && strings.Contains(f.Fix, tt.fix)
 				if f.Check == tt.check && f.Status == tt.status && says {
 					found = true
@@ -440,6 +478,24 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%s does not say %s %q, %q; findings:\n%s", tt.check, tt.status, tt.seen, tt.fix, text(t, r))
 			}
 		})
+	}
+}
+
+// keys are all keys of the configuration.
+func keys() (all []string) {
+	config.Walk(config.Default(), func(key string, _ any) { all = append(all, key) })
+	return all
+}
+
+// wantVariables wants a finding to name the variable of each key in it: many operators have no file.
+func wantVariables(t *testing.T, f doctor.Finding) {
+	t.Helper()
+	text := f.Seen + f.Fix
+	for _, key := range keys() {
+		name := strings.ToUpper(strings.ReplaceAll(key, ".", "_")) // also the end of TIKBRIDGE_...
+		if strings.Contains(f.Check+text, key) && !strings.Contains(text, name) {
+			t.Errorf("%+v names %s and not its variable", f, key)
+		}
 	}
 }
 

@@ -44,6 +44,11 @@ func supabaseKeys(_ context.Context, o Options) []Finding {
 				"Replace it before then, preferably by a new key (sb_...), which does not expire."))
 		}
 	}
+	if ref, name := c.KeyRef(), c.Project(); ref != "" && name != "" && c.Ref() == "" {
+		findings = append(findings, warning(
+			"The keys belong to the project "+ref+". There is no way to see whether "+name+".supabase.co is the same one.",
+			"If people cannot sign in, set supabase.url to https://"+ref+".supabase.co."))
+	}
 	return orWell(findings, fmt.Sprintf("Each key is in its place (%s, %s).",
 		kindOf(c.PublishableKey), kindOf(c.SecretKey.Reveal())))
 }

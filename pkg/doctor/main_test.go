@@ -20,6 +20,8 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/doctor"
 	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/redis"
+	"github.com/tikbridge/tikbridge/pkg/redis/redistest"
 	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
@@ -29,16 +31,12 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// go-redis looks for a server that was away until it sees, a second later, that it was closed.
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, redistest.IgnoreDialing()) }
 
 const (
 	project   = "abcdefghijklmnopqrst"
-	appOrigin = "https://app.ours.example"
-	bridgeURL = "https://signin.ours.example"
+	appOrigin = "https://app.ours.test"
+	bridgeURL = "https://signin.ours.test"
 )
 
 // world is an operator's production: TikTok, a hosted Supabase project, Redis and a bridge behind a
@@ -104,11 +102,11 @@ func (w *world) options() doctor.Options {
 	w.Helper()
 	cfg, problems := w.inspect(w.settings...)
 	names := map[string]http.Handler{
-		"open.tiktokapis.com":      w.overTikTok(tiktoksim.New(w.tiktok)),
-		project + ".supabase.co":   w.overSupabase(gotruesim.New(w.supabase)),
-		hostOf(bridgeURL):          w.overBridge(w.bridge()),
-		"simulator.ours.example":   w.overTikTok(tiktoksim.New(w.tiktok)),
-		"self-hosted.ours.example": w.overSupabase(gotruesim.New(w.supabase)),
+		"open.tiktokapis.com":    w.overTikTok(tiktoksim.New(w.tiktok)),
+		project + ".supabase.co": w.overSupabase(gotruesim.New(w.supabase)),
+		hostOf(bridgeURL):        w.overBridge(w.bridge()),
+		"simulator.ours.test":    w.overTikTok(tiktoksim.New(w.tiktok)),
+		"self-hosted.ours.test":  w.overSupabase(gotruesim.New(w.supabase)),
 	}
 	for _, name := range w.gone {
 		delete(names, name)
@@ -130,12 +128,12 @@ func (w *world) options() doctor.Options {
 		opts.Sealer = ring
 	}
 	if cfg.Store.RedisURL != "" {
-		redis, err := once.NewRedis(cfg.Store.RedisURL, once.WithTimeouts(time.Second, time.Second))
+		client, err := redis.New(cfg.Store.RedisURL)
 		if err != nil {
 			w.Fatal(err)
 		}
-		w.Cleanup(func() { _ = redis.Close() })
-		opts.Marks = redis
+		w.Cleanup(func() { _ = client.Close() })
+		opts.Claims = once.NewRedis(client)
 	}
 	return opts
 }

@@ -3,12 +3,14 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/supabase"
 )
 
 // supabaseProject asks whether the project is there, accepts both keys, and keeps squatters out.
@@ -17,12 +19,7 @@ func supabaseProject(ctx context.Context, o Options) []Finding {
 	if err != nil {
 		return []Finding{supabaseRefusal(o, err, "supabase.publishable_key")}
 	}
-	findings := []Finding{supabaseVersion(o, version)}
-	if err := o.Supabase.CheckSecretKey(ctx); err != nil {
-		findings = append(findings, supabaseRefusal(o, err, "supabase.secret_key"))
-	} else {
-		findings = append(findings, well("The secret key may manage users."))
-	}
+	findings := []Finding{supabaseVersion(o, version), supabaseSecretKey(ctx, o)}
 	settings, err := o.Supabase.CheckSettings(ctx)
 	if err != nil {
 		return append(findings, supabaseRefusal(o, err, "supabase.publishable_key"))
@@ -43,13 +40,34 @@ func supabaseProject(ctx context.Context, o Options) []Finding {
 	return findings
 }
 
+// supabaseSecretKey tries the secret key as a sign-in does, without changing anything.
+func supabaseSecretKey(ctx context.Context, o Options) Finding {
+	if err := o.Supabase.CheckSecretKey(ctx); err != nil {
+		return supabaseRefusal(o, err, "supabase.secret_key")
+	}
+	err := o.Supabase.CheckLinks(ctx)
+	if err == nil {
+		return well("The secret key may manage users.")
+	}
+	if e := signin.AsError(err); e.Upstream.Status == 401 || e.Upstream.Status == 403 {
+		return problem(
+			"Supabase lets supabase.secret_key read users, but refuses to make a sign-in link with it ("+describe(e)+"), "+
+				"so every sign-in fails.",
+			"Set supabase.secret_key to the legacy service_role key, or to another secret key from "+keyPage+". If "+
+				"Supabase refuses that too, tell its support: reading works and writing does not.")
+	}
+	return supabaseRefusal(o, err, "supabase.secret_key")
+}
+
 // The versions of GoTrue that have what the bridge relies on (supabase/auth, CHANGELOG.md).
 var (
-	// withIDs lets an admin choose a user's id and password hash.
+	// withIDs lets an admin choose a user's id and password hash; supabase.MinVersion is the same.
 	withIDs = [3]int{2, 155, 0}
 	// withForwarding knows Sb-Forwarded-For.
 	withForwarding = [3]int{2, 185, 0}
 )
+
+const update = "Update Supabase Auth (the image supabase/auth, or the Supabase CLI)."
 
 var versionPattern = regexp.MustCompile(`^v?(\d+)\.(\d+)\.(\d+)`)
 
@@ -67,8 +85,8 @@ func supabaseVersion(o Options, version string) Finding {
 	switch {
 	case older(numbers, withIDs):
 		return problem(
-			"GoTrue is "+version+". The bridge needs 2.155.0 or newer, which lets it choose a user's id.",
-			"Update Supabase Auth (the image supabase/auth, or the Supabase CLI).")
+			"GoTrue is "+version+". The bridge needs "+supabase.MinVersion+" or newer, which lets it choose a user's id.",
+			update)
 	case older(numbers, withForwarding) && forwards:
 		return warning(
 			"GoTrue is "+version+", which ignores Sb-Forwarded-For (2.185.0 is the first to read it), so everybody shares "+
@@ -94,6 +112,8 @@ func supabaseRefusal(o Options, err error, key string) Finding {
 	answered := describe(e)
 	address := o.Config.Supabase.AuthURL
 	switch u := e.Upstream; {
+	case errors.Is(err, supabase.ErrOldGoTrue):
+		return problem("The GoTrue at "+address+" is older than "+supabase.MinVersion+", which the bridge needs.", update)
 	case u.Status == 0 && e.Code == signin.SupabaseUnavailable:
 		return problem("Supabase cannot be reached at "+address+": "+answered+".",
 			signin.CauseSupabaseUnreachable.Fix())

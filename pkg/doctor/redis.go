@@ -8,7 +8,7 @@ import (
 
 // redis tries the store that replicas share.
 func redis(ctx context.Context, o Options) []Finding {
-	if o.Marks == nil {
+	if o.Claims == nil {
 		return []Finding{skipped("store.redis_url is not set. A single replica needs no Redis; several do.")}
 	}
 	const (
@@ -16,21 +16,21 @@ func redis(ctx context.Context, o Options) []Finding {
 		fix       = "Check the address, user, password and TLS (rediss://) in store.redis_url, and that this machine " +
 			"can reach it. Until then people can sign in, but single use holds on each replica only."
 	)
-	if err := o.Marks.Ping(ctx); err != nil {
+	if err := o.Claims.Ping(ctx); err != nil {
 		return []Finding{problem(badAnswer+err.Error()+".", fix)}
 	}
 	key := "doctor:" + rand.Text()
-	first, err := o.Marks.First(ctx, key, time.Second)
+	claimed, err := o.Claims.Claim(ctx, key, time.Second)
 	if err != nil {
 		return []Finding{problem("Redis is reachable, but refuses to store a key: "+err.Error()+".",
 			"Allow the user in store.redis_url to SET keys that begin with tikbridge:. Redis must have memory left, and "+
 				"must not be a read-only replica.")}
 	}
-	again, err := o.Marks.First(ctx, key, time.Second)
+	again, err := o.Claims.Claim(ctx, key, time.Second)
 	switch {
 	case err != nil:
 		return []Finding{problem(badAnswer+err.Error()+".", fix)}
-	case !first || again:
+	case !claimed || again:
 		return []Finding{problem("Redis is reachable but not storing keys, so a handoff could be used twice.",
 			"Use a Redis that keeps its keys (maxmemory-policy noeviction), not a proxy over several unconnected ones.")}
 	}

@@ -18,10 +18,10 @@ func TestMemory(t *testing.T) {
 	oncetest.Run(t, func(*testing.T) once.Store { return once.NewMemory(1000) })
 }
 
-// wantFirst marks key and compares the answer.
-func wantFirst(t *testing.T, s once.Store, key string, ttl time.Duration, want bool) {
+// wantClaim claims key and compares the answer.
+func wantClaim(t *testing.T, s once.Store, key string, ttl time.Duration, want bool) {
 	t.Helper()
-	if got, err := s.First(t.Context(), key, ttl); err != nil || got != want {
+	if got, err := s.Claim(t.Context(), key, ttl); err != nil || got != want {
 		t.Errorf("%q: got %t, %v; want %t", key, got, err, want)
 	}
 }
@@ -30,25 +30,25 @@ func TestMemory_bound(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := once.NewMemory(3)
-		wantFirst(t, m, "long", 3*time.Minute, true)
-		wantFirst(t, m, "short", 1*time.Minute, true)
-		wantFirst(t, m, "middle", 2*time.Minute, true)
+		wantClaim(t, m, "long", 3*time.Minute, true)
+		wantClaim(t, m, "short", 1*time.Minute, true)
+		wantClaim(t, m, "middle", 2*time.Minute, true)
 
-		wantFirst(t, m, "one more", time.Hour, true)
-		wantFirst(t, m, "long", time.Minute, false)
-		wantFirst(t, m, "middle", time.Minute, false)
+		wantClaim(t, m, "one more", time.Hour, true)
+		wantClaim(t, m, "long", time.Minute, false)
+		wantClaim(t, m, "middle", time.Minute, false)
 		if got := m.Lost(); got != 1 {
 			t.Errorf("lost %d; want the one that expires soonest", got)
 		}
 
 		time.Sleep(2 * time.Minute) // "middle" is over and makes room
-		wantFirst(t, m, "two more", time.Hour, true)
-		wantFirst(t, m, "long", time.Minute, false)
-		wantFirst(t, m, "one more", time.Minute, false)
+		wantClaim(t, m, "two more", time.Hour, true)
+		wantClaim(t, m, "long", time.Minute, false)
+		wantClaim(t, m, "one more", time.Minute, false)
 		if got := m.Lost(); got != 1 {
 			t.Errorf("lost %d; want what expired not counted", got)
 		}
-		wantFirst(t, m, "short", time.Minute, true) // "long" goes for it
+		wantClaim(t, m, "short", time.Minute, true) // "long" goes for it
 		if got := m.Lost(); got != 2 {
 			t.Errorf("lost %d; want 2", got)
 		}
@@ -63,13 +63,13 @@ func TestMemory_flood(t *testing.T) {
 	for c := range callers {
 		wg.Go(func() {
 			for i := range each {
-				wantFirst(t, m, fmt.Sprintf("%d-%d", c, i), time.Hour, true)
+				wantClaim(t, m, fmt.Sprintf("%d-%d", c, i), time.Hour, true)
 			}
 		})
 	}
 	wg.Wait()
 	if got := m.Len(); got != limit {
-		t.Errorf("holds %d marks; want %d", got, limit)
+		t.Errorf("holds %d claims; want %d", got, limit)
 	}
 	if got := m.Lost(); got != callers*each-limit {
 		t.Errorf("lost %d; want %d", got, callers*each-limit)
@@ -81,12 +81,12 @@ func TestMemory_expiredGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := once.NewMemory(1000)
 		for i := range 500 {
-			wantFirst(t, m, fmt.Sprint(i), time.Minute, true)
+			wantClaim(t, m, fmt.Sprint(i), time.Minute, true)
 		}
 		time.Sleep(time.Minute)
-		wantFirst(t, m, "next", time.Minute, true)
+		wantClaim(t, m, "next", time.Minute, true)
 		if got := m.Len(); got != 1 {
-			t.Errorf("holds %d marks; want 1", got)
+			t.Errorf("holds %d claims; want 1", got)
 		}
 	})
 }
@@ -95,40 +95,40 @@ func TestNewMemory_leastLimit(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{-1, 0, 1} {
 		m := once.NewMemory(limit)
-		wantFirst(t, m, "a", time.Minute, true)
-		wantFirst(t, m, "a", time.Minute, false)
-		wantFirst(t, m, "b", time.Minute, true)
-		wantFirst(t, m, "a", time.Minute, true)
+		wantClaim(t, m, "a", time.Minute, true)
+		wantClaim(t, m, "a", time.Minute, false)
+		wantClaim(t, m, "b", time.Minute, true)
+		wantClaim(t, m, "a", time.Minute, true)
 	}
 }
 
 // model is a memory as its documentation tells it, at any cost.
 type model struct {
-	limit int
-	lost  int64
-	marks map[string]time.Time
+	limit  int
+	lost   int64
+	claims map[string]time.Time
 }
 
-func (m *model) first(now time.Time, key string, ttl time.Duration) bool {
-	for k, expires := range m.marks {
+func (m *model) claim(now time.Time, key string, ttl time.Duration) bool {
+	for k, expires := range m.claims {
 		if !expires.After(now) {
-			delete(m.marks, k)
+			delete(m.claims, k)
 		}
 	}
-	if _, seen := m.marks[key]; seen {
+	if _, claimed := m.claims[key]; claimed {
 		return false
 	}
-	if len(m.marks) == m.limit {
+	if len(m.claims) == m.limit {
 		soonest := ""
-		for k, expires := range m.marks {
-			if soonest == "" || expires.Before(m.marks[soonest]) {
+		for k, expires := range m.claims {
+			if soonest == "" || expires.Before(m.claims[soonest]) {
 				soonest = k
 			}
 		}
-		delete(m.marks, soonest)
+		delete(m.claims, soonest)
 		m.lost++
 	}
-	m.marks[key] = now.Add(ttl)
+	m.claims[key] = now.Add(ttl)
 	return true
 }
 
@@ -139,22 +139,22 @@ func TestMemory_model(t *testing.T) {
 		now := time.Unix(0, 0)
 		memory := once.NewMemory(limit)
 		memory.SetClock(func() time.Time { return now })
-		want := &model{limit: limit, marks: map[string]time.Time{}}
+		want := &model{limit: limit, claims: map[string]time.Time{}}
 		for step := range rapid.IntRange(1, 100).Draw(rt, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 3).Draw(rt, "wait")) * time.Second)
 			key := rapid.StringMatching(`[a-p]`).Draw(rt, "key")
-			// No two marks expire at once, so it is clear which one goes.
+			// No two claims expire at once, so it is clear which one goes.
 			ttl := time.Duration(rapid.IntRange(1, 20).Draw(rt, "ttl"))*time.Second + time.Duration(step)
-			first, err := memory.First(t.Context(), key, ttl)
+			claimed, err := memory.Claim(t.Context(), key, ttl)
 			if err != nil {
 				rt.Fatal(err)
 			}
-			if wantFirst := want.first(now, key, ttl); first != wantFirst {
-				rt.Fatalf("step %d, %q: got %t; want %t", step, key, first, wantFirst)
+			if wantClaimed := want.claim(now, key, ttl); claimed != wantClaimed {
+				rt.Fatalf("step %d, %q: got %t; want %t", step, key, claimed, wantClaimed)
 			}
-			if memory.Len() != len(want.marks) || memory.Lost() != want.lost {
+			if memory.Len() != len(want.claims) || memory.Lost() != want.lost {
 				rt.Fatalf("step %d: got %d held, %d lost; want %d, %d",
-					step, memory.Len(), memory.Lost(), len(want.marks), want.lost)
+					step, memory.Len(), memory.Lost(), len(want.claims), want.lost)
 			}
 		}
 	})
@@ -163,7 +163,7 @@ func TestMemory_model(t *testing.T) {
 func BenchmarkMemory(b *testing.B) {
 	m := once.NewMemory(100_000)
 	for i := 0; b.Loop(); i++ {
-		if _, err := m.First(b.Context(), fmt.Sprint(i), time.Minute); err != nil {
+		if _, err := m.Claim(b.Context(), fmt.Sprint(i), time.Minute); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -104,7 +104,7 @@ func TestRing_Open_cut(t *testing.T) {
 	}
 }
 
-// One payload has one spelling: marks of single use may rest on the token itself.
+// One payload has one spelling: claims may rest on the token itself.
 func TestRing_Open_canonical(t *testing.T) {
 	t.Parallel()
 	ring := mustRing(t, keyA)

@@ -73,7 +73,8 @@ func TestErrorShape(t *testing.T) {
 	line := b.log.last(t)
 	for key, want := range map[string]any{
 		"request_id": id, "level": "ERROR", "error": "tiktok_unavailable", "call": "token", "upstream": "tiktok",
-		"upstream_status": 500.0, "upstream_code": "internal_error", "tiktok_log_id": "2024log", "cause": "said by the other side",
+		"upstream_status": 500.0, "upstream_code": "internal_error", "tiktok_log_id": "2024log",
+		"cause": "said by the other side",
 	} {
 		if diff := cmp.Diff(want, line[key]); diff != "" {
 			t.Errorf("log, %s (-want +got):\n%s", key, diff)
@@ -120,7 +121,10 @@ func TestStrangeErrors(t *testing.T) {
 		code   signin.Code
 	}{
 		{"plain", errors.New("leaked-detail"), 500, signin.Internal},
-		{"wrapped", fmt.Errorf("leaked-detail: %w", &signin.Error{Code: signin.UserBanned, Message: "No."}), 403, signin.UserBanned},
+		{
+			"wrapped", fmt.Errorf("leaked-detail: %w", &signin.Error{Code: signin.UserBanned, Message: "No."}), 403,
+			signin.UserBanned,
+		},
 		{"cancelled", fmt.Errorf("leaked-detail: %w", context.Canceled), 500, signin.Internal},
 	}
 	for _, tt := range tests {
@@ -169,8 +173,10 @@ func TestRoutingErrors(t *testing.T) {
 			}
 			id := resp.Header.Get("X-Request-Id")
 			m := readJSON(t, resp)
-			if resp.StatusCode != tt.status || m["error"] != "invalid_request" || m["error_description"] == "" || m["request_id"] != id || len(m) != 3 {
-				t.Errorf("answer is %d %v; want %d invalid_request, a description and the request id %q", resp.StatusCode, m, tt.status, id)
+			if resp.StatusCode != tt.status || m["error"] != "invalid_request" || m["error_description"] == "" ||
+				m["request_id"] != id || len(m) != 3 {
+				t.Errorf("answer is %d %v; want %d invalid_request, a description and the request id %q",
+					resp.StatusCode, m, tt.status, id)
 			}
 			if got := b.log.last(t)["level"]; got != "INFO" {
 				t.Errorf("log level is %v; want INFO, since it is the client's fault", got)

@@ -88,9 +88,18 @@ func TestExchange_bodies(t *testing.T) {
 		{"code of null", `{"code":null,"redirect_uri":"https://app.example/auth"}`, "code is missing"},
 		{"code is a number", `{"code":7,"redirect_uri":"https://app.example/auth"}`, "code must be a string"},
 		{"code is an object", `{"code":{},"redirect_uri":"https://app.example/auth"}`, "code must be a string"},
-		{"redirect_uri is a list", `{"code":"x","redirect_uri":["https://app.example/auth"]}`, "redirect_uri must be a string"},
-		{"state is a boolean", `{"code":"x","redirect_uri":"https://app.example/auth","state":true}`, "state must be a string"},
-		{"code_verifier is a number", `{"code":"x","redirect_uri":"https://app.example/auth","code_verifier":1e999}`, "code_verifier must be a string"},
+		{
+			"redirect_uri is a list", `{"code":"x","redirect_uri":["https://app.example/auth"]}`,
+			"redirect_uri must be a string",
+		},
+		{
+			"state is a boolean", `{"code":"x","redirect_uri":"https://app.example/auth","state":true}`,
+			"state must be a string",
+		},
+		{
+			"code_verifier is a number", `{"code":"x","redirect_uri":"https://app.example/auth","code_verifier":1e999}`,
+			"code_verifier must be a string",
+		},
 		{"no redirect_uri", `{"code":"x"}`, "redirect_uri is missing"},
 	}
 	for _, tt := range tests {
@@ -101,7 +110,9 @@ func TestExchange_bodies(t *testing.T) {
 				wantStatus(t, resp, http.StatusOK)
 				return
 			}
-			if got := wantError(t, resp, http.StatusBadRequest, signin.InvalidRequest); !strings.Contains(got, tt.want) {
+			if got := wantError(
+				t, resp, http.StatusBadRequest, signin.InvalidRequest,
+			); !strings.Contains(got, tt.want) {
 				t.Errorf("error_description is %q; want %q in it", got, tt.want)
 			}
 		})
@@ -111,7 +122,9 @@ func TestExchange_bodies(t *testing.T) {
 // TestExchange_contentType takes what hand-written fetch calls send: JSON under any name.
 func TestExchange_contentType(t *testing.T) {
 	t.Parallel()
-	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "text/plain;charset=UTF-8", "application/octet-stream"} {
+	for _, contentType := range []string{
+		"application/json", "application/json; charset=utf-8", "text/plain;charset=UTF-8", "application/octet-stream",
+	} {
 		wantStatus(t, newBridge(t, people{}).post(t, goodBody, "Content-Type", contentType), http.StatusOK)
 	}
 }
@@ -166,7 +179,9 @@ func TestExchange_deadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBridge(t, people{exchange: func(ctx context.Context, _ signin.Grant) (signin.Identity, error) {
 			<-ctx.Done()
-			return signin.Identity{}, &signin.Error{Code: signin.TikTokUnavailable, Message: "No answer.", Err: ctx.Err()}
+			return signin.Identity{}, &signin.Error{
+				Code: signin.TikTokUnavailable, Message: "No answer.", Err: ctx.Err(),
+			}
 		}})
 		start := time.Now()
 		wantError(t, b.post(t, goodBody), http.StatusServiceUnavailable, signin.TikTokUnavailable)
@@ -217,7 +232,10 @@ func TestBodyLimit_connection(t *testing.T) {
 		{"chunked", "Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)},
 	}
 	for _, tt := range tests {
-		request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: bridge\r\nOrigin: %s\r\n%s\r\n\r\n%s", exchangePath, appOrigin, tt.framing, tt.body)
+		request := fmt.Sprintf(
+			"POST %s HTTP/1.1\r\nHost: bridge\r\nOrigin: %s\r\n%s\r\n\r\n%s", exchangePath, appOrigin, tt.framing,
+			tt.body,
+		)
 		t.Run(tt.name+" on a pipe", func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

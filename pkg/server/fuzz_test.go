@@ -77,8 +77,10 @@ func (b bridge) postAny(path string, body []byte) (*http.Response, string) {
 func addBodies(f *testing.F) {
 	f.Helper()
 	for _, body := range []string{
-		goodBody, "", "{}", "null", "[]", "7", `"x"`, "{", "{}{}", "\ufeff{}", `{"code":7}`, `{"code":null}`, `{"handoff":["x"]}`,
-		`{"handoff":"x","verifier":"v"}`, `{"handoff":"\ud800","verifier":"\u0000"}`, `{"HANDOFF":"x"}`, `{"handoff":"x","handoff":1}`,
+		goodBody, "", "{}", "null", "[]", "7", `"x"`, "{", "{}{}", "\ufeff{}", `{"code":7}`, `{"code":null}`,
+		`{"handoff":["x"]}`,
+		`{"handoff":"x","verifier":"v"}`, `{"handoff":"\ud800","verifier":"\u0000"}`, `{"HANDOFF":"x"}`,
+		`{"handoff":"x","handoff":1}`,
 		`{"code":"a*b!c","redirect_uri":"https://app.example/auth","state":"u|myapp","code_verifier":"v","extra":{"x":[1]}}`,
 		`{"code":"x","redirect_uri":"https://app.example/auth","state":"u|javascript"}`, "{\"handoff\":\"\xff\"}",
 		`{"code":"x","redirect_uri":"https://app.example/auth","code_verifier":1e999}`, strings.Repeat(`{"a":[`, 5000),
@@ -100,7 +102,9 @@ func FuzzExchangeBody(f *testing.F) {
 		f.Add(body)
 	}
 	b := newHosted(f, quiet)
-	lists, err := allow.New([]string{appOrigin, publicURL}, []string{appOrigin + "/auth"}, []string{"myapp", "com.example.other"})
+	lists, err := allow.New(
+		[]string{appOrigin, publicURL}, []string{appOrigin + "/auth"}, []string{"myapp", "com.example.other"},
+	)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -171,7 +175,9 @@ func wantClosedPage(t *testing.T, page string) {
 // FuzzStartQuery: whatever is asked for, people are sent to TikTok or nowhere.
 func FuzzStartQuery(f *testing.F) {
 	for _, line := range corpus(f) {
-		for _, values := range [][]string{{"platform", "web", "redirect_to", line}, {"platform", "native", "scheme", line, "challenge", challenge()}} {
+		for _, values := range [][]string{
+			{"platform", "web", "redirect_to", line}, {"platform", "native", "scheme", line, "challenge", challenge()},
+		} {
 			_, rawQuery, _ := strings.Cut(query("", values...), "?")
 			f.Add(rawQuery, "tikbridge-x=y", true)
 			f.Add("platform=web&redirect_to="+line, "", false)
@@ -190,7 +196,8 @@ func FuzzStartQuery(f *testing.F) {
 		}
 		rest, ok := strings.CutPrefix(location, tiktok.DefaultAuthorizeURL+"?")
 		q, err := url.ParseQuery(rest)
-		if !ok || err != nil || q.Get("redirect_uri") != publicURL+callbackPath || q.Get("client_key") != "awkey" || q.Get("state") == "" {
+		if !ok || err != nil || q.Get("redirect_uri") != publicURL+callbackPath || q.Get("client_key") != "awkey" ||
+			q.Get("state") == "" {
 			t.Errorf("%q leads to %q", rawQuery, location)
 		}
 		if strings.Trim(location, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?&=%+") != "" {
@@ -203,8 +210,10 @@ func FuzzStartQuery(f *testing.F) {
 // that is allowed, the app's scheme, or a page of the bridge.
 func FuzzCallbackQuery(f *testing.F) {
 	for _, rawQuery := range []string{
-		"", "code=c", "error=access_denied&error_description=no", "code=c&scopes=user.info.basic,x", "code=c&scopes=", "error=server_error",
-		"state=uuid%7Cmyapp&code=c", "state=%zz;&code=c", "&&==;;", "error=%3Cscript%3E&error_description=%0d%0aX:y", "code=c&state=a&state=b",
+		"", "code=c", "error=access_denied&error_description=no", "code=c&scopes=user.info.basic,x", "code=c&scopes=",
+		"error=server_error",
+		"state=uuid%7Cmyapp&code=c", "state=%zz;&code=c", "&&==;;", "error=%3Cscript%3E&error_description=%0d%0aX:y",
+		"code=c&state=a&state=b",
 	} {
 		for kind := range uint8(3) {
 			f.Add(rawQuery, appOrigin+"/in?tab=1", kind, true)
@@ -227,7 +236,9 @@ func FuzzCallbackQuery(f *testing.F) {
 			resp, _ := b.getAny(startPath, begin, "", false)
 			s = startedBy(resp)
 		case 2:
-			_, begin, _ := strings.Cut(query("", "platform", "native", "scheme", "myapp", "challenge", challenge()), "?")
+			_, begin, _ := strings.Cut(
+				query("", "platform", "native", "scheme", "myapp", "challenge", challenge()), "?",
+			)
 			resp, _ := b.getAny(startPath, begin, "", false)
 			s = startedBy(resp)
 		}
@@ -291,7 +302,9 @@ func FuzzForwardedFor(f *testing.F) {
 		"", "198.51.100.1", "198.51.100.1, 10.9.9.9", "unknown", "<script>", "[2001:db8:bb::7]", "::ffff:198.51.100.1", "fe80::1%eth0",
 		"198.51.100.1:80", "[2001:db8:bb::7]:80", `"[2001:db8:bb::7]:80"`, ",,,", "10.1.1.1, 10.2.2.2", " \t", "0x7f.1", "198.51.100.01", "[", "]", "[]", "a\r\nb", strings.Repeat("1,", 5000),
 	} {
-		for _, peer := range []string{"10.0.0.1:1", "203.0.113.9:1", "[2001:db8:aa::1]:1", "[::ffff:10.0.0.1]:1", "[fe80::1%eth0]:1", "@", ""} {
+		for _, peer := range []string{
+			"10.0.0.1:1", "203.0.113.9:1", "[2001:db8:aa::1]:1", "[::ffff:10.0.0.1]:1", "[fe80::1%eth0]:1", "@", "",
+		} {
 			f.Add(forwarded, peer)
 		}
 	}
@@ -303,7 +316,9 @@ func FuzzForwardedFor(f *testing.F) {
 	})
 	f.Fuzz(func(t *testing.T, forwarded, peer string) {
 		got = nil
-		req := httptest.NewRequest(http.MethodPost, exchangePath, strings.NewReader(`{"code":"x","redirect_uri":"`+appOrigin+`/auth"}`))
+		req := httptest.NewRequest(
+			http.MethodPost, exchangePath, strings.NewReader(`{"code":"x","redirect_uri":"`+appOrigin+`/auth"}`),
+		)
 		req.RemoteAddr = peer
 		req.Header["X-Forwarded-For"] = strings.Split(forwarded, "\n")
 		rec := httptest.NewRecorder()

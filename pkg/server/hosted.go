@@ -52,7 +52,7 @@ func (s *Server) start(c echo.Context) error {
 		SelectAccount: c.QueryParam("select_account") == "1",
 	})
 	if err != nil {
-		return err
+		return s.refusedReturn(err, "redirect_to", c.QueryParam("redirect_to"))
 	}
 	s.setFlowCookie(c, begun)
 	c.Response().Header().Set("Vary", "Accept, Origin")
@@ -73,15 +73,11 @@ func (s *Server) callback(c echo.Context) error {
 	}
 	defer leave()
 	q := c.QueryParams()
-	var scopes []string
-	if q.Has("scopes") {
-		scopes = strings.Split(q.Get("scopes"), ",")
-	}
 	back, err := s.opts.Service.Callback(c.Request().Context(), signin.CallbackRequest{
 		State:         q.Get("state"),
 		Code:          q.Get("code"),
 		Error:         q.Get("error"),
-		GrantedScopes: scopes,
+		GrantedScopes: signin.Scopes(strings.Join(q["scopes"], ",")),
 		Cookie:        s.flowCookie(c),
 	})
 	if back == nil {
@@ -134,29 +130,6 @@ func (s *Server) toApp(c echo.Context, scheme string, values url.Values, failed 
 	return s.render(c, http.StatusOK, page)
 }
 
-// isForPeople tells whether a request is a navigation of a person to an address of this flow, whose
-// errors are pages; a script gets JSON.
-func isForPeople(c echo.Context) bool {
-	return (c.Path() == pathStart || c.Path() == pathCallback) && wants(c, "text/html")
-}
-
-// explain shows an error that has no way back to an app.
-func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
-	page := returnPage{Label: wordsGoToApp}
-	page.Link = template.URL(s.opts.StartPage) //nolint:gosec // the operator's own
-	s.describe(&page, c, err)
-	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
-		// What is left of the address when the page of toApp is loaded again.
-		page.View, page.Title, page.Text = "idle", wordsNothingLeft, wordsGoBack
-	}
-	return s.render(c, status, page)
-}
-
-// wants tells whether the client asks for a media type by name.
-func wants(c echo.Context, mediaType string) bool {
-	return strings.Contains(c.Request().Header.Get("Accept"), mediaType)
-}
-
 // redeem turns a handoff into a session.
 func (s *Server) redeem(c echo.Context) error {
 	var body struct {
@@ -181,57 +154,4 @@ func (s *Server) redeem(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, session.Reveal())
-}
-
-// maxFlowCookies is how many sign-ins one browser may have under way, in as many tabs. The oldest go
-// first.
-const maxFlowCookies = 5
-
-// cookiePrefix begins the names of flow cookies. __Host- (RFC 6265bis, section 4.1.3.2) keeps other
-// hosts of the domain from setting them; it wants https, which a developer's machine has not.
-func (s *Server) cookiePrefix() string {
-	if s.secure() {
-		return "__Host-tikbridge-"
-	}
-	return "tikbridge-"
-}
-
-func (s *Server) secure() bool { return strings.HasPrefix(s.opts.PublicURL, "https://") }
-
-// setFlowCookie ties a flow to this browser.
-func (s *Server) setFlowCookie(c echo.Context, begun signin.Begun) {
-	var names []string // oldest first, as browsers send them (RFC 6265, section 5.4)
-	for _, cookie := range c.Cookies() {
-		if strings.HasPrefix(cookie.Name, s.cookiePrefix()) {
-			names = append(names, cookie.Name)
-		}
-	}
-	for len(names) >= maxFlowCookies {
-		c.SetCookie(s.cookie(names[0], "", -1))
-		names = names[1:]
-	}
-	c.SetCookie(s.cookie(s.cookiePrefix()+begun.FlowID, begun.Binder, int(signin.StateLifetime.Seconds())))
-}
-
-func (s *Server) dropFlowCookie(c echo.Context, flowID string) {
-	c.SetCookie(s.cookie(s.cookiePrefix()+flowID, "", -1))
-}
-
-func (s *Server) cookie(name, value string, maxAge int) *http.Cookie {
-	return &http.Cookie{ //nolint:gosec // Secure wherever there is https
-		Name: name, Value: value, MaxAge: maxAge, Path: "/",
-		HttpOnly: true, Secure: s.secure(),
-		SameSite: http.SameSiteLaxMode, // TikTok's redirect comes from another site
-	}
-}
-
-// flowCookie returns how to look a flow's cookie up.
-func (s *Server) flowCookie(c echo.Context) func(string) string {
-	return func(flowID string) string {
-		cookie, err := c.Cookie(s.cookiePrefix() + flowID)
-		if err != nil {
-			return ""
-		}
-		return cookie.Value
-	}
 }

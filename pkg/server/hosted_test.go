@@ -74,7 +74,9 @@ type hostedOptions struct {
 // newHosted returns a server that has the hosted flow on, with real seals and claims.
 func newHosted(tb testing.TB, adjust ...func(*hostedOptions)) bridge {
 	tb.Helper()
-	lists, err := allow.New([]string{appOrigin, publicURL}, []string{appOrigin + "/auth"}, []string{"myapp", "com.example.other"})
+	lists, err := allow.New(
+		[]string{appOrigin, publicURL}, []string{appOrigin + "/auth"}, []string{"myapp", "com.example.other"},
+	)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -95,9 +97,11 @@ func newHosted(tb testing.TB, adjust ...func(*hostedOptions)) bridge {
 		}
 	}
 	service := signin.New(signin.Options{
-		Authenticator: leading{o.people}, Accounts: o.people, Policy: o.policy, Sealer: ring, Once: once.NewMemory(1000),
-		CallbackURL: server.CallbackURL(o.options.PublicURL), DefaultScheme: "myapp", DefaultRedirect: o.options.StartPage,
-		ReturnTokens: o.tokens,
+		Authenticator: leading{o.people}, Accounts: o.people, Policy: o.policy, Sealer: ring,
+		Once:        once.NewMemory(1000),
+		CallbackURL: server.CallbackURL(o.options.PublicURL), DefaultScheme: "myapp",
+		DefaultRedirect: o.options.StartPage,
+		ReturnTokens:    o.tokens,
 	})
 	tb.Cleanup(func() {
 		if err := service.Close(context.Background()); err != nil {
@@ -232,7 +236,9 @@ func TestStart(t *testing.T) {
 	t.Run("the account is not asked for", func(t *testing.T) {
 		t.Parallel()
 		for _, value := range []string{"", "0", "true", "11"} {
-			u := wantRedirect(t, b.do(t, http.MethodGet, query(startPath, "platform", "web", "select_account", value), ""))
+			u := wantRedirect(
+				t, b.do(t, http.MethodGet, query(startPath, "platform", "web", "select_account", value), ""),
+			)
 			if u.Query().Has("disable_auto_auth") {
 				t.Errorf("select_account=%s asks for an account", value)
 			}
@@ -366,7 +372,10 @@ func TestHosted_rateLimits(t *testing.T) {
 	wantError(t, resp, http.StatusTooManyRequests, signin.RateLimited)
 	// Neither limit is the callback's, and a preflight is free.
 	wantError(t, b.do(t, http.MethodGet, callbackPath, ""), http.StatusBadRequest, signin.InvalidState)
-	wantStatus(t, b.do(t, http.MethodOptions, redeemPath, "", "Origin", appOrigin, "Access-Control-Request-Method", "POST"), http.StatusNoContent)
+	wantStatus(
+		t, b.do(t, http.MethodOptions, redeemPath, "", "Origin", appOrigin, "Access-Control-Request-Method", "POST"),
+		http.StatusNoContent,
+	)
 	// Another address is somebody else.
 	req := httptest.NewRequest(http.MethodGet, start, http.NoBody)
 	req.RemoteAddr = "203.0.113.9:1"
@@ -409,7 +418,8 @@ func wantPage(t *testing.T, resp *http.Response, view, text string) []element {
 			scripts = append(scripts, e.attrs["src"])
 		case "link":
 			links = append(links, e.attrs["href"])
-		case "html", "head", "meta", "title", "body", "main", "div", "svg", "path", "h1", "p", "a", "details", "summary", "dl", "dt", "dd":
+		case "html", "head", "meta", "title", "body", "main", "div", "svg", "path", "h1", "p", "a", "details",
+			"summary", "dl", "dt", "dd":
 		default:
 			t.Errorf("the page has a <%s>", e.name)
 		}
@@ -521,9 +531,14 @@ func TestHosted_errorsByAccept(t *testing.T) {
 	})
 	t.Run("panic", func(t *testing.T) {
 		t.Parallel()
-		b := newHosted(t, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) { panic("secret") }}))
+		b := newHosted(
+			t, with(people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) { panic("secret") }}),
+		)
 		s := b.begin(t, "platform", "web")
-		resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Cookie", s.cookie, "Accept", forPeople)
+		resp := b.do(
+			t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Cookie", s.cookie, "Accept",
+			forPeople,
+		)
 		if resp.StatusCode != http.StatusInternalServerError {
 			t.Errorf("status is %d; want 500", resp.StatusCode)
 		}
@@ -552,7 +567,10 @@ func TestCallback_web(t *testing.T) {
 			t.Parallel()
 			b := newHosted(t)
 			s := b.begin(t, "platform", "web", "redirect_to", tt.page, "challenge", challenge())
-			resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Cookie", s.cookie, "Accept", forPeople)
+			resp := b.do(
+				t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Cookie", s.cookie, "Accept",
+				forPeople,
+			)
 			u := wantRedirect(t, resp)
 			own, _, _ := strings.Cut(tt.page, "?")
 			if own == "" {
@@ -586,7 +604,10 @@ func TestCallback_cookie(t *testing.T) {
 			t.Parallel()
 			b := newHosted(t)
 			s := b.begin(t, "platform", "web", "challenge", tt.challenge)
-			resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", tt.code), "", "Cookie", "a=b; "+s.cookie)
+			resp := b.do(
+				t, http.MethodGet, query(callbackPath, "state", s.state, "code", tt.code), "", "Cookie",
+				"a=b; "+s.cookie,
+			)
 			name, _, _ := strings.Cut(s.cookie, "=")
 			cookies := resp.Cookies()
 			if !tt.dropped && len(cookies) != 0 {
@@ -619,7 +640,10 @@ func TestCallback_native(t *testing.T) {
 		if !follows {
 			t.Error("the page does not follow the deeplink")
 		}
-		wantStatus(t, b.do(t, http.MethodPost, redeemPath, redeemBody(t, strings.SplitN(href, "=", 2)[1], appVerifier)), http.StatusOK)
+		wantStatus(
+			t, b.do(t, http.MethodPost, redeemPath, redeemBody(t, strings.SplitN(href, "=", 2)[1], appVerifier)),
+			http.StatusOK,
+		)
 	}
 }
 
@@ -638,13 +662,24 @@ func TestCallback_errors(t *testing.T) {
 		text     string
 		view     string
 	}{
-		{"cancelled", []string{"error", "access_denied", "error_description", nasty}, at(publicURL), signin.AccessDenied, "You did not give this app access to your TikTok account.", "idle"},
-		{"an error nobody knows", []string{"error", nasty, "error_description", nasty}, at(publicURL), signin.AccessDenied, "TikTok did not grant access.", "idle"},
-		{"fault of TikTok", []string{"error", "server_error"}, at(publicURL), signin.TikTokUnavailable, "TikTok does not answer as it should. Please try again in a moment.", "problem"},
+		{
+			"cancelled", []string{"error", "access_denied", "error_description", nasty}, at(publicURL),
+			signin.AccessDenied, "You did not give this app access to your TikTok account.", "idle",
+		},
+		{
+			"an error nobody knows", []string{"error", nasty, "error_description", nasty}, at(publicURL),
+			signin.AccessDenied, "TikTok did not grant access.", "idle",
+		},
+		{
+			"fault of TikTok", []string{"error", "server_error"}, at(publicURL), signin.TikTokUnavailable,
+			"TikTok does not answer as it should. Please try again in a moment.", "problem",
+		},
 		{"no code", nil, at(publicURL), signin.InvalidRequest, "TikTok sent no code. Please sign in again.", "problem"},
-		{"scopes", []string{"code", "c", "scopes", nasty}, at(publicURL), signin.AccessDenied, "This app needs access to your basic TikTok profile.", "idle"},
-		{"no scopes", []string{"code", "c", "scopes", ""}, at(publicURL), signin.AccessDenied, "This app needs access to your basic TikTok profile.", "idle"},
-		{"exchange", []string{"code", nasty}, refusing, signin.InvalidGrant, nasty, "problem"},
+		{
+			"scopes", []string{"code", "c", "scopes", nasty}, at(publicURL), signin.AccessDenied,
+			"This app needs access to your basic TikTok profile.", "idle",
+		},
+		{"exchange", []string{"code", "c"}, refusing, signin.InvalidGrant, nasty, "problem"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -662,14 +697,22 @@ func TestCallback_errors(t *testing.T) {
 				}
 			}
 			b := newHosted(t, tt.adjust)
-			web := b.begin(t, "platform", "web", "redirect_to", appOrigin+"/in?tab=1&request_id=own", "challenge", challenge())
-			resp := b.do(t, http.MethodGet, query(callbackPath, append(tt.callback, "state", web.state)...), "", "Cookie", web.cookie, "Accept", forPeople)
+			web := b.begin(
+				t, "platform", "web", "redirect_to", appOrigin+"/in?tab=1&request_id=own", "challenge", challenge(),
+			)
+			resp := b.do(
+				t, http.MethodGet, query(callbackPath, append(tt.callback, "state", web.state)...), "", "Cookie",
+				web.cookie, "Accept", forPeople,
+			)
 			id := resp.Header.Get("X-Request-Id")
 			q := wantRedirect(t, resp).Query()
 			wantValues(t, q, id, url.Values{"tab": {"1"}, "request_id": {"own"}})
 
 			native := b.begin(t, "platform", "native", "challenge", challenge())
-			resp = b.do(t, http.MethodGet, query(callbackPath, append(tt.callback, "state", native.state)...), "", "Accept", forPeople)
+			resp = b.do(
+				t, http.MethodGet, query(callbackPath, append(tt.callback, "state", native.state)...), "", "Accept",
+				forPeople,
+			)
 			if resp.StatusCode != http.StatusOK {
 				t.Errorf("status is %d; want 200", resp.StatusCode)
 			}
@@ -685,7 +728,8 @@ func TestCallback_errors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if withoutQuery := link.Scheme + "://" + link.Host + link.Path; withoutQuery != "myapp://oauth/auth" || !follows {
+			if withoutQuery := link.Scheme + "://" + link.Host + link.Path; withoutQuery != "myapp://oauth/auth" ||
+				!follows {
 				t.Errorf("the deeplink is %q (by itself: %v)", withoutQuery, follows)
 			}
 			if strings.Contains(link.RawQuery, "+") {
@@ -699,7 +743,9 @@ func TestCallback_errors(t *testing.T) {
 			if tt.code == signin.TikTokUnavailable {
 				level = "ERROR"
 			}
-			if got := strings.Count(b.log.String(), `"level":"`+level+`","msg":"request","method":"GET","route":"`+callbackPath+`"`); got != 2 {
+			if got := strings.Count(
+				b.log.String(), `"level":"`+level+`","msg":"request","method":"GET","route":"`+callbackPath+`"`,
+			); got != 2 {
 				t.Errorf("%d log lines of the callback have the level %s; want both:\n%s", got, level, b.log)
 			}
 			if strings.Contains(b.log.String(), "Set-Cookie") || strings.Contains(b.log.String(), "alert(1)") {
@@ -737,7 +783,13 @@ func TestCallback_breakout(t *testing.T) {
 	for _, scheme := range []string{`x"><script>alert(1)</script>`, `x' onclick='y`, "x\r\n\r\n<script>", nasty[:40]} {
 		s := b.begin(t, "platform", "native", "scheme", scheme, "challenge", challenge())
 		for _, extra := range []string{nasty, ""} {
-			check(t, b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c", "error", extra), "", "Accept", forPeople))
+			check(
+				t,
+				b.do(
+					t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c", "error", extra), "", "Accept",
+					forPeople,
+				),
+			)
 		}
 	}
 	for _, target := range []string{
@@ -752,7 +804,10 @@ func TestCallback_breakout(t *testing.T) {
 		check(t, b.serve(req))
 	}
 	// A policy that lets everything pass also lets a page out of the header; the real one does not.
-	for _, page := range []string{nasty, appOrigin + "/\r\nSet-Cookie: a=b", appOrigin + `/"><script>`, appOrigin + "/<b>", "javascript:alert(1)", "//evil.example", appOrigin + "@evil.example/"} {
+	for _, page := range []string{
+		nasty, appOrigin + "/\r\nSet-Cookie: a=b", appOrigin + `/"><script>`, appOrigin + "/<b>", "javascript:alert(1)",
+		"//evil.example", appOrigin + "@evil.example/",
+	} {
 		resp := newHosted(t).do(t, http.MethodGet, query(startPath, "platform", "web", "redirect_to", page), "")
 		wantError(t, resp, http.StatusBadRequest, signin.RedirectURIMismatch)
 	}
@@ -777,17 +832,31 @@ func TestRedeem(t *testing.T) {
 	s = b.begin(t, "platform", "web")
 	body = redeemBody(t, b.handoffOf(t, s), "")
 	wantError(t, b.do(t, http.MethodPost, redeemPath, body), http.StatusBadRequest, signin.HandoffInvalid)
-	wantError(t, b.do(t, http.MethodPost, redeemPath, body, "Cookie", s.cookie+"x"), http.StatusBadRequest, signin.HandoffInvalid)
+	wantError(
+		t, b.do(t, http.MethodPost, redeemPath, body, "Cookie", s.cookie+"x"), http.StatusBadRequest,
+		signin.HandoffInvalid,
+	)
 	// A page of another origin that somehow got the handoff has no use of the browser's cookie.
-	wantError(t, b.do(t, http.MethodPost, redeemPath, body, "Cookie", s.cookie, "Origin", "https://evil.example"), http.StatusForbidden, signin.OriginNotAllowed)
-	wantStatus(t, b.do(t, http.MethodPost, redeemPath, body, "Cookie", "a=b; "+s.cookie, "Origin", publicURL), http.StatusOK)
+	wantError(
+		t, b.do(t, http.MethodPost, redeemPath, body, "Cookie", s.cookie, "Origin", "https://evil.example"),
+		http.StatusForbidden, signin.OriginNotAllowed,
+	)
+	wantStatus(
+		t, b.do(t, http.MethodPost, redeemPath, body, "Cookie", "a=b; "+s.cookie, "Origin", publicURL), http.StatusOK,
+	)
 }
 
 func TestRedeem_tokens(t *testing.T) {
 	t.Parallel()
 	for _, wanted := range []bool{true, false} {
 		b := newHosted(t, func(o *hostedOptions) { o.tokens = wanted })
-		m := readJSON(t, b.do(t, http.MethodPost, redeemPath, redeemBody(t, b.handoffOf(t, b.begin(t, "platform", "web", "challenge", challenge())), appVerifier)))
+		m := readJSON(
+			t,
+			b.do(
+				t, http.MethodPost, redeemPath,
+				redeemBody(t, b.handoffOf(t, b.begin(t, "platform", "web", "challenge", challenge())), appVerifier),
+			),
+		)
 		if has := m["provider_token"] == "act.tiktok" && m["provider_refresh_token"] == "rft.tiktok"; has != wanted {
 			t.Errorf("the session has TikTok's tokens: %v; want %v", has, wanted)
 		}
@@ -811,8 +880,13 @@ func TestHosted_CORS(t *testing.T) {
 	for _, tt := range tests {
 		for _, origin := range []string{appOrigin, publicURL, "https://evil.example", "null", ""} {
 			allowed := origin == appOrigin || origin == publicURL
-			preflight := b.do(t, http.MethodOptions, tt.path, "", "Origin", origin, "Access-Control-Request-Method", tt.method, "Access-Control-Request-Headers", "content-type")
-			for what, resp := range map[string]*http.Response{"preflight": preflight, "answer": b.do(t, tt.method, tt.path, "{}", "Origin", origin)} {
+			preflight := b.do(
+				t, http.MethodOptions, tt.path, "", "Origin", origin, "Access-Control-Request-Method", tt.method,
+				"Access-Control-Request-Headers", "content-type",
+			)
+			for what, resp := range map[string]*http.Response{
+				"preflight": preflight, "answer": b.do(t, tt.method, tt.path, "{}", "Origin", origin),
+			} {
 				grant, credentials := "", ""
 				if allowed {
 					grant = origin
@@ -821,10 +895,12 @@ func TestHosted_CORS(t *testing.T) {
 					credentials = "true"
 				}
 				if got := strings.Join(resp.Header["Access-Control-Allow-Origin"], ","); got != grant {
-					t.Errorf("%s of %s for %q: Access-Control-Allow-Origin is %q; want %q", what, tt.path, origin, got, grant)
+					t.Errorf("%s of %s for %q: Access-Control-Allow-Origin is %q; want %q",
+						what, tt.path, origin, got, grant)
 				}
 				if got := strings.Join(resp.Header["Access-Control-Allow-Credentials"], ","); got != credentials {
-					t.Errorf("%s of %s for %q: Access-Control-Allow-Credentials is %q; want %q", what, tt.path, origin, got, credentials)
+					t.Errorf("%s of %s for %q: Access-Control-Allow-Credentials is %q; want %q",
+						what, tt.path, origin, got, credentials)
 				}
 			}
 			if allowed {
@@ -875,17 +951,26 @@ func TestRedeem_bodies(t *testing.T) {
 		{"the last of two counts", `{"handoff":"x","handoff":"","verifier":"v"}`, 400, signin.InvalidRequest, missing},
 		{"handoff is a number", `{"handoff":7}`, 400, signin.InvalidRequest, "handoff must be a string"},
 		{"handoff is a list", `{"handoff":["x"]}`, 400, signin.InvalidRequest, "handoff must be a string"},
-		{"verifier is an object", `{"handoff":"x","verifier":{}}`, 400, signin.InvalidRequest, "verifier must be a string"},
+		{
+			"verifier is an object", `{"handoff":"x","verifier":{}}`, 400, signin.InvalidRequest,
+			"verifier must be a string",
+		},
 		{"verifier of null", `{"handoff":"x","verifier":null}`, 400, signin.HandoffInvalid, foreign},
 		{"more fields", `{"handoff":"x","more":{"a":[1]},"":0}`, 400, signin.HandoffInvalid, foreign},
 		{"other case", `{"HANDOFF":"x"}`, 400, signin.HandoffInvalid, foreign},
 		{"foreign", `{"handoff":"x","verifier":"` + appVerifier + `"}`, 400, signin.HandoffInvalid, foreign},
 		{"short verifier", `{"handoff":"x","verifier":"v"}`, 400, signin.InvalidRequest, "43 to 128"},
 		{"half a character", `{"handoff":"\ud800"}`, 400, signin.HandoffInvalid, foreign},
-		{"zero bytes", `{"handoff":"x","verifier":"` + strings.Repeat(`\u0000`, 43) + `"}`, 400, signin.InvalidRequest, "43 to 128"},
+		{
+			"zero bytes", `{"handoff":"x","verifier":"` + strings.Repeat(`\u0000`, 43) + `"}`, 400,
+			signin.InvalidRequest, "43 to 128",
+		},
 		{"no UTF-8", "{\"handoff\":\"\xff\xfe\"}", 400, signin.HandoffInvalid, foreign},
 		{"endless handoff", `{"handoff":"` + strings.Repeat("x", 60_000) + `"}`, 400, signin.HandoffInvalid, foreign},
-		{"endless verifier", `{"handoff":"x","verifier":"` + strings.Repeat("v", 129) + `"}`, 400, signin.InvalidRequest, "43 to 128"},
+		{
+			"endless verifier", `{"handoff":"x","verifier":"` + strings.Repeat("v", 129) + `"}`, 400,
+			signin.InvalidRequest, "43 to 128",
+		},
 		{"too large", `{"handoff":"` + strings.Repeat("x", 64<<10) + `"}`, 413, signin.InvalidRequest, "64 KiB"},
 		{"much too large", strings.Repeat(" ", 2_000_000), 413, signin.InvalidRequest, "64 KiB"},
 	}
@@ -935,7 +1020,10 @@ func TestHosted_off(t *testing.T) {
 	}
 	// A state of a bridge that leads opens here too, since replicas share the key. It was made for
 	// another redirect URI, which is TikTok's to refuse.
-	wantError(t, b.do(t, http.MethodGet, query(callbackPath, "state", "x", "code", "c"), ""), http.StatusBadRequest, signin.InvalidState)
+	wantError(
+		t, b.do(t, http.MethodGet, query(callbackPath, "state", "x", "code", "c"), ""), http.StatusBadRequest,
+		signin.InvalidState,
+	)
 	wantStatus(t, b.post(t, `{"code":"c","redirect_uri":"`+appOrigin+`/x"}`), http.StatusBadRequest)
 	if got := server.CallbackURL(""); got != "" {
 		t.Errorf("the callback of no URL is %q", got)
@@ -992,8 +1080,13 @@ func TestHosted_full(t *testing.T) {
 		if got := resp.Header.Get("Retry-After"); got != "2" || resp.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("got %d with Retry-After %q; want 503 and 2", resp.StatusCode, got)
 		}
-		wantPage(t, resp, "problem", "Too many people are signing in at this moment. Please try again in a few seconds.")
-		wantError(t, b.do(t, http.MethodPost, redeemPath, `{"handoff":"x","verifier":"x"}`), http.StatusServiceUnavailable, signin.RateLimited)
+		wantPage(
+			t, resp, "problem", "Too many people are signing in at this moment. Please try again in a few seconds.",
+		)
+		wantError(
+			t, b.do(t, http.MethodPost, redeemPath, `{"handoff":"x","verifier":"x"}`), http.StatusServiceUnavailable,
+			signin.RateLimited,
+		)
 
 		close(release)
 		for _, handoff := range []string{<-done, b.handoffOf(t, other)} {

@@ -58,7 +58,9 @@ func (people) Profile(context.Context, signin.Identity) (signin.Profile, error) 
 }
 
 // SignIn implements signin.Accounts.
-func (p people) SignIn(ctx context.Context, id signin.Identity, client netip.Addr, _ func() signin.Profile) (signin.SignedIn, error) {
+func (p people) SignIn(
+	ctx context.Context, id signin.Identity, client netip.Addr, _ func() signin.Profile,
+) (signin.SignedIn, error) {
 	if p.signIn != nil {
 		return p.signIn(ctx, client)
 	}

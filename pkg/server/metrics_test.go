@@ -64,7 +64,9 @@ func TestMetrics_call(t *testing.T) {
 		return signin.Identity{}, &signin.Error{Code: signin.TikTokUnavailable, Call: "token"}
 	}})
 	_ = b.post(t, goodBody)
-	b.wantMetrics(t, `tikbridge_signin_steps_total{call="token",flow="guide",outcome="tiktok_unavailable",step="exchange"} 1`)
+	b.wantMetrics(
+		t, `tikbridge_signin_steps_total{call="token",flow="guide",outcome="tiktok_unavailable",step="exchange"} 1`,
+	)
 }
 
 // Someone who closes the app is no fault of TikTok, and nobody is woken up for it.
@@ -78,7 +80,8 @@ func TestMetrics_clientGone(t *testing.T) {
 	}})
 	_ = b.serve(httptest.NewRequestWithContext(ctx, http.MethodPost, exchangePath, strings.NewReader(goodBody)))
 	b.wantMetrics(t, `tikbridge_signin_steps_total{call="token",flow="guide",outcome="client_gone",step="exchange"} 1`)
-	if line := b.log.last(t); line["level"] != "INFO" || line["client_gone"] != true || line["error"] != "tiktok_unavailable" {
+	if line := b.log.last(t); line["level"] != "INFO" || line["client_gone"] != true ||
+		line["error"] != "tiktok_unavailable" {
 		t.Errorf("the log says %v", line)
 	}
 }

@@ -44,16 +44,25 @@ func TestClientAddress(t *testing.T) {
 		{"no proxy", nil, "203.0.113.9:1", nil, "203.0.113.9"},
 		{"nobody is trusted", nil, "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
 		{"not even this machine", nil, "127.0.0.1:1", []string{"198.51.100.1"}, "127.0.0.1"},
-		{"nor this machine beside a proxy", []string{"192.0.2.0/24"}, "127.0.0.1:1", []string{"198.51.100.1"}, "127.0.0.1"},
+		{
+			"nor this machine beside a proxy", []string{"192.0.2.0/24"}, "127.0.0.1:1", []string{"198.51.100.1"},
+			"127.0.0.1",
+		},
 		{"nor a private network", []string{"192.0.2.0/24"}, "10.0.0.1:1", []string{"198.51.100.1"}, "10.0.0.1"},
-		{"nor a neighbour on the link", []string{"192.0.2.0/24"}, "169.254.0.1:1", []string{"198.51.100.1"}, "169.254.0.1"},
+		{
+			"nor a neighbour on the link", []string{"192.0.2.0/24"}, "169.254.0.1:1", []string{"198.51.100.1"},
+			"169.254.0.1",
+		},
 		{"peer is no proxy", proxies, "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
 		{"one proxy", proxies, "10.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
 		{"proxy sends nothing", proxies, "10.0.0.1:1", nil, "10.0.0.1"},
 		{"two proxies", proxies, "10.0.0.1:1", []string{"198.51.100.1, 10.9.9.9"}, "198.51.100.1"},
 		{"two headers", proxies, "10.0.0.1:1", []string{"198.51.100.1", "10.9.9.9"}, "198.51.100.1"},
 		{"spoofed on the left", proxies, "10.0.0.1:1", []string{"192.0.2.77, 198.51.100.1"}, "198.51.100.1"},
-		{"spoofed proxy on the left", proxies, "10.0.0.1:1", []string{"192.0.2.77, 10.1.1.1, 198.51.100.1"}, "198.51.100.1"},
+		{
+			"spoofed proxy on the left", proxies, "10.0.0.1:1", []string{"192.0.2.77, 10.1.1.1, 198.51.100.1"},
+			"198.51.100.1",
+		},
 		{"rubbish on the left", proxies, "10.0.0.1:1", []string{"<script>, 198.51.100.1"}, "198.51.100.1"},
 		{"rubbish", proxies, "10.0.0.1:1", []string{"unknown"}, "10.0.0.1"},
 		{"empty", proxies, "10.0.0.1:1", []string{""}, "10.0.0.1"},
@@ -340,7 +349,8 @@ func TestRateLimit(t *testing.T) {
 			t.Errorf("Retry-After is %q; want 9", got)
 		}
 		wantError(t, resp, http.StatusTooManyRequests, signin.RateLimited)
-		if line := b.log.last(t); line["status"] != 429.0 || line["error"] != "rate_limited" || line["level"] != "INFO" {
+		if line := b.log.last(t); line["status"] != 429.0 || line["error"] != "rate_limited" ||
+			line["level"] != "INFO" {
 			t.Errorf("log is %v; want the refusal", line)
 		}
 		wantStatus(t, b.do(t, http.MethodPost, functionPath, goodBody), http.StatusTooManyRequests)
@@ -372,7 +382,11 @@ func TestRateLimit_only(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, people{}, limited(1))
 	for range 5 {
-		wantStatus(t, b.do(t, http.MethodOptions, exchangePath, "", "Origin", appOrigin, "Access-Control-Request-Method", "POST"), http.StatusNoContent)
+		wantStatus(
+			t,
+			b.do(t, http.MethodOptions, exchangePath, "", "Origin", appOrigin, "Access-Control-Request-Method", "POST"),
+			http.StatusNoContent,
+		)
 		wantStatus(t, b.do(t, http.MethodGet, "/auth", ""), http.StatusOK)
 		wantStatus(t, b.do(t, http.MethodGet, "/healthz", ""), http.StatusOK)
 	}
@@ -453,7 +467,9 @@ func TestHeaders_strictTransport(t *testing.T) {
 		"https://signin.example": "max-age=31536000",
 	} {
 		b := newBridge(t, people{}, func(o *server.Options) { o.PublicURL = url })
-		for _, resp := range []*http.Response{b.post(t, goodBody), b.do(t, http.MethodGet, "/auth", ""), b.do(t, http.MethodGet, "/nothing", "")} {
+		for _, resp := range []*http.Response{
+			b.post(t, goodBody), b.do(t, http.MethodGet, "/auth", ""), b.do(t, http.MethodGet, "/nothing", ""),
+		} {
 			if got := resp.Header.Get("Strict-Transport-Security"); got != want {
 				t.Errorf("public URL %q: Strict-Transport-Security is %q; want %q", url, got, want)
 			}
@@ -491,10 +507,14 @@ func TestPanics(t *testing.T) {
 			}
 			line := b.log.last(t)
 			cause, _ := line["cause"].(string)
-			if line["level"] != "ERROR" || line["error"] != "internal" || !strings.HasPrefix(cause, "panic: ") || !strings.Contains(cause, "middleware_test.go") {
+			if line["level"] != "ERROR" || line["error"] != "internal" || !strings.HasPrefix(cause, "panic: ") ||
+				!strings.Contains(cause, "middleware_test.go") {
 				t.Errorf("log is %v; want an error with the panic and where it was", line)
 			}
-			wantStatus(t, b.post(t, `{"code":"x","redirect_uri":"https://app.example/auth","code_verifier":"v"}`), http.StatusOK)
+			wantStatus(
+				t, b.post(t, `{"code":"x","redirect_uri":"https://app.example/auth","code_verifier":"v"}`),
+				http.StatusOK,
+			)
 		})
 	}
 }
@@ -523,7 +543,10 @@ func TestRequestLog(t *testing.T) {
 	}{
 		{
 			"session", "POST", exchangePath, goodBody,
-			map[string]any{"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 200.0, "flow": "guide", "step": "exchange", "outcome": "signed_in", "user_id": userID},
+			map[string]any{
+				"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 200.0,
+				"flow": "guide", "step": "exchange", "outcome": "signed_in", "user_id": userID,
+			},
 			with("flow", "step", "outcome", "user_id", "calls_ms"),
 		},
 		{
@@ -541,10 +564,24 @@ func TestRequestLog(t *testing.T) {
 			map[string]any{"level": "INFO", "status": 400.0, "flow": "guide", "error": "invalid_request"},
 			with("flow", "step", "error"),
 		},
-		{"page", "GET", "/auth?code=x", "", map[string]any{"level": "INFO", "method": "GET", "route": "/auth", "status": 200.0}, plain},
-		{"preflight", "OPTIONS", exchangePath, "", map[string]any{"level": "INFO", "method": "OPTIONS", "route": exchangePath, "status": 204.0}, plain},
-		{"no route", "GET", "/wp-login.php", "", map[string]any{"level": "INFO", "route": "(none)", "status": 404.0, "error": "invalid_request"}, with("error")},
-		{"no method", "BREW", exchangePath, "", map[string]any{"level": "INFO", "method": "(other)", "status": 405.0, "error": "invalid_request"}, with("error")},
+		{
+			"page", "GET", "/auth?code=x", "",
+			map[string]any{"level": "INFO", "method": "GET", "route": "/auth", "status": 200.0}, plain,
+		},
+		{
+			"preflight", "OPTIONS", exchangePath, "",
+			map[string]any{"level": "INFO", "method": "OPTIONS", "route": exchangePath, "status": 204.0}, plain,
+		},
+		{
+			"no route", "GET", "/wp-login.php", "",
+			map[string]any{"level": "INFO", "route": "(none)", "status": 404.0, "error": "invalid_request"},
+			with("error"),
+		},
+		{
+			"no method", "BREW", exchangePath, "",
+			map[string]any{"level": "INFO", "method": "(other)", "status": 405.0, "error": "invalid_request"},
+			with("error"),
+		},
 		{"alive", "GET", "/healthz", "", map[string]any{"level": "DEBUG", "route": "/healthz", "status": 200.0}, plain},
 		{"ready", "GET", "/readyz", "", map[string]any{"level": "DEBUG", "route": "/readyz", "status": 200.0}, plain},
 	}
@@ -604,8 +641,10 @@ func TestRequestLog_upstream(t *testing.T) {
 				Err:      errors.New("code is expired"),
 			}),
 			map[string]any{
-				"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 400.0, "flow": "guide", "step": "exchange",
-				"error": "invalid_grant", "call": "token", "upstream": "tiktok", "upstream_status": 400.0, "upstream_code": "invalid_grant",
+				"level": "INFO", "msg": "request", "method": "POST", "route": exchangePath, "status": 400.0,
+				"flow": "guide", "step": "exchange",
+				"error": "invalid_grant", "call": "token", "upstream": "tiktok", "upstream_status": 400.0,
+				"upstream_code": "invalid_grant",
 				"tiktok_log_id": "2026112508", "cause": "code is expired",
 			},
 		},
@@ -619,7 +658,8 @@ func TestRequestLog_upstream(t *testing.T) {
 				}
 			}},
 			map[string]any{
-				"level": "ERROR", "msg": "request", "method": "POST", "route": exchangePath, "status": 503.0, "flow": "guide", "step": "exchange",
+				"level": "ERROR", "msg": "request", "method": "POST", "route": exchangePath, "status": 503.0,
+				"flow": "guide", "step": "exchange",
 				"error": "supabase_unavailable", "call": "verify", "upstream": "supabase", "upstream_status": 503.0,
 				"upstream_code": "unexpected_failure", "user_id": userID,
 			},
@@ -650,24 +690,30 @@ func TestRequestLog_foreign(t *testing.T) {
 	const word = "XYZZY"
 	b := newBridge(t, people{})
 	bodies := []string{
-		goodBody, word, `"` + word + `"`, `{"` + word + `":1}`, `{"code":{"` + word + `":1}}`, `{"code":"` + word + `"}`,
-		`{"code":"` + word + `","redirect_uri":"https://` + word + `/auth"}`,
+		goodBody, word, `"` + word + `"`, `{"` + word + `":1}`, `{"code":{"` + word + `":1}}`,
+		`{"code":"` + word + `"}`,
+		`{"code":"` + word + `","redirect_uri":"https://app.example/` + word + `"}`,
 		`{"code":"` + word + `","redirect_uri":"https://app.example/auth","state":"u|` + word + `"}`,
 		`{"code":"` + word + `","redirect_uri":"https://app.example/auth","code_verifier":"` + word + `"}`,
 	}
 	for _, body := range bodies {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "OPTIONS", word} {
 			for _, target := range []string{
-				exchangePath + "?code=" + word, functionPath + "?" + word, "/" + word, "/auth?code=" + word + "&state=" + word,
-				"/sdk/" + word, "/native-callback.html?" + word, "/%58YZZY/" + word, exchangePath + "/" + word, "http://" + word + "/readyz",
+				exchangePath + "?code=" + word, functionPath + "?" + word, "/" + word,
+				"/auth?code=" + word + "&state=" + word,
+				"/sdk/" + word, "/native-callback.html?" + word, "/%58YZZY/" + word, exchangePath + "/" + word,
+				"http://" + word + "/readyz",
 			} {
-				for _, origin := range []string{"", "https://" + word} {
+				for _, origin := range []string{"", "https://" + word + "/"} { // no origin has a path; see TestRefusedOrigin
 					req := httptest.NewRequest(method, target, strings.NewReader(body))
 					req.Host = word
 					if origin != "" {
 						req.Header.Set("Origin", origin)
 					}
-					for _, name := range []string{"User-Agent", "Referer", "Cookie", "Authorization", "Apikey", "X-Forwarded-For", "X-Request-Id", "Traceparent", "Accept", "Content-Type", word} {
+					for _, name := range []string{
+						"User-Agent", "Referer", "Cookie", "Authorization", "Apikey", "X-Forwarded-For", "X-Request-Id",
+						"Traceparent", "Accept", "Content-Type", word,
+					} {
 						req.Header.Set(name, word+"12345678")
 					}
 					_ = b.serve(req)

@@ -150,7 +150,8 @@ func (a *auditor) ask(b bridge, method, target, body string, headers ...string) 
 		}
 	}
 	err = openapi3filter.ValidateResponse(a.Context(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: input, Status: resp.StatusCode, Header: resp.Header, Body: io.NopCloser(bytes.NewReader([]byte(answer))),
+		RequestValidationInput: input, Status: resp.StatusCode, Header: resp.Header,
+		Body:    io.NopCloser(bytes.NewReader([]byte(answer))),
 		Options: &openapi3filter.Options{IncludeResponseStatus: true},
 	})
 	if err != nil {

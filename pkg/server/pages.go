@@ -15,25 +15,6 @@ import (
 	"github.com/tikbridge/tikbridge/static"
 )
 
-// Demo is the demo app of tikbridge dev.
-type Demo struct {
-	// Config is what the demo's script reads: public addresses and public keys.
-	Config DemoConfig
-	// Connect are the origins its script talks to, for the content security policy.
-	Connect []string
-}
-
-// DemoConfig is served to the demo's script at /demo/config.json.
-type DemoConfig struct {
-	AuthorizeURL    string   `json:"authorize_url"`
-	ClientKey       string   `json:"client_key"`
-	Scopes          string   `json:"scopes"`
-	SupabaseAuthURL string   `json:"supabase_auth_url"`
-	SupabaseKey     string   `json:"supabase_key"`
-	Schemes         []string `json:"schemes"`
-	Simulated       bool     `json:"simulated"`
-}
-
 // pages are the files of static/, ready to be sent.
 type pages struct {
 	opts   Options
@@ -161,46 +142,10 @@ func (p *pages) page(content []byte) echo.HandlerFunc {
 	}
 }
 
-func (p *pages) demo(c echo.Context) error {
-	content, err := static.Files.ReadFile("demo/index.html")
-	if err != nil {
-		return err
-	}
-	c.Response().Header().Set("Content-Security-Policy",
-		contentPolicy([]string{"'self'"}, p.opts.Demo.Connect, []string{"https:", "http:"}))
-	return c.HTMLBlob(http.StatusOK, content)
-}
-
 func (*pages) openAPI(c echo.Context) error {
 	document, err := static.Files.ReadFile("openapi.yaml")
 	if err != nil {
 		return err
 	}
 	return c.Blob(http.StatusOK, "application/yaml; charset=utf-8", document) // RFC 9512
-}
-
-func sources(list ...string) []string {
-	var out []string
-	for _, s := range list {
-		if s != "" {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// contentPolicy allows a page what it needs and no more: nothing inline, no frame around it.
-func contentPolicy(own, connect, images []string) string {
-	self := strings.Join(own, " ")
-	list := func(more []string) string { return strings.Join(append([]string{self}, more...), " ") }
-	return strings.Join([]string{
-		"default-src 'none'",
-		"script-src " + self,
-		"style-src " + self,
-		"connect-src " + list(connect),
-		"img-src " + list(append([]string{"data:"}, images...)),
-		"base-uri 'none'",
-		"form-action 'none'",
-		"frame-ancestors 'none'",
-	}, "; ")
 }

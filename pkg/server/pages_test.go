@@ -124,7 +124,10 @@ func TestPages_settings(t *testing.T) {
 			func(o *server.Options) {
 				o.PublicURL, o.AuthPath, o.DefaultRedirect = "https://signin.example", "/sdk/auth", "/sdk/"
 			},
-			map[string]string{"data-bridge": "https://signin.example", "data-schemes": "myapp", "data-auth-path": "/sdk/auth", "data-next": "/sdk/"},
+			map[string]string{
+				"data-bridge": "https://signin.example", "data-schemes": "myapp", "data-auth-path": "/sdk/auth",
+				"data-next": "/sdk/",
+			},
 		},
 	}
 	for _, tt := range tests {
@@ -133,7 +136,8 @@ func TestPages_settings(t *testing.T) {
 			b := newBridge(t, people{}, tt.adjust)
 			for _, address := range pagePaths {
 				resp := b.do(t, http.MethodGet, address, "")
-				if got := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || !strings.EqualFold(got, "text/html; charset=utf-8") {
+				if got := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK ||
+					!strings.EqualFold(got, "text/html; charset=utf-8") {
 					t.Errorf("%s: answer is %d %s; want 200 text/html", address, resp.StatusCode, got)
 				}
 				page := readBody(t, resp)
@@ -196,13 +200,18 @@ func TestPages_policy(t *testing.T) {
 	}{
 		{
 			"pages", func(*server.Options) {}, pagePaths,
-			map[string][]string{"script-src": {"'self'"}, "style-src": {"'self'"}, "connect-src": {"'self'"}, "img-src": {"'self'", "data:"}},
+			map[string][]string{
+				"script-src": {"'self'"}, "style-src": {"'self'"}, "connect-src": {"'self'"},
+				"img-src": {"'self'", "data:"},
+			},
 		},
 		{
 			"pages with a public URL", withPublicURL("https://signin.example"), pagePaths,
 			map[string][]string{
 				"script-src": {"'self'", "https://signin.example"}, "style-src": {"'self'", "https://signin.example"},
-				"connect-src": {"'self'", "https://signin.example"}, "img-src": {"'self'", "https://signin.example", "data:"},
+				"connect-src": {"'self'", "https://signin.example"}, "img-src": {
+					"'self'", "https://signin.example", "data:",
+				},
 			},
 		},
 		{
@@ -229,7 +238,9 @@ func TestPages_policy(t *testing.T) {
 				if diff := cmp.Diff(tt.want, directives(h.Get("Content-Security-Policy"))); diff != "" {
 					t.Errorf("%s: policy (-want +got):\n%s", address, diff)
 				}
-				for name, want := range map[string]string{"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"} {
+				for name, want := range map[string]string{
+					"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+				} {
 					if got := h.Get(name); got != want {
 						t.Errorf("%s: %s is %q; want %q", address, name, got, want)
 					}
@@ -248,9 +259,13 @@ func TestPages_policy(t *testing.T) {
 func TestPolicy_neverUnsafe(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, people{}, withDemo, withPublicURL("https://signin.example"))
-	for _, address := range append(slices.Clone(pagePaths), "/", "/sdk/pages.js", "/demo/demo.js", "/demo/config.json", "/healthz", "/nothing", exchangePath) {
+	for _, address := range append(
+		slices.Clone(pagePaths), "/", "/sdk/pages.js", "/demo/demo.js", "/demo/config.json", "/healthz", "/nothing",
+		exchangePath,
+	) {
 		policy := b.do(t, http.MethodGet, address, "").Header.Get("Content-Security-Policy")
-		if !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
+		if !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") ||
+			strings.Contains(policy, "*") {
 			t.Errorf("%s: policy is %q; want no frames, nothing unsafe and no wildcard", address, policy)
 		}
 	}
@@ -259,7 +274,10 @@ func TestPolicy_neverUnsafe(t *testing.T) {
 func TestPages_head(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, people{}, withDemo)
-	for _, address := range append(slices.Clone(pagePaths), "/", "/sdk/pages.js", "/sdk/pages.css", "/demo/demo.js", "/demo/config.json", "/healthz", "/readyz") {
+	for _, address := range append(
+		slices.Clone(pagePaths), "/", "/sdk/pages.js", "/sdk/pages.css", "/demo/demo.js", "/demo/config.json",
+		"/healthz", "/readyz",
+	) {
 		get := b.do(t, http.MethodGet, address, "")
 		head := b.do(t, http.MethodHead, address, "")
 		get.Header.Del("X-Request-Id")
@@ -317,7 +335,8 @@ func withDemo(o *server.Options) {
 	o.Demo = &server.Demo{
 		Config: server.DemoConfig{
 			AuthorizeURL: "https://tiktok.example/authorize", ClientKey: "key", Scopes: "user.info.basic",
-			SupabaseAuthURL: "https://project.example/auth/v1", SupabaseKey: "sb_publishable_x", Schemes: []string{"myapp"}, Simulated: true,
+			SupabaseAuthURL: "https://project.example/auth/v1", SupabaseKey: "sb_publishable_x",
+			Schemes: []string{"myapp"}, Simulated: true,
 		},
 		Connect: []string{"https://project.example"},
 	}
@@ -338,7 +357,8 @@ func TestDemo(t *testing.T) {
 	}
 	want := map[string]any{
 		"authorize_url": "https://tiktok.example/authorize", "client_key": "key", "scopes": "user.info.basic",
-		"supabase_auth_url": "https://project.example/auth/v1", "supabase_key": "sb_publishable_x", "schemes": []any{"myapp"}, "simulated": true,
+		"supabase_auth_url": "https://project.example/auth/v1", "supabase_key": "sb_publishable_x",
+		"schemes": []any{"myapp"}, "simulated": true,
 	}
 	if diff := cmp.Diff(want, readJSON(t, b.do(t, http.MethodGet, "/demo/config.json", ""))); diff != "" {
 		t.Errorf("config.json (-want +got):\n%s", diff)
@@ -397,7 +417,8 @@ func wantNothingInline(t *testing.T, name, page string) {
 			switch {
 			case strings.HasPrefix(key, "on"), key == "style", key == "srcdoc", key == "http-equiv":
 				t.Errorf("%s: <%s> has %s=%q", name, e.name, key, value)
-			case strings.HasPrefix(address, "javascript:"), strings.HasPrefix(address, "data:") && e.attrs["rel"] != "icon":
+			case strings.HasPrefix(address, "javascript:"), strings.HasPrefix(address, "data:") &&
+				e.attrs["rel"] != "icon":
 				t.Errorf("%s: <%s> has %s=%q", name, e.name, key, value)
 			}
 		}
@@ -416,7 +437,8 @@ func TestDemo_escaped(t *testing.T) {
 	}
 	body := readBody(t, resp)
 	var config server.DemoConfig
-	if err := json.Unmarshal([]byte(body), &config); err != nil || config.ClientKey != `"</script><b>` || strings.Contains(body, "<") {
+	if err := json.Unmarshal([]byte(body), &config); err != nil || config.ClientKey != `"</script><b>` ||
+		strings.Contains(body, "<") {
 		t.Errorf("config.json is %s (%v); want the key, without a bare <", body, err)
 	}
 }

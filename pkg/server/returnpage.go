@@ -39,6 +39,8 @@ type returnPage struct {
 	RequestID string
 	// Fix is for developers; see fixFor.
 	Fix string
+	// Origin is one that app.origins lacks. Only tikbridge dev shows it, whose people are developers.
+	Origin string
 }
 
 // describe makes a page tell of an error.
@@ -58,4 +60,30 @@ func (s *Server) render(c echo.Context, status int, page returnPage) error {
 	}
 	c.Response().Header().Set("Content-Security-Policy", contentPolicy(sources("'self'", s.opts.PublicURL), nil, nil))
 	return c.HTML(status, b.String())
+}
+
+// isForPeople tells whether a request is a navigation of a person to an address of this flow, whose
+// errors are pages; a script gets JSON.
+func isForPeople(c echo.Context) bool {
+	return (c.Path() == pathStart || c.Path() == pathCallback) && wants(c, "text/html")
+}
+
+// explain shows an error that has no way back to an app.
+func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
+	page := returnPage{Label: wordsGoToApp}
+	page.Link = template.URL(s.opts.StartPage) //nolint:gosec // the operator's own
+	s.describe(&page, c, err)
+	if s.opts.Demo != nil {
+		page.Origin = err.Origin
+	}
+	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
+		// What is left of the address when the page of toApp is loaded again.
+		page.View, page.Title, page.Text = "idle", wordsNothingLeft, wordsGoBack
+	}
+	return s.render(c, status, page)
+}
+
+// wants tells whether the client asks for a media type by name.
+func wants(c echo.Context, mediaType string) bool {
+	return strings.Contains(c.Request().Header.Get("Accept"), mediaType)
 }

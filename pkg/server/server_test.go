@@ -9,10 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/labstack/echo/v4"
 
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
@@ -209,7 +213,10 @@ func TestServe_hangUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: bridge\r\nContent-Length: %d\r\n\r\n%s", exchangePath, len(goodBody), goodBody)
+		_, err = fmt.Fprintf(
+			conn, "POST %s HTTP/1.1\r\nHost: bridge\r\nContent-Length: %d\r\n\r\n%s", exchangePath, len(goodBody),
+			goodBody,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +238,10 @@ func TestServe_slowClients(t *testing.T) {
 	}{
 		{"nothing", "", 5 * time.Second},
 		{"half a header", "POST " + exchangePath + " HTTP/1.1\r\nHost: br", 5 * time.Second},
-		{"half a body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 100\r\n\r\n{", 15 * time.Second},
+		{
+			"half a body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 100\r\n\r\n{",
+			15 * time.Second,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -266,14 +276,19 @@ func TestServe_dripping(t *testing.T) {
 		within     time.Duration
 	}{
 		{"header", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nX-Slow: ", 5 * time.Second},
-		{"body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 60000\r\n\r\n", 15 * time.Second},
+		{
+			"body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 60000\r\n\r\n",
+			15 * time.Second,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := newPipes()
-				startServing(t, l, newBridge(t, people{}, func(o *server.Options) { o.MaxSignIns = 1 }), time.Second, io.Discard)
+				startServing(
+					t, l, newBridge(t, people{}, func(o *server.Options) { o.MaxSignIns = 1 }), time.Second, io.Discard,
+				)
 				ended := make(chan time.Duration)
 				const attackers = 20
 				for range attackers {
@@ -399,5 +414,39 @@ func TestNew_withoutLogger(t *testing.T) {
 	wantStatus(t, b.post(t, goodBody), http.StatusOK)
 	if got := b.log.String(); got != "" {
 		t.Errorf("log is %q; want none", got)
+	}
+}
+
+// TestAdmin_documented: what the admin address has is in the README, in the reference and in the page on
+// monitoring, and nothing else.
+func TestAdmin_documented(t *testing.T) {
+	t.Parallel()
+	admin, ok := newBridge(t, people{}).Admin().(*echo.Echo)
+	if !ok {
+		t.Fatal("the admin side is not echo's")
+	}
+	routes := map[string]bool{}
+	for _, r := range admin.Routes() {
+		path, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/pprof")
+		routes["/"+path] = true
+	}
+	want := map[string]bool{"/metrics": true, "/healthz": true, "/readyz": true, "/debug": true}
+	if diff := cmp.Diff(want, routes); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	for page, marker := range map[string]string{
+		"README.md": "| `server.admin_listen` |", "docs/http.md": "On the admin address", "docs/observing.md": "The admin address",
+	} {
+		content, err := os.ReadFile("../../" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text, _ := strings.Cut(string(content), marker)
+		text, _, _ = strings.Cut(text, "\n")
+		for route := range routes {
+			if !strings.Contains(text, route) {
+				t.Errorf("%s does not list %s", page, route)
+			}
+		}
 	}
 }

@@ -56,7 +56,8 @@ func TestTracing(t *testing.T) {
 	}
 	want := map[string]string{
 		"http.request.method": "POST", "http.route": exchangePath, "http.response.status_code": "503",
-		"tikbridge.request_id": resp.Header.Get("X-Request-Id"), "tikbridge.flow": "guide", "tikbridge.step": "exchange",
+		"tikbridge.request_id": resp.Header.Get("X-Request-Id"), "tikbridge.flow": "guide",
+		"tikbridge.step":    "exchange",
 		"tikbridge.outcome": "tiktok_unavailable", "error.type": "tiktok_unavailable",
 	}
 	if diff := cmp.Diff(want, spans[0].Attributes); diff != "" {
@@ -68,7 +69,9 @@ func TestTracing(t *testing.T) {
 	if !spans[0].Failed || spans[1].Failed || spans[2].Failed {
 		t.Errorf("failed: %v, %v, %v; want the first alone", spans[0].Failed, spans[1].Failed, spans[2].Failed)
 	}
-	if got := []string{spans[0].Name, spans[1].Name, spans[2].Name}; !cmp.Equal(got, []string{"POST " + exchangePath, "GET /auth", "(other) (none)"}) {
+	if got := []string{spans[0].Name, spans[1].Name, spans[2].Name}; !cmp.Equal(
+		got, []string{"POST " + exchangePath, "GET /auth", "(other) (none)"},
+	) {
 		t.Errorf("the spans are %q", got)
 	}
 	if spans[0].TraceID == spans[1].TraceID {
@@ -106,11 +109,19 @@ func TestTracing_foreign(t *testing.T) {
 	const word = "XYZZY"
 	b, end := newTraced(t, people{})
 	for _, method := range []string{"GET", "POST", word} {
-		for _, target := range []string{exchangePath + "?code=" + word, "/auth?code=" + word, "/api/auth/tiktok/callback?state=" + word + "&code=" + word, "/" + word} {
+		for _, target := range []string{
+			exchangePath + "?code=" + word, "/auth?code=" + word,
+			"/api/auth/tiktok/callback?state=" + word + "&code=" + word, "/" + word,
+		} {
 			for _, peer := range []string{"10.0.0.1:1", "203.0.113.9:1"} {
-				req := httptest.NewRequest(method, target, strings.NewReader(`{"code":"`+word+`","redirect_uri":"https://`+word+`/auth"}`))
+				req := httptest.NewRequest(
+					method, target, strings.NewReader(`{"code":"`+word+`","redirect_uri":"https://`+word+`/auth"}`),
+				)
 				req.RemoteAddr, req.Host = peer, word
-				for _, name := range []string{"User-Agent", "Referer", "Cookie", "Authorization", "X-Forwarded-For", "Traceparent", "Tracestate", "Baggage", "Origin"} {
+				for _, name := range []string{
+					"User-Agent", "Referer", "Cookie", "Authorization", "X-Forwarded-For", "Traceparent", "Tracestate",
+					"Baggage", "Origin",
+				} {
 					req.Header.Set(name, word+"=12345678")
 				}
 				_ = b.serve(req)

@@ -19,7 +19,13 @@ func TestBegin(t *testing.T) {
 		{"web", web, ""},
 		{"web, default page", signin.BeginRequest{Platform: signin.PlatformWeb, Challenge: s256("v")}, ""},
 		{"web without challenge", signin.BeginRequest{Platform: signin.PlatformWeb}, ""},
-		{"web, foreign page", signin.BeginRequest{Platform: signin.PlatformWeb, RedirectTo: "https://evil.example/", Challenge: s256("v")}, signin.RedirectURIMismatch},
+		{
+			"web, foreign page",
+			signin.BeginRequest{
+				Platform: signin.PlatformWeb, RedirectTo: "https://evil.example/", Challenge: s256("v"),
+			},
+			signin.RedirectURIMismatch,
+		},
 		{"native", native("myapp", s256("v")), ""},
 		{"native, default scheme", native("", s256("v")), ""},
 		{"native, foreign scheme", native("evil", s256("v")), signin.SchemeNotAllowed},
@@ -31,7 +37,8 @@ func TestBegin(t *testing.T) {
 		{"challenge of an empty verifier, native", native("myapp", s256("")), signin.InvalidRequest},
 		{
 			"challenge of an empty verifier, web",
-			signin.BeginRequest{Platform: signin.PlatformWeb, Challenge: s256("")}, signin.InvalidRequest,
+			signin.BeginRequest{Platform: signin.PlatformWeb, Challenge: s256("")},
+			signin.InvalidRequest,
 		},
 		{"challenge not canonical", native("myapp", s256("v")[:42]+"_"), signin.InvalidRequest},
 		{"no platform", signin.BeginRequest{Challenge: s256("v")}, signin.InvalidRequest},

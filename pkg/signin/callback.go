@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -13,7 +14,7 @@ type CallbackRequest struct {
 	Code  string
 	// Error is TikTok's code. Its error_description is left out: anybody can write an address.
 	Error string
-	// GrantedScopes is TikTok's list of what the person agreed to; nil if TikTok sent none.
+	// GrantedScopes is TikTok's list of what the person agreed to; empty if TikTok did not say.
 	GrantedScopes []string
 	// Cookie returns the value of a flow's cookie, "" if the browser has none.
 	Cookie func(flowID string) string
@@ -94,7 +95,12 @@ func checkAnswer(r CallbackRequest) error {
 	switch {
 	case r.Code == "" || len(r.Code) > maxCode:
 		return fail(&Error{Code: InvalidRequest, Message: "TikTok sent no code. Please sign in again."})
-	case r.GrantedScopes != nil && !slices.Contains(r.GrantedScopes, scopeBasic):
+	case isEncoded(r.Code):
+		return fail(&Error{
+			Code: InvalidRequest, Message: "TikTok's answer arrived damaged. Please sign in again.",
+			Err: errors.New("the code is URL-encoded twice: check the proxies in front of the bridge"),
+		})
+	case len(r.GrantedScopes) > 0 && !slices.Contains(r.GrantedScopes, scopeBasic):
 		return fail(NewError(CauseNoBasicScope))
 	}
 	return nil

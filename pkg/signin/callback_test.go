@@ -24,15 +24,34 @@ func TestState(t *testing.T) {
 	}{
 		{"missing", web, func(*hosted, string) string { return "" }, signin.InvalidState, false},
 		{"foreign", web, func(*hosted, string) string { return "uuid|myapp" }, signin.InvalidState, false},
-		{"too long", web, func(_ *hosted, s string) string { return s + strings.Repeat("x", 5000) }, signin.InvalidState, false},
+		{
+			"too long", web, func(_ *hosted, s string) string { return s + strings.Repeat("x", 5000) },
+			signin.InvalidState, false,
+		},
 		{"a handoff for a state", web, func(h *hosted, _ string) string {
 			return h.opts.Sealer.Seal("handoff", []byte(`{"i":"12345678","p":"web","t":1800000000}`))
 		}, signin.InvalidState, false},
-		{"expired", web, func(h *hosted, s string) string { h.now = h.now.Add(10*time.Minute + time.Second); return s }, signin.InvalidState, true},
-		{"from the future", web, func(h *hosted, s string) string { h.now = h.now.Add(-time.Minute); return s }, signin.InvalidState, true},
-		{"just fresh", web, func(h *hosted, s string) string { h.now = h.now.Add(10 * time.Minute); return s }, "", true},
-		{"other browser, with challenge", web, func(h *hosted, s string) string { clear(h.cookies); return s }, "", true},
-		{"other browser, without challenge", without, func(h *hosted, s string) string { clear(h.cookies); return s }, signin.InvalidState, false},
+		{
+			"expired", web,
+			func(h *hosted, s string) string { h.now = h.now.Add(10*time.Minute + time.Second); return s },
+			signin.InvalidState, true,
+		},
+		{
+			"from the future", web, func(h *hosted, s string) string { h.now = h.now.Add(-time.Minute); return s },
+			signin.InvalidState, true,
+		},
+		{
+			"just fresh", web, func(h *hosted, s string) string { h.now = h.now.Add(10 * time.Minute); return s }, "",
+			true,
+		},
+		{
+			"other browser, with challenge", web, func(h *hosted, s string) string { clear(h.cookies); return s }, "",
+			true,
+		},
+		{
+			"other browser, without challenge", without,
+			func(h *hosted, s string) string { clear(h.cookies); return s }, signin.InvalidState, false,
+		},
 		{"other cookie, without challenge", without, func(h *hosted, s string) string {
 			for name := range h.cookies {
 				h.cookies[name] = "guessed"
@@ -93,9 +112,14 @@ func TestDenied(t *testing.T) {
 		{"something new", signin.CallbackRequest{Error: "<script>"}, signin.AccessDenied},
 		{"error beside a code", signin.CallbackRequest{Error: "access_denied", Code: "code"}, signin.AccessDenied},
 		{"no code", signin.CallbackRequest{}, signin.InvalidRequest},
+		{"code encoded twice", signin.CallbackRequest{Code: "BELY%2A0%216410.va"}, signin.InvalidRequest},
 		{"endless code", signin.CallbackRequest{Code: strings.Repeat("c", 5000)}, signin.InvalidRequest},
-		{"basic scope refused", signin.CallbackRequest{Code: "code", GrantedScopes: []string{"user.info.stats"}}, signin.AccessDenied},
-		{"no scope at all", signin.CallbackRequest{Code: "code", GrantedScopes: []string{}}, signin.AccessDenied},
+		{
+			"basic scope refused",
+			signin.CallbackRequest{Code: "code", GrantedScopes: []string{"user.info.stats"}},
+			signin.AccessDenied,
+		},
+		{"no word of scopes", signin.CallbackRequest{Code: "code", GrantedScopes: []string{}}, ""},
 		{"another scope refused", signin.CallbackRequest{Code: "code", GrantedScopes: []string{"user.info.basic"}}, ""},
 	}
 	for _, tt := range tests {
@@ -121,7 +145,8 @@ func TestDenied(t *testing.T) {
 func TestDenied_log(t *testing.T) {
 	for in, want := range map[string]string{
 		"access_denied": "access_denied", "a_code_of_tomorrow": "a_code_of_tomorrow",
-		"mira@example.com": "", "access_denied\nlevel=error": "", "4f0c9d2b7e5a41c3": "", "act.abc": "", "_": "", "a__b": "",
+		"mira@example.com": "", "access_denied\nlevel=error": "", "4f0c9d2b7e5a41c3": "", "act.abc": "", "_": "",
+		"a__b":                  "",
 		strings.Repeat("a", 21): "", strings.Repeat("abc_", 16) + "a": "",
 	} {
 		h := newHosted(t)

@@ -205,7 +205,7 @@ var causes = []causeTexts{
 	{
 		cause: CauseOriginNotAllowed, code: OriginNotAllowed,
 		message: "Sign-in is not set up for this web address. Please tell whoever runs the app.",
-		seen:    "A page called from an origin that is not in `app.origins`.",
+		seen:    "A page called from an origin that is not in `app.origins`. The log line has it as `origin`.",
 		fix: "Add the origin to app.origins, as a browser writes it. If the pages are the bridge's own, set " +
 			"server.public_url.",
 	},

@@ -76,6 +76,9 @@ type Error struct {
 	Call string
 	// Upstream is what the other side answered, for the log alone.
 	Upstream Upstream
+	// Origin is the origin of the page that was refused, if it looks like one: for the log, and for the
+	// developer in tikbridge dev.
+	Origin string
 	// Err is the cause in detail, for the log alone.
 	Err error
 }
@@ -128,6 +131,9 @@ func (e *Error) LogAttrs() []slog.Attr {
 		if u.LogID != "" {
 			attrs = append(attrs, slog.String("tiktok_log_id", u.LogID))
 		}
+	}
+	if e.Origin != "" {
+		attrs = append(attrs, slog.String("origin", e.Origin))
 	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("cause", e.Err.Error()))

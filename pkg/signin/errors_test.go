@@ -156,7 +156,10 @@ func TestError_LogAttrs(t *testing.T) {
 		err  *signin.Error
 		want []slog.Attr
 	}{
-		{"code alone", &signin.Error{Code: signin.Internal, Message: "for people"}, []slog.Attr{slog.String("error", "internal")}},
+		{
+			"code alone", &signin.Error{Code: signin.Internal, Message: "for people"},
+			[]slog.Attr{slog.String("error", "internal")},
+		},
 		{
 			"everything",
 			&signin.Error{

@@ -48,10 +48,14 @@ func (s *Service) checkExchange(r ExchangeRequest) error {
 		return invalid("The field code is missing: send the code that TikTok put into the redirect.")
 	case len(r.Code) > maxCode:
 		return invalid("The field code is too long to be a code of TikTok.")
+	case isEncoded(r.Code):
+		return invalid(encodedCode)
 	case r.RedirectURI == "":
 		return invalid("The field redirect_uri is missing: send the same redirect_uri that the authorize URL had.")
 	case len(r.RedirectURI) > maxRedirectURI:
 		return invalid("The field redirect_uri is longer than the 512 characters TikTok allows.")
+	case isEncodedURL(r.RedirectURI):
+		return &Error{Code: RedirectURIMismatch, Message: encodedRedirectURI}
 	case len(r.State) > maxState:
 		return invalid("The field state is too long.")
 	case len(r.CodeVerifier) > maxVerifier:

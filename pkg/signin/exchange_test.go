@@ -19,7 +19,9 @@ func TestService_Exchange(t *testing.T) {
 	var id signin.Identity
 	var client netip.Addr
 	w.tiktok.exchange = func(_ context.Context, g signin.Grant) (signin.Identity, error) { grant = g; return mira, nil }
-	w.supabase.signIn = func(_ context.Context, i signin.Identity, c netip.Addr, _ func() signin.Profile) (signin.SignedIn, error) {
+	w.supabase.signIn = func(
+		_ context.Context, i signin.Identity, c netip.Addr, _ func() signin.Profile,
+	) (signin.SignedIn, error) {
 		id, client = i, c
 		return signin.SignedIn{Session: session, Account: account}, nil
 	}
@@ -39,7 +41,8 @@ func TestService_Exchange(t *testing.T) {
 	if diff := cmp.Diff(mira, id); diff != "" || client != phone {
 		t.Errorf("got client %v, identity (-want +got):\n%s", client, diff)
 	}
-	if got := w.calls.all(); got[0] != "policy" || got[1] != "exchange" || w.calls.count("exchange") != 1 || w.calls.count("sign in") != 1 {
+	if got := w.calls.all(); got[0] != "policy" || got[1] != "exchange" || w.calls.count("exchange") != 1 ||
+		w.calls.count("sign in") != 1 {
 		t.Errorf("got calls %v; want policy first, then one exchange and one sign-in", got)
 	}
 }
@@ -64,15 +67,42 @@ func TestService_Exchange_vetted(t *testing.T) {
 		{"nothing", signin.ExchangeRequest{}, signin.InvalidRequest},
 		{"no code", edit(func(r *signin.ExchangeRequest) { r.Code = "" }), signin.InvalidRequest},
 		{"code at the limit", edit(func(r *signin.ExchangeRequest) { r.Code = strings.Repeat("c", 4096) }), ""},
-		{"code too long", edit(func(r *signin.ExchangeRequest) { r.Code = strings.Repeat("c", 4097) }), signin.InvalidRequest},
+		{
+			"code too long", edit(func(r *signin.ExchangeRequest) { r.Code = strings.Repeat("c", 4097) }),
+			signin.InvalidRequest,
+		},
 		{"no redirect_uri", edit(func(r *signin.ExchangeRequest) { r.RedirectURI = "" }), signin.InvalidRequest},
-		{"redirect_uri at the limit", edit(func(r *signin.ExchangeRequest) { r.RedirectURI = long + strings.Repeat("r", 512-len(long)) }), ""},
-		{"redirect_uri too long", edit(func(r *signin.ExchangeRequest) { r.RedirectURI = long + strings.Repeat("r", 513-len(long)) }), signin.InvalidRequest},
-		{"foreign redirect_uri", edit(func(r *signin.ExchangeRequest) { r.RedirectURI = "https://evil.example/native-callback" }), signin.RedirectURIMismatch},
-		{"redirect_uri with a slash more", edit(func(r *signin.ExchangeRequest) { r.RedirectURI += "/" }), signin.RedirectURIMismatch},
-		{"redirect_uri in capitals", edit(func(r *signin.ExchangeRequest) { r.RedirectURI = strings.ToUpper(r.RedirectURI) }), signin.RedirectURIMismatch},
-		{"verifier at the limit", edit(func(r *signin.ExchangeRequest) { r.CodeVerifier = strings.Repeat("v", 128) }), ""},
-		{"verifier too long", edit(func(r *signin.ExchangeRequest) { r.CodeVerifier = strings.Repeat("v", 129) }), signin.InvalidRequest},
+		{
+			"redirect_uri at the limit",
+			edit(func(r *signin.ExchangeRequest) { r.RedirectURI = long + strings.Repeat("r", 512-len(long)) }), "",
+		},
+		{
+			"redirect_uri too long",
+			edit(func(r *signin.ExchangeRequest) { r.RedirectURI = long + strings.Repeat("r", 513-len(long)) }),
+			signin.InvalidRequest,
+		},
+		{
+			"foreign redirect_uri",
+			edit(func(r *signin.ExchangeRequest) { r.RedirectURI = "https://evil.example/native-callback" }),
+			signin.RedirectURIMismatch,
+		},
+		{
+			"redirect_uri with a slash more", edit(func(r *signin.ExchangeRequest) { r.RedirectURI += "/" }),
+			signin.RedirectURIMismatch,
+		},
+		{
+			"redirect_uri in capitals",
+			edit(func(r *signin.ExchangeRequest) { r.RedirectURI = strings.ToUpper(r.RedirectURI) }),
+			signin.RedirectURIMismatch,
+		},
+		{
+			"verifier at the limit",
+			edit(func(r *signin.ExchangeRequest) { r.CodeVerifier = strings.Repeat("v", 128) }), "",
+		},
+		{
+			"verifier too long", edit(func(r *signin.ExchangeRequest) { r.CodeVerifier = strings.Repeat("v", 129) }),
+			signin.InvalidRequest,
+		},
 		{"no verifier", edit(func(r *signin.ExchangeRequest) { r.CodeVerifier = "" }), ""},
 		{"unknown address", edit(func(r *signin.ExchangeRequest) { r.ClientIP = netip.Addr{} }), ""},
 
@@ -133,7 +163,9 @@ func TestService_Exchange_upstreamFails(t *testing.T) {
 	t.Run("TikTok", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld()
-		w.tiktok.exchange = func(context.Context, signin.Grant) (signin.Identity, error) { return signin.Identity{}, refused }
+		w.tiktok.exchange = func(context.Context, signin.Grant) (signin.Identity, error) {
+			return signin.Identity{}, refused
+		}
 		s := w.start(t)
 		_, err := s.Exchange(t.Context(), request)
 		closeService(t, s)
@@ -153,7 +185,9 @@ func TestService_Exchange_upstreamFails(t *testing.T) {
 			close(cancelled)
 			return signin.Profile{}, ctx.Err()
 		}
-		w.supabase.signIn = func(context.Context, signin.Identity, netip.Addr, func() signin.Profile) (signin.SignedIn, error) {
+		w.supabase.signIn = func(
+			context.Context, signin.Identity, netip.Addr, func() signin.Profile,
+		) (signin.SignedIn, error) {
 			return signin.SignedIn{Session: session}, conflict
 		}
 		s := w.start(t)

@@ -37,22 +37,22 @@ func (v *vault) Open(purpose, token string) ([]byte, error) {
 	return []byte(payload), nil
 }
 
-// marks is a Once.
-type marks struct {
+// claims is a Once.
+type claims struct {
 	mu   sync.Mutex
 	seen map[string]bool
 	err  error
 }
 
-func (m *marks) First(_ context.Context, key string, _ time.Duration) (bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.err != nil {
-		return false, m.err
+func (c *claims) Claim(_ context.Context, key string, _ time.Duration) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return false, c.err
 	}
-	first := !m.seen[key]
-	m.seen[key] = true
-	return first, nil
+	claimed := !c.seen[key]
+	c.seen[key] = true
+	return claimed, nil
 }
 
 const (
@@ -71,13 +71,16 @@ type hosted struct {
 	*signin.Service
 	now     time.Time
 	cookies map[string]string
-	marks   *marks
+	claims  *claims
 }
 
 func newHosted(t *testing.T, adjust ...func(*hosted)) *hosted {
 	t.Helper()
-	h := &hosted{world: newWorld(), now: time.Unix(1800000000, 0), cookies: map[string]string{}, marks: &marks{seen: map[string]bool{}}}
-	h.opts.Sealer, h.opts.Once = &vault{tokens: map[string]string{}}, h.marks
+	h := &hosted{
+		world: newWorld(), now: time.Unix(1800000000, 0), cookies: map[string]string{},
+		claims: &claims{seen: map[string]bool{}},
+	}
+	h.opts.Sealer, h.opts.Once = &vault{tokens: map[string]string{}}, h.claims
 	h.opts.CallbackURL, h.opts.DefaultScheme, h.opts.DefaultRedirect = bridgeCallback, "myapp", "https://app.example/"
 	h.opts.Now = func() time.Time { return h.now }
 	for _, f := range adjust {
@@ -105,7 +108,9 @@ func (h *hosted) begin(t *testing.T, r signin.BeginRequest) string {
 	return h.tiktok.asked.State
 }
 
-var web = signin.BeginRequest{Platform: signin.PlatformWeb, RedirectTo: "https://app.example/in?tab=1", Challenge: s256(verifier)}
+var web = signin.BeginRequest{
+	Platform: signin.PlatformWeb, RedirectTo: "https://app.example/in?tab=1", Challenge: s256(verifier),
+}
 
 func (h *hosted) callback(t *testing.T, state string) (*signin.Return, error) {
 	t.Helper()
@@ -114,7 +119,9 @@ func (h *hosted) callback(t *testing.T, state string) (*signin.Return, error) {
 
 func (h *hosted) redeem(t *testing.T, handoff, verifier string) (signin.Session, error) {
 	t.Helper()
-	return h.Redeem(t.Context(), signin.RedeemRequest{Handoff: handoff, Verifier: verifier, Cookie: h.cookie, ClientIP: phone})
+	return h.Redeem(
+		t.Context(), signin.RedeemRequest{Handoff: handoff, Verifier: verifier, Cookie: h.cookie, ClientIP: phone},
+	)
 }
 
 func wantCode(t *testing.T, err error, want signin.Code) {
@@ -178,15 +185,15 @@ func TestTabs(t *testing.T) {
 func TestOnceFails(t *testing.T) {
 	h := newHosted(t)
 	state := h.begin(t, web)
-	h.marks.err = errors.New("down")
+	h.claims.err = errors.New("down")
 	_, err := h.callback(t, state)
 	wantCode(t, err, signin.Internal)
-	h.marks.err = nil
+	h.claims.err = nil
 	back, err := h.callback(t, state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.marks.err = errors.New("down")
+	h.claims.err = errors.New("down")
 	_, err = h.redeem(t, back.Handoff, verifier)
 	wantCode(t, err, signin.Internal)
 }

@@ -83,7 +83,9 @@ type supabase struct {
 	update func(context.Context, signin.Account, signin.Profile) error
 }
 
-func (f *supabase) SignIn(ctx context.Context, id signin.Identity, client netip.Addr, profile func() signin.Profile) (signin.SignedIn, error) {
+func (f *supabase) SignIn(
+	ctx context.Context, id signin.Identity, client netip.Addr, profile func() signin.Profile,
+) (signin.SignedIn, error) {
 	f.add("sign in")
 	return f.signIn(ctx, id, client, profile)
 }

@@ -31,7 +31,9 @@ func TestService_profileBesideSearch(t *testing.T) {
 		}
 	}
 	var given signin.Profile
-	w.supabase.signIn = func(ctx context.Context, _ signin.Identity, _ netip.Addr, profile func() signin.Profile) (signin.SignedIn, error) {
+	w.supabase.signIn = func(
+		ctx context.Context, _ signin.Identity, _ netip.Addr, profile func() signin.Profile,
+	) (signin.SignedIn, error) {
 		close(searchStarted)
 		select {
 		case <-profileStarted:
@@ -85,7 +87,10 @@ func TestService_profileTrouble(t *testing.T) {
 		{name: "slow, new person", profile: slow, created: true, took: 2 * time.Second, given: miraToday, updates: 1},
 		{name: "hangs, known person", profile: hang, log: `"profile not read"`},
 		{name: "hangs, new person", profile: hang, created: true, took: 5 * time.Second, log: `"profile not read"`},
-		{name: "hangs, new person, less patience", profile: hang, timeout: time.Second, created: true, took: time.Second, log: `"profile not read"`},
+		{
+			name: "hangs, new person, less patience", profile: hang, timeout: time.Second, created: true,
+			took: time.Second, log: `"profile not read"`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -95,11 +100,15 @@ func TestService_profileTrouble(t *testing.T) {
 				w.opts.ProfileTimeout = tt.timeout
 				w.tiktok.profile = tt.profile
 				var given signin.Profile
-				w.supabase.signIn = func(_ context.Context, _ signin.Identity, _ netip.Addr, profile func() signin.Profile) (signin.SignedIn, error) {
+				w.supabase.signIn = func(
+					_ context.Context, _ signin.Identity, _ netip.Addr, profile func() signin.Profile,
+				) (signin.SignedIn, error) {
 					if tt.created {
 						given = profile()
 					}
-					return signin.SignedIn{Session: session, Account: signin.Account{ID: userID}, Created: tt.created}, nil
+					return signin.SignedIn{
+						Session: session, Account: signin.Account{ID: userID}, Created: tt.created,
+					}, nil
 				}
 				s := w.start(t)
 				start := time.Now()
@@ -121,7 +130,8 @@ func TestService_profileTrouble(t *testing.T) {
 				if n := w.calls.count("update"); n != tt.updates {
 					t.Errorf("got %d updates; want %d", n, tt.updates)
 				}
-				if out := w.logged(); !strings.Contains(out, tt.log) || (tt.log == "") != (out == "") || strings.Contains(out, canary) {
+				if out := w.logged(); !strings.Contains(out, tt.log) || (tt.log == "") != (out == "") ||
+					strings.Contains(out, canary) {
 					t.Errorf("got log %q; want one about %q and no token", out, tt.log)
 				}
 			})
@@ -137,7 +147,12 @@ func TestService_profileStored(t *testing.T) {
 		today  signin.Profile
 		want   int
 	}{
-		{"new avatar", signin.Profile{UnionID: "u-1", DisplayName: "Mira", AvatarURL: "https://cdn.example/old.jpeg"}, miraToday, 1},
+		{
+			"new avatar",
+			signin.Profile{UnionID: "u-1", DisplayName: "Mira", AvatarURL: "https://cdn.example/old.jpeg"},
+			miraToday,
+			1,
+		},
 		{"first profile", signin.Profile{}, miraToday, 1},
 		{"unchanged", miraToday, miraToday, 0},
 		{"nothing to show", miraToday, signin.Profile{}, 0},
@@ -149,7 +164,9 @@ func TestService_profileStored(t *testing.T) {
 			answered := make(chan struct{})
 			w.tiktok.profile = func(context.Context, signin.Identity) (signin.Profile, error) { return tt.today, nil }
 			account := signin.Account{ID: userID, OpenID: mira.OpenID, Profile: tt.before}
-			w.supabase.signIn = func(context.Context, signin.Identity, netip.Addr, func() signin.Profile) (signin.SignedIn, error) {
+			w.supabase.signIn = func(
+				context.Context, signin.Identity, netip.Addr, func() signin.Profile,
+			) (signin.SignedIn, error) {
 				return signin.SignedIn{Session: session, Account: account}, nil
 			}
 			var stored signin.Profile
@@ -203,7 +220,9 @@ func TestService_profileNotStored(t *testing.T) {
 	}
 	closeService(t, s)
 	out := w.logged()
-	for _, want := range []string{`"profile not stored"`, `"level":"WARN"`, `"call":"update_user"`, `"supabase_unavailable"`} {
+	for _, want := range []string{
+		`"profile not stored"`, `"level":"WARN"`, `"call":"update_user"`, `"supabase_unavailable"`,
+	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("got log %s; want %s in it", out, want)
 		}
@@ -249,7 +268,10 @@ func TestService_report(t *testing.T) {
 		created bool
 		want    map[string]string
 	}{
-		{"known person", request, false, map[string]string{"outcome": "signed_in", "user_id": userID, "calls_ms": "verify"}},
+		{
+			"known person", request, false,
+			map[string]string{"outcome": "signed_in", "user_id": userID, "calls_ms": "verify"},
+		},
 		{"new person", request, true, map[string]string{"outcome": "created", "user_id": userID, "calls_ms": "verify"}},
 		{"refused", signin.ExchangeRequest{}, false, map[string]string{}},
 	}
@@ -257,7 +279,9 @@ func TestService_report(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld()
-			w.supabase.signIn = func(ctx context.Context, _ signin.Identity, _ netip.Addr, _ func() signin.Profile) (signin.SignedIn, error) {
+			w.supabase.signIn = func(
+				ctx context.Context, _ signin.Identity, _ netip.Addr, _ func() signin.Profile,
+			) (signin.SignedIn, error) {
 				signin.ReportFrom(ctx).Time("verify")()
 				return signin.SignedIn{Session: session, Account: account, Created: tt.created}, nil
 			}
@@ -292,11 +316,15 @@ func TestService_concurrent(t *testing.T) {
 	w.tiktok.profile = func(_ context.Context, id signin.Identity) (signin.Profile, error) {
 		return signin.Profile{DisplayName: id.OpenID}, nil
 	}
-	w.supabase.signIn = func(_ context.Context, id signin.Identity, _ netip.Addr, profile func() signin.Profile) (signin.SignedIn, error) {
+	w.supabase.signIn = func(
+		_ context.Context, id signin.Identity, _ netip.Addr, profile func() signin.Profile,
+	) (signin.SignedIn, error) {
 		if got := profile().DisplayName; got != id.OpenID {
 			return signin.SignedIn{}, fmt.Errorf("got the profile of %s; want %s", got, id.OpenID)
 		}
-		return signin.SignedIn{Session: signin.Session{AccessToken: id.OpenID}, Account: signin.Account{ID: id.OpenID}}, nil
+		return signin.SignedIn{
+			Session: signin.Session{AccessToken: id.OpenID}, Account: signin.Account{ID: id.OpenID},
+		}, nil
 	}
 	w.supabase.update = func(_ context.Context, a signin.Account, p signin.Profile) error {
 		if a.ID != p.DisplayName {
@@ -313,7 +341,8 @@ func TestService_concurrent(t *testing.T) {
 			r.Code = fmt.Sprintf("person-%d", i)
 			got, err := s.Exchange(t.Context(), r)
 			if err == nil && (got.AccessToken != r.Code || got.ProviderToken != r.Code) {
-				err = fmt.Errorf("got the session of %s and the token of %s; want %s", got.AccessToken, got.ProviderToken, r.Code)
+				err = fmt.Errorf("got the session of %s and the token of %s; want %s",
+					got.AccessToken, got.ProviderToken, r.Code)
 			}
 			errs <- err
 		}()

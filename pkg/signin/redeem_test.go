@@ -22,19 +22,34 @@ func TestRedeem(t *testing.T) {
 		{"good", web, nil, verifier, ""},
 		{"missing", web, func(*hosted, string) string { return "" }, verifier, signin.InvalidRequest},
 		{"foreign", web, func(*hosted, string) string { return "something" }, verifier, signin.HandoffInvalid},
-		{"endless", web, func(*hosted, string) string { return strings.Repeat("x", 10000) }, verifier, signin.HandoffInvalid},
-		{"a state for a handoff", web, func(h *hosted, _ string) string { return h.tiktok.asked.State }, verifier, signin.HandoffInvalid},
+		{
+			"endless", web, func(*hosted, string) string { return strings.Repeat("x", 10000) }, verifier,
+			signin.HandoffInvalid,
+		},
+		{
+			"a state for a handoff", web, func(h *hosted, _ string) string { return h.tiktok.asked.State }, verifier,
+			signin.HandoffInvalid,
+		},
 		{"wrong verifier", web, nil, strings.Repeat("v", 43), signin.HandoffInvalid},
 		{"longest wrong verifier", web, nil, strings.Repeat("v", 128), signin.HandoffInvalid},
 		{"no verifier", web, nil, "", signin.HandoffInvalid},
 		{"the challenge for a verifier", web, nil, s256(verifier), signin.HandoffInvalid},
 		{"endless verifier", web, nil, strings.Repeat("v", 129), signin.InvalidRequest},
-		{"expired", web, func(h *hosted, s string) string { h.now = h.now.Add(61 * time.Second); return s }, verifier, signin.HandoffInvalid},
-		{"just fresh", web, func(h *hosted, s string) string { h.now = h.now.Add(60 * time.Second); return s }, verifier, ""},
+		{
+			"expired", web, func(h *hosted, s string) string { h.now = h.now.Add(61 * time.Second); return s },
+			verifier, signin.HandoffInvalid,
+		},
+		{
+			"just fresh", web, func(h *hosted, s string) string { h.now = h.now.Add(60 * time.Second); return s },
+			verifier, "",
+		},
 		{"without cookie", web, func(h *hosted, s string) string { clear(h.cookies); return s }, verifier, ""},
 		{"by cookie", without, nil, "", ""},
 		{"by cookie, verifier ignored", without, nil, verifier, ""},
-		{"by cookie of another browser", without, func(h *hosted, s string) string { clear(h.cookies); return s }, "", signin.HandoffInvalid},
+		{
+			"by cookie of another browser", without, func(h *hosted, s string) string { clear(h.cookies); return s },
+			"", signin.HandoffInvalid,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,7 +118,9 @@ func TestRedeem_verifierForm(t *testing.T) {
 // challenge was refused, belongs to everybody. Nobody gets it.
 func TestRedeem_emptyVerifier(t *testing.T) {
 	h := newHosted(t)
-	handoff := h.opts.Sealer.Seal("handoff", []byte(`{"i":"12345678","o":"-000M1ra","n":"12345678","c":"`+s256("")+`","t":1800000000}`))
+	handoff := h.opts.Sealer.Seal(
+		"handoff", []byte(`{"i":"12345678","o":"-000M1ra","n":"12345678","c":"`+s256("")+`","t":1800000000}`),
+	)
 	_, err := h.redeem(t, handoff, "")
 	wantCode(t, err, signin.HandoffInvalid)
 }
@@ -135,7 +152,8 @@ func TestRedeemReturnsTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if has := got.ProviderToken == mira.AccessToken && got.ProviderRefreshToken == mira.RefreshToken; has != wanted {
+		if has := got.ProviderToken == mira.AccessToken &&
+			got.ProviderRefreshToken == mira.RefreshToken; has != wanted {
 			t.Errorf("the session has TikTok's tokens: %v; want %v", has, wanted)
 		}
 	}

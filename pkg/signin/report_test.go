@@ -54,7 +54,9 @@ func TestReport_LogAttrs(t *testing.T) {
 				time.Sleep(1234567 * time.Nanosecond)
 				verify()
 			},
-			[]slog.Attr{slog.Group("calls_ms", "token", 120.0, "generate_link", 20.0, "user_info", 20.0, "verify", 1.23)},
+			[]slog.Attr{
+				slog.Group("calls_ms", "token", 120.0, "generate_link", 20.0, "user_info", 20.0, "verify", 1.23),
+			},
 		},
 		{"a call that has not ended is left out", func(r *signin.Report) { r.Time("verify") }, nil},
 	}

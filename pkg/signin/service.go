@@ -73,10 +73,10 @@ type Sealer interface {
 	Open(purpose, token string) ([]byte, error)
 }
 
-// Once sees to it that something happens once. pkg/once implements it.
+// Once makes something single-use. pkg/once implements it.
 type Once interface {
-	// First returns true to exactly one caller with this key until ttl is over.
-	First(ctx context.Context, key string, ttl time.Duration) (bool, error)
+	// Claim returns true to exactly one caller with this key until ttl is over.
+	Claim(ctx context.Context, key string, ttl time.Duration) (bool, error)
 }
 
 // AuthorizeRequest is what differs from one authorize URL to the next.

@@ -23,7 +23,10 @@ func TestService_Close(t *testing.T) {
 	}{
 		{"nothing to wait for", 0, time.Second, 0, nil, nil},
 		{"waits", 3 * time.Second, 5 * time.Second, 3 * time.Second, nil, nil},
-		{"waits no longer than it may", 8 * time.Second, time.Second, time.Second, context.DeadlineExceeded, context.Canceled},
+		{
+			"waits no longer than it may", 8 * time.Second, time.Second, time.Second, context.DeadlineExceeded,
+			context.Canceled,
+		},
 		{"a write-back ends by itself", time.Hour, time.Minute, 10 * time.Second, nil, context.DeadlineExceeded},
 	}
 	for _, tt := range tests {
@@ -32,7 +35,9 @@ func TestService_Close(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
 				var ended error
-				w.supabase.signIn = func(context.Context, signin.Identity, netip.Addr, func() signin.Profile) (signin.SignedIn, error) {
+				w.supabase.signIn = func(
+					context.Context, signin.Identity, netip.Addr, func() signin.Profile,
+				) (signin.SignedIn, error) {
 					return signin.SignedIn{Session: session, Account: signin.Account{ID: userID}}, nil
 				}
 				w.supabase.update = func(ctx context.Context, _ signin.Account, _ signin.Profile) error {

@@ -105,7 +105,7 @@ func (s *Service) claimState(ctx context.Context, st state) error {
 	if !s.isFresh(st.IssuedAt, StateLifetime) {
 		return &Error{Code: InvalidState, Message: "This sign-in took too long. Please sign in again."}
 	}
-	claimed, err := s.opts.Once.First(ctx, "state:"+st.ID, StateLifetime+clockSkew)
+	claimed, err := s.opts.Once.Claim(ctx, "state:"+st.ID, StateLifetime+clockSkew)
 	switch {
 	case err != nil:
 		return AsError(err)
@@ -180,7 +180,7 @@ func (h handoff) isProvenBy(r RedeemRequest) bool {
 }
 
 func (s *Service) claimHandoff(ctx context.Context, h handoff) error {
-	claimed, err := s.opts.Once.First(ctx, "handoff:"+h.ID, HandoffLifetime+clockSkew)
+	claimed, err := s.opts.Once.Claim(ctx, "handoff:"+h.ID, HandoffLifetime+clockSkew)
 	switch {
 	case err != nil:
 		return AsError(err)

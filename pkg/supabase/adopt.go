@@ -31,7 +31,7 @@ const (
 	AdoptEvict Adopt = "evict"
 )
 
-// mayEvict reports, by a nil error, that an unclaimed account may be moved out of a person's way.
+// mayEvict returns nil if an unclaimed account may be moved out of a person's way.
 func (c *Client) mayEvict(ctx context.Context, unclaimed account) error {
 	note := unclaimed.adoption()
 	switch {
@@ -55,8 +55,8 @@ func (c *Client) conflict(ctx context.Context, a account, because signin.Cause, 
 	return err
 }
 
-// evict gives an account an address that says what it was, and leaves it otherwise alone. What GoTrue
-// answers need not be readable.
+// evict changes an account's address to one that says so, and nothing else. GoTrue's answer need not be
+// readable.
 func (c *Client) evict(ctx context.Context, id uuid.UUID) error {
 	_, err := c.updateUser(ctx, types.AdminUpdateUserRequest{
 		UserID: id,
@@ -71,8 +71,8 @@ func (c *Client) evict(ctx context.Context, id uuid.UUID) error {
 
 const evictedPrefix = "evicted-"
 
-// evictedLocal returns the local part of an evicted account's address. Its end is random: whoever made
-// the account knows its id, and could take the address first to keep the account where it is.
+// evictedLocal returns the local part of an evicted account's address. It ends in random characters: whoever
+// made the account knows its id, and could otherwise take the address first to keep the account in place.
 func evictedLocal(id uuid.UUID) string {
 	return evictedPrefix + id.String() + "-" + strings.ToLower(rand.Text()[:13]) // 65 bits
 }

@@ -26,7 +26,9 @@ var squats = map[string]struct {
 	"signed up first, traces removed": {
 		squat: func(t *testing.T, p project, email string) attacker {
 			a := p.squat(t, email)
-			p.must(t, http.MethodPut, "/user", a.access, map[string]any{"data": map[string]any{"sub": nil, "email": nil}})
+			p.must(
+				t, http.MethodPut, "/user", a.access, map[string]any{"data": map[string]any{"sub": nil, "email": nil}},
+			)
 			return a
 		},
 		stripped: true,
@@ -54,11 +56,22 @@ var squats = map[string]struct {
 		settings: gotruesim.Options{RequireConfirmation: true},
 		squat: func(t *testing.T, p project, email string) attacker {
 			a := p.squat(t, email)
-			link := p.must(t, http.MethodPost, "/admin/generate_link", p.secret, map[string]string{"type": "magiclink", "email": email})
-			p.must(t, http.MethodPost, "/verify", "", map[string]any{"type": link["verification_type"], "token_hash": link["hashed_token"]})
-			in := p.must(t, http.MethodPost, "/token?grant_type=password", "", map[string]string{"email": email, "password": a.password})
+			link := p.must(
+				t, http.MethodPost, "/admin/generate_link", p.secret,
+				map[string]string{"type": "magiclink", "email": email},
+			)
+			p.must(
+				t, http.MethodPost, "/verify", "",
+				map[string]any{"type": link["verification_type"], "token_hash": link["hashed_token"]},
+			)
+			in := p.must(
+				t, http.MethodPost, "/token?grant_type=password", "",
+				map[string]string{"email": email, "password": a.password},
+			)
 			a.access, a.refresh = in["access_token"].(string), in["refresh_token"].(string)
-			p.must(t, http.MethodPut, "/user", a.access, map[string]any{"data": map[string]any{"sub": nil, "email": nil}})
+			p.must(
+				t, http.MethodPut, "/user", a.access, map[string]any{"data": map[string]any{"sub": nil, "email": nil}},
+			)
 			return a
 		},
 		stripped: true,
@@ -99,7 +112,8 @@ func TestSquatted(t *testing.T) {
 						b.refuse(t, victim, signin.AccountConflict)
 						event := "event=account_refused user_id=" + a.id
 						got := b.audit.String()
-						if strings.Count(got, event) != 2 || !strings.Contains(got, "tikbridge users adopt") || strings.Contains(got, "@") {
+						if strings.Count(got, event) != 2 || !strings.Contains(got, "tikbridge users adopt") ||
+							strings.Contains(got, "@") {
 							t.Errorf("audit log is %q; want two refusals, the command to run, and no address", got)
 						}
 						return
@@ -133,7 +147,9 @@ func TestHugeSquat(t *testing.T) {
 			contract(t, func(t *testing.T, p project) {
 				victim := p.person()
 				p.must(t, http.MethodPost, "/signup", "", map[string]any{
-					"email": address(victim), "password": "Attacker-1!", "data": map[string]any{"x": strings.Repeat("x", 900_000)},
+					"email": address(victim), "password": "Attacker-1!", "data": map[string]any{
+						"x": strings.Repeat("x", 900_000),
+					},
 				})
 				in := p.client(t, adopt(mode)).signIn(t, victim)
 				p.wantAlive(t, in.Session, in.Account.ID)
@@ -206,7 +222,10 @@ func TestOtherWayIn(t *testing.T) {
 		"factor":   func(t *testing.T, p project, id string) { p.addFactor(t, id) },
 		"passkey":  func(t *testing.T, p project, id string) { p.addPasskey(t, id) },
 		"phone": func(t *testing.T, p project, id string) {
-			p.must(t, http.MethodPut, "/admin/users/"+id, p.secret, map[string]any{"phone": "4915" + digits(id), "phone_confirm": true})
+			p.must(
+				t, http.MethodPut, "/admin/users/"+id, p.secret,
+				map[string]any{"phone": "4915" + digits(id), "phone_confirm": true},
+			)
 		},
 	}
 	for name, add := range ways {

@@ -41,8 +41,11 @@ const (
 	banMargin = time.Hour
 	// atOnce is how many accounts are worked on at the same time.
 	atOnce = 4
-	// maxFailures is how many accounts may fail in a row before the run takes no more.
+	// maxFailures is how many accounts may fail in a row before the run asks whether the project works.
 	maxFailures = 5
+	// tries is how often a pass is tried that GoTrue fails. Somebody who refreshes their session all the
+	// time can make the new password deadlock.
+	tries = 4
 )
 
 // adoptionNote is app_metadata.tikbridge_adoption: what the first pass saw, for the second one.
@@ -128,8 +131,9 @@ func (c *Client) AdoptAll(ctx context.Context, opts AdoptOptions, each func(Revi
 		case review.Verdict != VerdictAdopted:
 			r.report(review)
 			return nil
-		case r.failed() >= maxFailures:
-			return errors.New("too many accounts failed in a row")
+		}
+		if err := r.checkProject(ctx); err != nil {
+			return err
 		}
 		if !opts.DryRun {
 			select {
@@ -188,32 +192,50 @@ func (r *adoptRun) report(review Review) {
 	r.each(review)
 }
 
-func (r *adoptRun) failed() int {
+// checkProject ends the run if accounts failed in a row because the project is down. A few that fail by
+// themselves must not keep the others out.
+func (r *adoptRun) checkProject(ctx context.Context) error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failures
+	failures := r.failures
+	r.mu.Unlock()
+	if failures < maxFailures {
+		return nil
+	}
+	if err := r.client.CheckSecretKey(ctx); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.failures = 0
+	r.mu.Unlock()
+	return nil
 }
 
 // adopt takes one account through both passes. It begins with a place and gives it back while it waits.
 func (r *adoptRun) adopt(ctx context.Context, id uuid.UUID) {
-	held, review := r.firstPass(ctx, id)
+	// A pass that has begun is finished also when the run is stopped: what became of it must be known.
+	pass := context.WithoutCancel(ctx)
+	var held account
+	review := insist(ctx, func() (review Review) {
+		held, review = r.firstPass(pass, id)
+		return review
+	})
 	r.places.Release(1)
 	r.report(review)
-	if review.Verdict != VerdictQuarantined || !sleep(ctx, r.opts.Quarantine) {
+	if review.Verdict != VerdictQuarantined || !sleep(ctx, r.opts.Quarantine) || r.places.Acquire(ctx, 1) != nil {
 		return
 	}
-	const tries = 5 // the person is locked out meanwhile
-	for n := range tries {
-		if r.places.Acquire(ctx, 1) != nil {
-			return
-		}
-		review = r.secondPass(ctx, held)
-		r.places.Release(1)
-		if review.Verdict != VerdictFailed || !sleep(ctx, time.Second<<n) {
-			break
-		}
-	}
+	review = insist(ctx, func() Review { return r.secondPass(pass, held) })
+	r.places.Release(1)
 	r.report(review)
+}
+
+// insist repeats a pass that fails.
+func insist(ctx context.Context, pass func() Review) Review {
+	review := pass()
+	for n := 1; n < tries && review.Verdict == VerdictFailed && sleep(ctx, 200*time.Millisecond<<n); n++ {
+		review = pass()
+	}
+	return review
 }
 
 // firstPass looks at an account and puts it into quarantine. held is the account as it is then.
@@ -366,15 +388,14 @@ func (c *Client) otherWayIn(ctx context.Context, a account) (string, error) {
 // before, without its old sessions and password.
 func (c *Client) ReleaseAll(ctx context.Context, each func(Review)) error {
 	return c.walk(ctx, each, func(listed account) error {
-		if listed.adoption() == nil {
-			each(Review{UserID: listed.ID.String(), Verdict: VerdictOther})
-			return nil
+		review := Review{UserID: listed.ID.String(), Verdict: VerdictOther}
+		if listed.adoption() != nil {
+			review.Verdict = VerdictReleased
+			if err := c.release(ctx, listed.ID); err != nil {
+				review.Verdict, review.Reason = VerdictFailed, err.Error()
+			}
 		}
-		if err := c.release(ctx, listed.ID); err != nil {
-			each(Review{listed.ID.String(), VerdictFailed, err.Error()})
-			return nil
-		}
-		each(Review{UserID: listed.ID.String(), Verdict: VerdictReleased})
+		each(review)
 		return nil
 	})
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"path"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,7 +69,9 @@ func TestAdoptAll(t *testing.T) {
 				"user_metadata": map[string]any{"tiktok_open_id": made.OpenID, "theme": "dark"},
 				"app_metadata":  map[string]any{"plan": "pro"},
 			}),
-			"claims another id":  p.edgeFunction(t, p.person(), map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "x"}}),
+			"claims another id": p.edgeFunction(
+				t, p.person(), map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "x"}},
+			),
 			"claims nothing":     p.edgeFunction(t, p.person(), map[string]any{"user_metadata": map[string]any{}}),
 			"not confirmed":      p.edgeFunction(t, p.person(), map[string]any{"email_confirm": false}),
 			"is banned":          p.edgeFunction(t, p.person(), map[string]any{"ban_duration": "1000h"}),
@@ -120,7 +124,8 @@ func TestAdoptAll(t *testing.T) {
 		}
 		user := p.user(t, in.Account.ID)
 		app := user["app_metadata"].(map[string]any)
-		if user["user_metadata"].(map[string]any)["theme"] != "dark" || app["plan"] != "pro" || app["tikbridge_adoption"] != nil {
+		if user["user_metadata"].(map[string]any)["theme"] != "dark" || app["plan"] != "pro" ||
+			app["tikbridge_adoption"] != nil {
 			t.Errorf("the account's data is not as it was: %v", user)
 		}
 	})
@@ -161,8 +166,14 @@ func TestAdoptAll_quarantine(t *testing.T) {
 // who left no trace.
 func (p project) migrant(t *testing.T, id signin.Identity) attacker {
 	t.Helper()
-	a := attacker{id: p.edgeFunction(t, id, map[string]any{"password": "Attacker-1!"}), email: address(id), password: "Attacker-1!"}
-	in := p.must(t, http.MethodPost, "/token?grant_type=password", "", map[string]string{"email": a.email, "password": a.password})
+	a := attacker{
+		id: p.edgeFunction(t, id, map[string]any{"password": "Attacker-1!"}), email: address(id),
+		password: "Attacker-1!",
+	}
+	in := p.must(
+		t, http.MethodPost, "/token?grant_type=password", "",
+		map[string]string{"email": a.email, "password": a.password},
+	)
 	a.access, a.refresh = in["access_token"].(string), in["refresh_token"].(string)
 	return a
 }
@@ -181,14 +192,25 @@ func TestAdoptAll_moved(t *testing.T) {
 		event func(*testing.T, project, string)
 		want  string
 	}{
-		"e-mail":   {update(map[string]any{"email": "x-" + time.Now().Format("150405.000000") + "@tiktok.oauth"}), "left: changed its e-mail"},
-		"open_id":  {update(map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "other"}}), "left: changed its open_id"},
+		"e-mail": {
+			update(map[string]any{"email": "x-" + time.Now().Format("150405.000000") + "@tiktok.oauth"}),
+			"left: changed its e-mail",
+		},
+		"open_id": {
+			update(map[string]any{"user_metadata": map[string]any{"tiktok_open_id": "other"}}),
+			"left: changed its open_id",
+		},
 		"unbanned": {update(map[string]any{"ban_duration": "none"}), "left: was banned or released by somebody else"},
 		"banned":   {update(map[string]any{"ban_duration": "9000h"}), "left: was banned or released by somebody else"},
-		"note":     {update(map[string]any{"app_metadata": map[string]any{"tikbridge_adoption": nil}}), "left: was released"},
-		"identity": {func(t *testing.T, p project, id string) { p.addIdentity(t, id, "") }, "left: is linked to another identity provider"},
-		"factor":   {func(t *testing.T, p project, id string) { p.addFactor(t, id) }, "left: has a second factor"},
-		"passkey":  {func(t *testing.T, p project, id string) { p.addPasskey(t, id) }, "left: has a passkey"},
+		"note": {
+			update(map[string]any{"app_metadata": map[string]any{"tikbridge_adoption": nil}}), "left: was released",
+		},
+		"identity": {
+			func(t *testing.T, p project, id string) { p.addIdentity(t, id, "") },
+			"left: is linked to another identity provider",
+		},
+		"factor":  {func(t *testing.T, p project, id string) { p.addFactor(t, id) }, "left: has a second factor"},
+		"passkey": {func(t *testing.T, p project, id string) { p.addPasskey(t, id) }, "left: has a passkey"},
 	}
 	for name, h := range happens {
 		t.Run(name, func(t *testing.T) {
@@ -217,13 +239,16 @@ func TestAdoptAll_moved(t *testing.T) {
 func TestAdoptAll_stopped(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {
 		finished, released := p.person(), p.person()
-		ids := map[string]string{"finished": p.edgeFunction(t, finished, nil), "released": p.edgeFunction(t, released, nil)}
+		ids := map[string]string{
+			"finished": p.edgeFunction(t, finished, nil), "released": p.edgeFunction(t, released, nil),
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		held := 0
 		opts := supabase.AdoptOptions{Quarantine: time.Hour, PerMinute: 60_000}
 		err := p.client(t).AdoptAll(ctx, opts, func(r supabase.Review) {
-			if r.Verdict == supabase.VerdictQuarantined && (r.UserID == ids["finished"] || r.UserID == ids["released"]) {
+			if r.Verdict == supabase.VerdictQuarantined &&
+				(r.UserID == ids["finished"] || r.UserID == ids["released"]) {
 				if held++; held == len(ids) {
 					cancel()
 				}
@@ -301,5 +326,47 @@ func (p project) unreadable(t *testing.T, email string) {
 	deep := strings.Repeat("[", levels) + strings.Repeat("]", levels)
 	p.must(t, http.MethodPost, "/signup", "", map[string]any{
 		"email": email, "password": "Attacker-1!", "data": map[string]any{"x": json.RawMessage(deep)},
+	})
+}
+
+// TestAdoptAll_failing: an account that GoTrue fails to change is tried again, and neither it nor many like
+// it keep the others from being adopted.
+func TestAdoptAll_failing(t *testing.T) {
+	emulated(t, func(t *testing.T, p project) {
+		stubborn, passing := map[string]bool{}, map[string]bool{}
+		for range 7 {
+			stubborn[p.edgeFunction(t, p.person(), nil)] = true
+		}
+		passing[p.edgeFunction(t, p.person(), nil)] = true
+		honest := p.person()
+		id := p.edgeFunction(t, honest, nil)
+		var mu sync.Mutex
+		b := p.client(t, func(o *supabase.Options) {
+			next := o.Transport
+			o.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				user := path.Base(r.URL.Path)
+				mu.Lock()
+				deadlocks := r.Method == http.MethodPut && (stubborn[user] || passing[user])
+				delete(passing, user)
+				mu.Unlock()
+				if deadlocks { // as PostgreSQL ends one of two that wait for each other
+					_ = r.Body.Close()
+					return &http.Response{
+						StatusCode: http.StatusInternalServerError, Request: r,
+						Header: http.Header{"X-Sb-Error-Code": {"unexpected_failure"}}, Body: http.NoBody,
+					}, nil
+				}
+				return next.RoundTrip(r)
+			})
+		})
+		verdicts := map[supabase.Verdict]int{}
+		opts := supabase.AdoptOptions{Quarantine: time.Millisecond, PerMinute: 60_000}
+		err := b.AdoptAll(t.Context(), opts, func(r supabase.Review) { verdicts[r.Verdict]++ })
+		if err != nil || verdicts[supabase.VerdictFailed] != len(stubborn) || verdicts[supabase.VerdictAdopted] != 2 {
+			t.Errorf("verdicts are %v, %v; want 7 failed and 2 adopted", verdicts, err)
+		}
+		if in := p.client(t).signIn(t, honest); in.Account.ID != id {
+			t.Errorf("the person is user %s; want %s", in.Account.ID, id)
+		}
 	})
 }

@@ -13,9 +13,8 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// SBForwardedFor is the header in which Supabase takes the IP of the end user. Hosted projects believe
-// it only with a secret key (sb_secret_…), and once "IP address forwarding" is switched on (Supabase
-// docs: Auth rate limits).
+// SBForwardedFor is the header that tells Supabase the client IP. Hosted projects trust it only with a secret
+// key (sb_secret_…), and only while "IP address forwarding" is on (Supabase docs: Auth rate limits).
 const SBForwardedFor = "Sb-Forwarded-For"
 
 // service is the name of Supabase in logs, metrics and traces.
@@ -33,16 +32,16 @@ type Options struct {
 	EmailDomain string
 	// Adopt says what happens to an unclaimed account. Default: AdoptHold.
 	Adopt Adopt
-	// ForwardClientIP names the header that carries the client IP to GoTrue, whose limit on /verify is
-	// counted by it. Empty: not forwarded.
+	// ForwardClientIP names the header that sends GoTrue the client IP, by which it limits /verify. Empty:
+	// not sent.
 	ForwardClientIP string
 	// Timeout bounds each call, within the deadline of its context. Default: 10 s.
 	Timeout time.Duration
 	// Transport defaults to one of upstream.NewTransport.
 	Transport http.RoundTripper
-	// Observer is told of every call. Default: nobody is.
+	// Observer hears of every call. Default: none.
 	Observer upstream.Observer
-	// Logger takes audit events: accounts created, adopted, evicted, refused. Default: discarded.
+	// Logger receives audit events: accounts created, adopted, evicted, refused. Default: discarded.
 	Logger *slog.Logger
 }
 
@@ -52,7 +51,7 @@ type Client struct {
 	gotrue gotrue.Client
 	people keyedLock
 	large  *upstream.Budget
-	// secret and public are the headers of calls with the two keys. They are shared by all calls.
+	// secret and public are the headers of calls with either key. All calls share them.
 	secret, public http.Header
 }
 

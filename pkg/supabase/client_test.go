@@ -116,14 +116,18 @@ func TestRequests(t *testing.T) {
 			wantIn:   map[string]string{"Apikey": jwt("anon"), "Authorization": "Bearer " + jwt("anon")},
 		},
 		{
-			name:     "a forwarded address needs the secret key",
-			opts:     supabase.Options{SecretKey: "sb_secret_s", PublishableKey: "sb_publishable_p", ForwardClientIP: supabase.SBForwardedFor},
+			name: "a forwarded address needs the secret key",
+			opts: supabase.Options{
+				SecretKey: "sb_secret_s", PublishableKey: "sb_publishable_p", ForwardClientIP: supabase.SBForwardedFor,
+			},
 			wantFind: map[string]string{"Apikey": "sb_secret_s", supabase.SBForwardedFor: ""},
 			wantIn:   map[string]string{"Apikey": "sb_secret_s", supabase.SBForwardedFor: "203.0.113.7"},
 		},
 		{
-			name:     "a self-hosted GoTrue reads another header",
-			opts:     supabase.Options{SecretKey: "sb_secret_s", PublishableKey: "sb_publishable_p", ForwardClientIP: "X-Forwarded-For"},
+			name: "a self-hosted GoTrue reads another header",
+			opts: supabase.Options{
+				SecretKey: "sb_secret_s", PublishableKey: "sb_publishable_p", ForwardClientIP: "X-Forwarded-For",
+			},
 			wantFind: map[string]string{"X-Forwarded-For": ""},
 			wantIn:   map[string]string{"X-Forwarded-For": "203.0.113.7", supabase.SBForwardedFor: ""},
 		},
@@ -135,7 +139,8 @@ func TestRequests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if in.Session.RefreshToken != "canary-refresh" || in.Session.ExpiresIn != 3600 || in.Session.ExpiresAt != 1795361512 || in.Session.TokenType != "bearer" {
+			if in.Session.RefreshToken != "canary-refresh" || in.Session.ExpiresIn != 3600 ||
+				in.Session.ExpiresAt != 1795361512 || in.Session.TokenType != "bearer" {
 				t.Error("the session is not what GoTrue answered")
 			}
 			if len(m.seen) != 2 {
@@ -156,7 +161,10 @@ func TestRequests(t *testing.T) {
 				}
 			}
 			wantBodies := []map[string]any{
-				{"type": "recovery", "email": strings.ToLower(openID) + "@tiktok.oauth", "new_email": "", "password": "", "data": nil, "redirect_to": ""},
+				{
+					"type": "recovery", "email": strings.ToLower(openID) + "@tiktok.oauth", "new_email": "",
+					"password": "", "data": nil, "redirect_to": "",
+				},
 				{"type": "recovery", "token_hash": "canary-hash"},
 			}
 			for i, want := range wantBodies {
@@ -175,10 +183,15 @@ func TestRequests(t *testing.T) {
 // TestCreateRequest fixes how an account is made.
 func TestCreateRequest(t *testing.T) {
 	m := newMocked(t, supabase.Options{})
-	found := httpmock.NewJsonResponderOrPanic(http.StatusOK, userJSON(map[string]any{"hashed_token": "h", "verification_type": "recovery"}))
+	found := httpmock.NewJsonResponderOrPanic(
+		http.StatusOK, userJSON(map[string]any{"hashed_token": "h", "verification_type": "recovery"}),
+	)
 	m.transport.RegisterResponder(http.MethodPost, authURL+"/admin/generate_link",
 		httpmock.NewJsonResponderOrPanic(http.StatusNotFound, map[string]any{"code": "user_not_found"}).Then(found))
-	m.answer(http.MethodGet, "/admin/users/"+supabase.UserID(openID).String(), http.StatusNotFound, map[string]any{"code": "user_not_found"})
+	m.answer(
+		http.MethodGet, "/admin/users/"+supabase.UserID(openID).String(), http.StatusNotFound,
+		map[string]any{"code": "user_not_found"},
+	)
 	m.answer(http.MethodPost, "/admin/users", http.StatusOK, userJSON(nil))
 	if _, err := m.signIn(t); err != nil {
 		t.Fatal(err)
@@ -194,7 +207,8 @@ func TestCreateRequest(t *testing.T) {
 	hash, _ := body["password_hash"].(string)
 	delete(body, "password_hash")
 	want := map[string]any{
-		"id": supabase.UserID(openID).String(), "email": strings.ToLower(openID) + "@tiktok.oauth", "email_confirm": true,
+		"id": supabase.UserID(openID).String(), "email": strings.ToLower(openID) + "@tiktok.oauth",
+		"email_confirm": true,
 		"app_metadata":  map[string]any{"tiktok": map[string]any{"open_id": openID}},
 		"user_metadata": map[string]any{"tiktok_open_id": openID},
 	}
@@ -221,15 +235,37 @@ func TestFailures(t *testing.T) {
 		wantRetry time.Duration
 		wantCode  string // GoTrue's, in the log
 	}{
-		{"no authorization", "/admin/generate_link", code(401, "no_authorization"), signin.SupabaseMisconfigured, 1, 0, "no_authorization"},
+		{
+			"no authorization", "/admin/generate_link", code(401, "no_authorization"), signin.SupabaseMisconfigured, 1,
+			0, "no_authorization",
+		},
 		{"bad key", "/admin/generate_link", code(403, "bad_jwt"), signin.SupabaseMisconfigured, 1, 0, "bad_jwt"},
-		{"anon key for secret key", "/admin/generate_link", code(403, "not_admin"), signin.SupabaseMisconfigured, 1, 0, "not_admin"},
-		{"gateway knows no such key", "/admin/generate_link", text(401, `{"message":"Invalid API key"}`), signin.SupabaseMisconfigured, 1, 0, ""},
-		{"no GoTrue at this address", "/admin/generate_link", text(404, "404 page not found\n"), signin.SupabaseMisconfigured, 1, 0, ""},
+		{
+			"anon key for secret key", "/admin/generate_link", code(403, "not_admin"), signin.SupabaseMisconfigured, 1,
+			0, "not_admin",
+		},
+		{
+			"gateway knows no such key", "/admin/generate_link", text(401, `{"message":"Invalid API key"}`),
+			signin.SupabaseMisconfigured, 1, 0, "",
+		},
+		{
+			"no GoTrue at this address", "/admin/generate_link", text(404, "404 page not found\n"),
+			signin.SupabaseMisconfigured, 1, 0, "",
+		},
 		{"redirect", "/admin/generate_link", text(301, ""), signin.SupabaseMisconfigured, 1, 0, ""},
-		{"old shape of errors", "/admin/generate_link", httpmock.NewJsonResponderOrPanic(403, map[string]any{"code": 403, "error_code": "not_admin"}), signin.SupabaseMisconfigured, 1, 0, "not_admin"},
-		{"throttled", "/verify", code(429, "over_request_rate_limit"), signin.RateLimited, 1, 10 * time.Second, "over_request_rate_limit"},
-		{"throttled by a proxy that says how long", "/verify", code(429, "").HeaderSet(http.Header{"Retry-After": {"42"}}), signin.RateLimited, 1, 42 * time.Second, ""},
+		{
+			"old shape of errors", "/admin/generate_link",
+			httpmock.NewJsonResponderOrPanic(403, map[string]any{"code": 403, "error_code": "not_admin"}),
+			signin.SupabaseMisconfigured, 1, 0, "not_admin",
+		},
+		{
+			"throttled", "/verify", code(429, "over_request_rate_limit"), signin.RateLimited, 1, 10 * time.Second,
+			"over_request_rate_limit",
+		},
+		{
+			"throttled by a proxy that says how long", "/verify",
+			code(429, "").HeaderSet(http.Header{"Retry-After": {"42"}}), signin.RateLimited, 1, 42 * time.Second, "",
+		},
 		{"banned", "/verify", code(403, "user_banned"), signin.UserBanned, 1, 0, "user_banned"},
 		{"hook says no", "/verify", code(403, "unknown"), signin.SignInRefused, 1, 0, "unknown"},
 		{"hook is slow", "/verify", code(422, "hook_timeout"), signin.SupabaseUnavailable, 1, 0, "hook_timeout"},
@@ -244,20 +280,46 @@ func TestFailures(t *testing.T) {
 		{"GoTrue without error codes", "/admin/generate_link", text(404, `{"code":404,"msg":"User not found"}`), signin.SupabaseMisconfigured, 1, 0, ""},
 		{"fault", "/admin/generate_link", code(500, "unexpected_failure"), signin.SupabaseUnavailable, 2, 0, "unexpected_failure"},
 		{"fault of a proxy", "/verify", text(502, "<html>canary</html>"), signin.SupabaseUnavailable, 2, 0, ""},
-		{"closed for maintenance", "/verify", text(503, "").HeaderSet(http.Header{"Retry-After": {"7"}}), signin.SupabaseUnavailable, 2, 7 * time.Second, ""},
+		{
+			"closed for maintenance", "/verify", text(503, "").HeaderSet(http.Header{"Retry-After": {"7"}}),
+			signin.SupabaseUnavailable, 2, 7 * time.Second, "",
+		},
 		{"superseded for ever", "/verify", code(403, "otp_expired"), signin.SupabaseUnavailable, 12, 0, "otp_expired"},
-		{"connection refused", "/verify", httpmock.NewErrorResponder(errors.New("connection refused")), signin.SupabaseUnavailable, 2, 0, ""},
+		{
+			"connection refused", "/verify", httpmock.NewErrorResponder(errors.New("connection refused")),
+			signin.SupabaseUnavailable, 2, 0, "",
+		},
 		{"no JSON", "/verify", text(200, "<html>canary</html>"), signin.SupabaseUnavailable, 2, 0, ""},
-		{"no JSON from gotrue-go", "/admin/generate_link", text(200, "<html>canary</html>"), signin.SupabaseUnavailable, 2, 0, ""},
+		{
+			"no JSON from gotrue-go", "/admin/generate_link", text(200, "<html>canary</html>"),
+			signin.SupabaseUnavailable, 2, 0, "",
+		},
 		{"no link", "/admin/generate_link", text(200, `{"message":"ok"}`), signin.SupabaseUnavailable, 2, 0, ""},
 		{"half a JSON", "/verify", text(200, `{"access_token":"canary`), signin.SupabaseUnavailable, 2, 0, ""},
 		{"too much", "/verify", text(200, strings.Repeat("x", 21<<20)), signin.SupabaseUnavailable, 2, 0, ""},
 		{"no session", "/verify", text(200, `{}`), signin.SupabaseUnavailable, 2, 0, ""},
-		{"no user", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":null}`), signin.SupabaseUnavailable, 2, 0, ""},
-		{"no user's id", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":{"email":"x","identities":[{"id":"x"}]}}`), signin.SupabaseUnavailable, 2, 0, ""},
-		{"a list for a user", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":["id"]}`), signin.SupabaseUnavailable, 2, 0, ""},
-		{"an id that is none", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":{"id":7}}`), signin.SupabaseUnavailable, 2, 0, ""},
-		{"session of somebody else", "/verify", text(200, `{"access_token":"a","refresh_token":"b","user":{"id":"6a1c1b1e-0000-4000-8000-000000000000"}}`), signin.SupabaseUnavailable, 2, 0, ""},
+		{
+			"no user", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":null}`),
+			signin.SupabaseUnavailable, 2, 0, "",
+		},
+		{
+			"no user's id", "/verify",
+			text(200, `{"access_token":"a","refresh_token":"r","user":{"email":"x","identities":[{"id":"x"}]}}`),
+			signin.SupabaseUnavailable, 2, 0, "",
+		},
+		{
+			"a list for a user", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":["id"]}`),
+			signin.SupabaseUnavailable, 2, 0, "",
+		},
+		{
+			"an id that is none", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":{"id":7}}`),
+			signin.SupabaseUnavailable, 2, 0, "",
+		},
+		{
+			"session of somebody else", "/verify",
+			text(200, `{"access_token":"a","refresh_token":"b","user":{"id":"6a1c1b1e-0000-4000-8000-000000000000"}}`),
+			signin.SupabaseUnavailable, 2, 0, "",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -392,7 +454,10 @@ func TestBreaker(t *testing.T) {
 		m := newMocked(t, supabase.Options{})
 		guarded := supabase.New(supabase.Options{
 			AuthURL: authURL, SecretKey: "sb_secret_x", PublishableKey: "sb_publishable_x",
-			Transport: upstream.NewBreaker(m.transport, upstream.BreakerOptions{Service: "supabase", Timeout: 10 * time.Second, IsFault: supabase.IsFault}),
+			Transport: upstream.NewBreaker(
+				m.transport,
+				upstream.BreakerOptions{Service: "supabase", Timeout: 10 * time.Second, IsFault: supabase.IsFault},
+			),
 		})
 		signIn := func() *signin.Error {
 			if _, err := guarded.SignIn(t.Context(), someone, device, noProfile); err != nil {
@@ -401,7 +466,10 @@ func TestBreaker(t *testing.T) {
 			return nil
 		}
 		links := func() int { return m.transport.GetCallCountInfo()["POST "+authURL+"/admin/generate_link"] }
-		m.transport.RegisterResponder(http.MethodPost, authURL+"/admin/generate_link", httpmock.NewStringResponder(http.StatusBadGateway, "<html>"))
+		m.transport.RegisterResponder(
+			http.MethodPost, authURL+"/admin/generate_link",
+			httpmock.NewStringResponder(http.StatusBadGateway, "<html>"),
+		)
 		for range 5 { // of two attempts each
 			_ = signIn()
 		}
@@ -410,13 +478,17 @@ func TestBreaker(t *testing.T) {
 		}
 		start := time.Now()
 		e := signIn()
-		if e == nil || e.Code != signin.SupabaseUnavailable || e.RetryAfter <= 0 || e.RetryAfter > 5*time.Second || time.Since(start) != 0 {
+		if e == nil || e.Code != signin.SupabaseUnavailable || e.RetryAfter <= 0 || e.RetryAfter > 5*time.Second ||
+			time.Since(start) != 0 {
 			t.Errorf("got %+v after %v; want supabase_unavailable with a time to wait, at once", e, time.Since(start))
 		}
 		if links() != 10 {
 			t.Error("GoTrue was asked although it is known to be down")
 		}
-		m.answer(http.MethodPost, "/admin/generate_link", http.StatusOK, userJSON(map[string]any{"hashed_token": "h", "verification_type": "recovery"}))
+		m.answer(
+			http.MethodPost, "/admin/generate_link", http.StatusOK,
+			userJSON(map[string]any{"hashed_token": "h", "verification_type": "recovery"}),
+		)
 		time.Sleep(6 * time.Second)
 		for range 3 {
 			if e := signIn(); e != nil {

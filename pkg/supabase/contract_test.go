@@ -61,7 +61,9 @@ func contractWith(t *testing.T, settings gotruesim.Options, test func(*testing.T
 	})
 	t.Run("real GoTrue", func(t *testing.T) {
 		p := realProject(t)
-		if autoconfirm := p.must(t, http.MethodGet, "/settings", "", nil)["mailer_autoconfirm"]; autoconfirm == settings.RequireConfirmation {
+		if autoconfirm := p.must(
+			t, http.MethodGet, "/settings", "", nil,
+		)["mailer_autoconfirm"]; autoconfirm == settings.RequireConfirmation {
 			t.Skipf("the real GoTrue has mailer_autoconfirm %v", autoconfirm)
 		}
 		test(t, p)
@@ -102,7 +104,9 @@ func newEmulator(t *testing.T, opts gotruesim.Options) emulator {
 }
 
 func (e emulator) at(path, secret, public string) project {
-	return project{url: e.url + path, secret: secret, public: public, sim: e.Server, openIDs: &counter{prefix: "emulated"}}
+	return project{
+		url: e.url + path, secret: secret, public: public, sim: e.Server, openIDs: &counter{prefix: "emulated"},
+	}
 }
 
 // project is a GoTrue to test against.
@@ -273,7 +277,9 @@ func (p project) wantAlive(t *testing.T, s signin.Session, userID string) {
 	if got := p.must(t, http.MethodGet, "/user", s.AccessToken, nil)["id"]; got != userID {
 		t.Errorf("the access token is of user %v; want %s", got, userID)
 	}
-	fresh := p.must(t, http.MethodPost, "/token?grant_type=refresh_token", "", map[string]string{"refresh_token": s.RefreshToken})
+	fresh := p.must(
+		t, http.MethodPost, "/token?grant_type=refresh_token", "", map[string]string{"refresh_token": s.RefreshToken},
+	)
 	if got := fresh["user"].(map[string]any)["id"]; got != userID {
 		t.Errorf("the refresh token is of user %v; want %s", got, userID)
 	}
@@ -287,9 +293,14 @@ func (p project) wantLockedOut(t *testing.T, a attacker, victimID string) {
 		method, path, token string
 		body                any
 	}{
-		"password":      {http.MethodPost, "/token?grant_type=password", "", map[string]string{"email": a.email, "password": a.password}},
-		"refresh token": {http.MethodPost, "/token?grant_type=refresh_token", "", map[string]string{"refresh_token": a.refresh}},
-		"access token":  {http.MethodGet, "/user", a.access, nil},
+		"password": {
+			http.MethodPost, "/token?grant_type=password", "",
+			map[string]string{"email": a.email, "password": a.password},
+		},
+		"refresh token": {
+			http.MethodPost, "/token?grant_type=refresh_token", "", map[string]string{"refresh_token": a.refresh},
+		},
+		"access token": {http.MethodGet, "/user", a.access, nil},
 	} {
 		if try.token == "" && try.method == http.MethodGet || a.refresh == "" && name == "refresh token" {
 			continue // an unconfirmed account has no tokens
@@ -343,7 +354,9 @@ func (p project) sql(t *testing.T, statement string) string {
 	if p.database == "" {
 		t.Skip("TIKBRIDGE_CONTRACT_DATABASE_URL is not set")
 	}
-	out, err := exec.CommandContext(t.Context(), "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, p.database).CombinedOutput()
+	out, err := exec.CommandContext(
+		t.Context(), "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, p.database,
+	).CombinedOutput()
 	if err != nil {
 		t.Fatalf("psql: %v\n%s", err, out)
 	}
@@ -385,7 +398,9 @@ func (p project) unlinkEmail(t *testing.T, s signin.SignedIn) {
 		if i.Provider != "email" {
 			continue
 		}
-		if got := p.status(t, http.MethodDelete, "/user/identities/"+i.ID, s.Session.AccessToken, nil); got == http.StatusNotFound {
+		if got := p.status(
+			t, http.MethodDelete, "/user/identities/"+i.ID, s.Session.AccessToken, nil,
+		); got == http.StatusNotFound {
 			t.Skip("the real GoTrue has manual linking off")
 		} else if got != http.StatusOK {
 			t.Fatalf("unlink: status %d", got)

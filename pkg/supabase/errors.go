@@ -19,11 +19,31 @@ type apiError struct {
 	status int
 	code   string // GoTrue's error code, "" when the answer had none
 	header http.Header
-	// old is true for an answer of a GoTrue that had no error codes yet.
-	old bool
+	old    bool // in a form that only versions before MinVersion have
 }
 
-func (e *apiError) Error() string { return fmt.Sprintf("status %d %s", e.status, e.code) }
+// MinVersion is the oldest GoTrue with what the bridge needs: error codes, and users whose id and password
+// hash an admin chooses (supabase/auth, CHANGELOG.md).
+const MinVersion = "2.155.0"
+
+// ErrOldGoTrue is an answer of a GoTrue before MinVersion.
+var ErrOldGoTrue = errors.New("GoTrue is older than " + MinVersion + ", which the bridge needs")
+
+// Error implements error.
+func (e *apiError) Error() string {
+	if e.old {
+		return fmt.Sprintf("status %d: %v", e.status, ErrOldGoTrue)
+	}
+	return fmt.Sprintf("status %d %s", e.status, e.code)
+}
+
+// Unwrap returns ErrOldGoTrue or nil.
+func (e *apiError) Unwrap() error {
+	if e.old {
+		return ErrOldGoTrue
+	}
+	return nil
+}
 
 // newAPIError reads the error code (GoTrue internal/api/errors.go). It understands both generations of
 // bodies, since some gateways and proxies drop the API version header.
@@ -36,6 +56,7 @@ func newAPIError(resp *http.Response, body []byte) *apiError {
 	var parsed struct {
 		Code      any    `json:"code"`
 		ErrorCode string `json:"error_code"`
+		Msg       string `json:"msg"`
 	}
 	if json.Unmarshal(body, &parsed) != nil {
 		return e
@@ -44,9 +65,10 @@ func newAPIError(resp *http.Response, body []byte) *apiError {
 		e.code = upstream.Code(code)
 	} else {
 		e.code = upstream.Code(parsed.ErrorCode)
-		_, isNumber := parsed.Code.(float64)
-		e.old = isNumber && parsed.ErrorCode == ""
 	}
+	// Before error codes, GoTrue repeated the status.
+	status, isNumber := parsed.Code.(float64)
+	e.old = isNumber && int(status) == e.status && parsed.ErrorCode == "" && parsed.Msg != ""
 	return e
 }
 

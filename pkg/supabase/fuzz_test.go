@@ -53,10 +53,14 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(statuses[i], bodies[i], "", "")
 	}
 	for _, body := range []string{
-		"", "{}", "null", "[]", "7", `"x"`, "{", "<html>502</html>", `{"code":429,"error_code":"over_request_rate_limit","msg":"x"}`,
-		`{"code":"user_banned"}`, `{"code":"otp_expired"}`, `{"code":"user_not_found"}`, `{"code":["x"]}`, `{"code":{"a":1},"error_code":7}`,
-		`{"code":null,"error_code":"bad_jwt"}`, `{"code":"` + planted + `","message":"` + planted + `"}`, "{\"code\":\"\xff\"}",
-		`{"message":"Invalid API key","hint":"Double check"}`, `{"error_code":"email_exists"}`, strings.Repeat("[", 20_000),
+		"", "{}", "null", "[]", "7", `"x"`, "{", "<html>502</html>",
+		`{"code":429,"error_code":"over_request_rate_limit","msg":"x"}`,
+		`{"code":"user_banned"}`, `{"code":"otp_expired"}`, `{"code":"user_not_found"}`, `{"code":["x"]}`,
+		`{"code":{"a":1},"error_code":7}`,
+		`{"code":null,"error_code":"bad_jwt"}`, `{"code":"` + planted + `","message":"` + planted + `"}`,
+		"{\"code\":\"\xff\"}",
+		`{"message":"Invalid API key","hint":"Double check"}`, `{"error_code":"email_exists"}`,
+		strings.Repeat("[", 20_000),
 	} {
 		for _, status := range []int{200, 301, 400, 401, 403, 404, 422, 429, 500, 503} {
 			f.Add(status, body, "", "7")

@@ -30,11 +30,19 @@ func TestHook(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.email, func(t *testing.T) {
-			event, err := json.Marshal(map[string]any{"metadata": map[string]any{}, "user": map[string]any{"email": tt.email}})
+			event, err := json.Marshal(map[string]any{
+				"metadata": map[string]any{}, "user": map[string]any{"email": tt.email},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			out := p.sql(t, fmt.Sprintf("begin; %s; set role supabase_auth_admin; select public.tikbridge_before_user_created($json$%s$json$::jsonb); rollback", hook, event))
+			out := p.sql(
+				t,
+				fmt.Sprintf(
+					"begin; %s; set role supabase_auth_admin; select public.tikbridge_before_user_created($json$%s$json$::jsonb); rollback",
+					hook, event,
+				),
+			)
 			var answer struct {
 				Error *struct {
 					HTTPCode int    `json:"http_code"`

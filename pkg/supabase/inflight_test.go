@@ -37,8 +37,13 @@ var flights = map[string]struct {
 		func(a attacker, _ project) any { return map[string]string{"refresh_token": a.refresh} },
 		func(attacker) string { return "" },
 	},
-	"new password": {"PUT /user", func(attacker, project) any { return map[string]string{"password": "Attacker-2!"} }, asThemselves},
-	"phone":        {"PUT /user", func(a attacker, _ project) any { return map[string]string{"phone": "4915" + digits(a.id)} }, asThemselves},
+	"new password": {
+		"PUT /user", func(attacker, project) any { return map[string]string{"password": "Attacker-2!"} }, asThemselves,
+	},
+	"phone": {
+		"PUT /user", func(a attacker, _ project) any { return map[string]string{"phone": "4915" + digits(a.id)} },
+		asThemselves,
+	},
 	"e-mail": {
 		"PUT /user",
 		func(_ attacker, p project) any {
@@ -154,7 +159,9 @@ func TestAdoptAll_inFlight(t *testing.T) {
 				b, victim := p.client(t), p.person()
 				a := p.migrant(t, victim)
 				land := p.launch(t, a, name)
-				got := b.adoptAll(t, supabase.AdoptOptions{Quarantine: time.Millisecond}, map[string]string{"": a.id}, func(string) {
+				got := b.adoptAll(t, supabase.AdoptOptions{
+					Quarantine: time.Millisecond,
+				}, map[string]string{"": a.id}, func(string) {
 					a = land()
 				})
 				if got[""] != verdicts[name] {

@@ -64,12 +64,18 @@ func TestObserver(t *testing.T) {
 		{
 			"superseded link",
 			func(m *mocked) { m.once("/verify", http.StatusForbidden, "otp_expired") },
-			slices.Concat(ok("generate_link"), []string{"supabase verify refused 403 otp_expired", "supabase retried: superseded_link"}, ok("generate_link", "verify")),
+			slices.Concat(
+				ok("generate_link"),
+				[]string{"supabase verify refused 403 otp_expired", "supabase retried: superseded_link"},
+				ok("generate_link", "verify"),
+			),
 		},
 		{
 			"fault",
 			func(m *mocked) { m.once("/admin/generate_link", http.StatusBadGateway, "") },
-			slices.Concat([]string{"supabase generate_link fault 502 ", "supabase retried: fault"}, ok("generate_link", "verify")),
+			slices.Concat(
+				[]string{"supabase generate_link fault 502 ", "supabase retried: fault"}, ok("generate_link", "verify"),
+			),
 		},
 		{
 			"banned", func(m *mocked) {
@@ -85,7 +91,11 @@ func TestObserver(t *testing.T) {
 				o := &observed{}
 				m := newMocked(t, supabase.Options{Observer: o})
 				tt.answer(m)
-				_, _ = m.SignIn(t.Context(), someone, netip.Addr{}, noProfile)
+				report := new(signin.Report)
+				_, _ = m.SignIn(signin.WithReport(t.Context(), report), someone, netip.Addr{}, noProfile)
+				if got := fmt.Sprint(report.LogAttrs()); !strings.Contains(got, "calls_ms=[generate_link=") {
+					t.Errorf("report is %s; want the time of the calls by name", got)
+				}
 				if diff := cmp.Diff(tt.want, o.lines); diff != "" {
 					t.Errorf("what the observer was told (-want +got):\n%s", diff)
 				}

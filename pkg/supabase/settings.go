@@ -30,15 +30,22 @@ func (c *Client) CheckSettings(ctx context.Context) ([]Warning, error) {
 	}
 	var warnings []Warning
 	if !settings.DisableSignup && settings.External.Email {
-		warnings = append(warnings, Warning{"disable_signup", "Anybody can sign up by e-mail, also with an address " +
-			"that belongs to a TikTok user. Such accounts are never handed to anybody (see supabase.adopt).", "If nobody signs up " +
-			"by e-mail, switch off \"Allow new users to sign up\" or the e-mail provider in Authentication > Sign In / " +
-			"Providers; the bridge does not need them. If people do, install supabase/before_user_created.sql."})
+		warnings = append(warnings, Warning{
+			Setting: "disable_signup",
+			Text: "Anybody can sign up by e-mail, also with an address that belongs to a TikTok user. " +
+				"Such accounts are never handed to anybody (see supabase.adopt).",
+			Fix: "If nobody signs up by e-mail, switch off \"Allow new users to sign up\" or the e-mail provider in " +
+				"Authentication > Sign In / Providers; the bridge does not need them. " +
+				"If people do, install supabase/before_user_created.sql.",
+		})
 	}
 	if settings.MailerAutoconfirm {
-		warnings = append(warnings, Warning{"mailer_autoconfirm", "E-mail addresses are taken as confirmed without a " +
-			"mail, so users can change theirs to that of a TikTok user.", "Switch on \"Confirm email\" in Authentication > " +
-			"Sign In / Providers > Email."})
+		warnings = append(warnings, Warning{
+			Setting: "mailer_autoconfirm",
+			Text: "E-mail addresses are taken as confirmed without a mail, " +
+				"so users can change theirs to that of a TikTok user.",
+			Fix: "Switch on \"Confirm email\" in Authentication > Sign In / Providers > Email.",
+		})
 	}
 	return warnings, nil
 }
@@ -62,13 +69,20 @@ func (c *Client) CheckAccounts(ctx context.Context) ([]Warning, error) {
 			text = "At their next sign-in their owners get a new, empty account, since supabase.adopt is evict."
 			fix = "Set supabase.adopt to hold, run tikbridge users adopt, then set it to evict again."
 		}
-		warnings = append(warnings, Warning{"supabase.adopt", fmt.Sprintf(
-			"Accounts that look like those of Despia's Edge Function wait to be adopted: %s%d. %s", atLeast, w.Unclaimed, text), fix})
+		warnings = append(warnings, Warning{
+			Setting: "supabase.adopt",
+			Text: fmt.Sprintf("Accounts that look like those of Despia's Edge Function wait to be adopted: %s%d. %s",
+				atLeast, w.Unclaimed, text),
+			Fix: fix,
+		})
 	}
 	if w.Quarantined > 0 {
-		warnings = append(warnings, Warning{"supabase.adopt", fmt.Sprintf(
-			"Accounts in quarantine, whose owners cannot sign in: %s%d.", atLeast, w.Quarantined),
-			"If tikbridge users adopt is not running, run it to finish them, or with --release to let go of them."})
+		warnings = append(warnings, Warning{
+			Setting: "supabase.adopt",
+			Text:    fmt.Sprintf("Accounts in quarantine, whose owners cannot sign in: %s%d.", atLeast, w.Quarantined),
+			Fix: "If tikbridge users adopt is not running, run it to finish them, " +
+				"or with --release to let go of them.",
+		})
 	}
 	return warnings, nil
 }
@@ -86,7 +100,17 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return upstream.Version(health.Version), nil
 }
 
-// CheckSecretKey looks an account up that cannot exist. Nil says that the secret key may manage users.
+// CheckLinks asks for a link to an account that cannot exist, which creates none. Nil says that the secret
+// key may make links. There are gateways that let it read and not write (supabase/supabase#48288).
+func (c *Client) CheckLinks(ctx context.Context) error {
+	_, err := c.generateLink(ctx, "nobody-"+uuid.NewString()+"@"+c.opts.EmailDomain)
+	if hasCode(err, "user_not_found") {
+		return nil
+	}
+	return err
+}
+
+// CheckSecretKey looks up an account that cannot exist. Nil says that the secret key may read users.
 func (c *Client) CheckSecretKey(ctx context.Context) error {
 	_, err := c.user(ctx, uuid.Nil)
 	if hasCode(err, "user_not_found") {

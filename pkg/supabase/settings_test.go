@@ -2,6 +2,7 @@ package supabase_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,9 @@ func TestCheckSettings(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			sim := newEmulator(t, tt.settings)
-			warnings, err := sim.at("/auth/v1", gotruesim.SecretKey, gotruesim.PublishableKey).client(t).CheckSettings(t.Context())
+			warnings, err := sim.at(
+				"/auth/v1", gotruesim.SecretKey, gotruesim.PublishableKey,
+			).client(t).CheckSettings(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,6 +91,53 @@ func TestCheckAccounts(t *testing.T) {
 					t.Errorf("warnings are %+v, %v; want one of an account in quarantine", got, err)
 				}
 			})
+		})
+	}
+}
+
+// TestCheckLinks: a link for nobody creates nobody, and shows whether the key may write.
+func TestCheckLinks(t *testing.T) {
+	sim := newEmulator(t, gotruesim.Options{})
+	c := sim.at("/auth/v1", gotruesim.SecretKey, gotruesim.PublishableKey).client(t)
+	if err := c.CheckLinks(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if w, err := c.CountWaiting(t.Context(), 10); err != nil || w.Unclaimed != 0 {
+		t.Errorf("waiting: %+v, %v; want nobody", w, err)
+	}
+	m := newMocked(t, supabase.Options{})
+	m.answer("POST", "/admin/generate_link", 403, map[string]any{"code": "bad_jwt", "message": "invalid JWT"})
+	if err := m.CheckLinks(t.Context()); signin.AsError(err).Upstream.Code != "bad_jwt" {
+		t.Errorf("error is %v; want bad_jwt", err)
+	}
+}
+
+// TestOldGoTrue: before error codes, the body repeated the status. The error names the version to have, and
+// answers of newer ones, or of gateways, are not taken for it.
+func TestOldGoTrue(t *testing.T) {
+	tests := []struct {
+		name string
+		body map[string]any
+		old  bool
+	}{
+		{"before error codes", map[string]any{"code": 404, "msg": "User not found"}, true},
+		{"without the version header", map[string]any{
+			"code": 404, "error_code": "user_not_found", "msg": "User not found",
+		}, false},
+		{"with it", map[string]any{"code": "user_not_found", "message": "User not found"}, false},
+		{"a gateway", map[string]any{"code": 404, "message": "no Route matched"}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMocked(t, supabase.Options{})
+			m.answer("POST", "/admin/generate_link", 404, tt.body)
+			err := m.CheckLinks(t.Context())
+			if errors.Is(err, supabase.ErrOldGoTrue) != tt.old {
+				t.Errorf("error is %v; taken for an old GoTrue: want %v", err, tt.old)
+			}
+			if tt.old && !strings.Contains(signin.AsError(err).Err.Error(), "older than 2.155.0") {
+				t.Errorf("error is %v; want the version in its cause", err)
+			}
 		})
 	}
 }

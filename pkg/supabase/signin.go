@@ -16,9 +16,9 @@ import (
 
 // Bounds of a sign-in, which also ends with its context.
 const (
-	// maxSuccessors bounds how often one person's account may have been soft-deleted.
+	// maxSuccessors is how often one person's account may have been soft-deleted.
 	maxSuccessors = 20
-	// maxSuperseded bounds how often a link that another replica superseded is made again.
+	// maxSuperseded is how often a link is made again after another replica superseded it.
 	maxSuperseded = 12
 	// maxRounds bounds how often a sign-in is tried that GoTrue fails: a trigger that raises, a broken hook or
 	// an anchor that does not stick fails the same way every time.
@@ -60,8 +60,8 @@ func (c *Client) SignIn(
 	}
 }
 
-// pause waits a random time that grows with n, so that replicas that met do not meet again. It
-// returns false when ctx ended first.
+// pause waits a random time that grows with n, so that replicas that collided do not collide again. It
+// returns false if ctx ended first.
 func pause(ctx context.Context, n int) bool {
 	const longest = time.Second
 	limit := min(20*time.Millisecond<<n, longest)
@@ -88,7 +88,7 @@ type search struct {
 	created bool
 }
 
-// signIn makes the pair of calls that gives a session: a link to the person's account, and its use.
+// signIn makes the two calls that give a session: one for a link to the person's account, one to use it.
 func (s *search) signIn(ctx context.Context, clientIP netip.Addr) (signin.SignedIn, error) {
 	l, err := s.link(ctx)
 	if err != nil {
@@ -105,8 +105,8 @@ func (s *search) signIn(ctx context.Context, clientIP netip.Addr) (signin.Signed
 	return signin.SignedIn{Session: session, Account: l.account.domain(s.person), Created: s.created}, nil
 }
 
-// link returns a fresh link to the person's own account, and creates the account if there is none. The
-// address is only where to look first: whatever else is found there, the account is found by its id.
+// link returns a new link to the person's own account, and creates the account if there is none. The address
+// is only where to look first: whatever is there, the account is then looked up by its id.
 func (s *search) link(ctx context.Context) (link, error) {
 	l, err := s.client.generateLink(ctx, s.person.address)
 	var address string
@@ -125,7 +125,7 @@ func (s *search) link(ctx context.Context) (link, error) {
 	}
 	l, err = s.client.generateLink(ctx, address)
 	switch {
-	case hasCode(err, "user_not_found"): // it moved this very moment
+	case hasCode(err, "user_not_found"): // its address just changed
 		return link{}, failure(callGenerateLink, errNotOwned)
 	case err != nil:
 		return link{}, err
@@ -144,9 +144,8 @@ func (s *search) link(ctx context.Context) (link, error) {
 	return l, nil
 }
 
-// findOrCreate returns the address of the person's account when nobody has the address where it is
-// looked for first. Most often there is no account yet, so it is looked up and created side by side:
-// creating an id that exists changes nothing.
+// findOrCreate returns the address of the person's account when nobody has the address tried first. Usually
+// there is no account yet, so it looks up and creates at the same time: creating an existing id changes nothing.
 func (s *search) findOrCreate(ctx context.Context) (string, error) {
 	looking, enough := context.WithCancel(ctx)
 	defer enough()
@@ -154,7 +153,7 @@ func (s *search) findOrCreate(ctx context.Context) (string, error) {
 	go func(id uuid.UUID) {
 		err := s.create(ctx, id, s.person.address)
 		if err == nil {
-			enough() // nobody waits for a look-up that finds nothing
+			enough() // no need to wait for a look-up that finds nothing
 		}
 		created <- err
 	}(s.id)
@@ -171,10 +170,9 @@ func (s *search) findOrCreate(ctx context.Context) (string, error) {
 	return s.afterCreate(ctx, createErr)
 }
 
-// findOrReplace returns the address of the person's account when another account has the address where
-// it is looked for first. unclaimed is that account if it can be read and has no anchor. If the person
-// has no account yet, an unclaimed one is evicted, which needs the operator's consent; any other is left
-// alone.
+// findOrReplace returns the address of the person's account when another account has the address tried
+// first. unclaimed is that account if it can be read and has no anchor. If the person has no account yet and
+// the operator consents, it evicts an unclaimed one; it leaves any other alone.
 func (s *search) findOrReplace(ctx context.Context, unclaimed *account) (string, error) {
 	own, err := s.lookUp(ctx)
 	switch {
@@ -198,8 +196,8 @@ func (s *search) findOrReplace(ctx context.Context, unclaimed *account) (string,
 	return address, nil
 }
 
-// afterCreate returns the address of the person's account when creating it failed: another replica was
-// faster, which is a 422 or a 500 (GoTrue internal/api/admin.go), or somebody took the address.
+// afterCreate returns the address of the person's account after creating it failed: another replica was
+// faster, which is a 422 or a 500 (GoTrue internal/api/admin.go), or somebody has the address.
 func (s *search) afterCreate(ctx context.Context, createErr error) (string, error) {
 	own, err := s.lookUp(ctx)
 	switch {
@@ -224,8 +222,8 @@ func (s *search) create(ctx context.Context, id uuid.UUID, address string) error
 	return nil
 }
 
-// lookUp finds the person's account by its id, which no public route can choose. It steps over accounts
-// that were soft-deleted.
+// lookUp finds the person's account by its id, which no public route can choose. It skips soft-deleted
+// accounts.
 func (s *search) lookUp(ctx context.Context) (account, error) {
 	for range maxSuccessors {
 		own, err := s.client.user(ctx, s.id)
@@ -263,7 +261,7 @@ func (s *search) restoreAnchor(ctx context.Context, address string) (link, error
 	return s.client.generateLink(ctx, address)
 }
 
-// audit writes an event about an account: its id, no name and no address.
+// audit logs an event about an account: its id, but no name and no address.
 func (c *Client) audit(ctx context.Context, event string, id uuid.UUID, attrs ...slog.Attr) {
 	attrs = append([]slog.Attr{slog.String("event", event), slog.String("user_id", id.String())}, attrs...)
 	c.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "audit", attrs...)

@@ -15,7 +15,10 @@ import (
 func TestFirstSignIn(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {
 		b, id := p.client(t), p.person()
-		profile := signin.Profile{UnionID: "union-1", DisplayName: "Ada <b>\u202eשלום 🎈" + strings.Repeat(" long", 200), AvatarURL: "https://cdn.example/a.jpg?x-signature=a%2Bb"}
+		profile := signin.Profile{
+			UnionID: "union-1", DisplayName: "Ada <b>\u202eשלום 🎈" + strings.Repeat(" long", 200),
+			AvatarURL: "https://cdn.example/a.jpg?x-signature=a%2Bb",
+		}
 		in, err := b.SignIn(t.Context(), id, netip.Addr{}, func() signin.Profile { return profile })
 		if err != nil {
 			t.Fatal(err)
@@ -46,7 +49,8 @@ func TestFirstSignIn(t *testing.T) {
 		if diff := cmp.Diff(wantMetadata, metadata); diff != "" {
 			t.Errorf("user_metadata (-want +got):\n%s", diff)
 		}
-		if got := b.audit.String(); !strings.Contains(got, "event=account_created user_id="+in.Account.ID) || strings.Contains(got, "@") {
+		if got := b.audit.String(); !strings.Contains(got, "event=account_created user_id="+in.Account.ID) ||
+			strings.Contains(got, "@") {
 			t.Errorf("audit log is %q; want the event with the user's id and no address", got)
 		}
 	})
@@ -77,7 +81,10 @@ func TestPasswordless(t *testing.T) {
 		id := p.person()
 		p.client(t).signIn(t, id)
 		for _, password := range []string{"", "password", id.OpenID, address(id)} {
-			if got := p.status(t, http.MethodPost, "/token?grant_type=password", "", map[string]string{"email": address(id), "password": password}); got == http.StatusOK {
+			if got := p.status(
+				t, http.MethodPost, "/token?grant_type=password", "",
+				map[string]string{"email": address(id), "password": password},
+			); got == http.StatusOK {
 				t.Errorf("the password %q signs in", password)
 			}
 		}
@@ -113,10 +120,14 @@ func TestChangedEmail(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {
 		b, id := p.client(t), p.person()
 		before := b.signIn(t, id)
-		p.must(t, http.MethodPut, "/admin/users/"+before.Account.ID, p.secret, map[string]any{"email": "moved-" + address(id)})
+		p.must(
+			t, http.MethodPut, "/admin/users/"+before.Account.ID, p.secret,
+			map[string]any{"email": "moved-" + address(id)},
+		)
 		after := b.signIn(t, id)
 		if after.Account.ID != before.Account.ID || after.Created {
-			t.Errorf("after the change the person is user %s, created %v; want %s", after.Account.ID, after.Created, before.Account.ID)
+			t.Errorf("after the change the person is user %s, created %v; want %s",
+				after.Account.ID, after.Created, before.Account.ID)
 		}
 		p.wantAlive(t, after.Session, before.Account.ID)
 
@@ -124,7 +135,8 @@ func TestChangedEmail(t *testing.T) {
 		squatter := p.squat(t, address(id))
 		again := b.signIn(t, id)
 		if again.Account.ID != before.Account.ID {
-			t.Errorf("with the old address squatted the person is user %s; want %s", again.Account.ID, before.Account.ID)
+			t.Errorf("with the old address squatted the person is user %s; want %s",
+				again.Account.ID, before.Account.ID)
 		}
 		p.wantLockedOut(t, squatter, again.Account.ID)
 	})
@@ -150,7 +162,8 @@ func TestUnlinkedEmail(t *testing.T) {
 				for range 2 {
 					after := b.signIn(t, id)
 					if after.Account.ID != before.Account.ID || after.Created {
-						t.Errorf("the person is user %s, created %v; want %s", after.Account.ID, after.Created, before.Account.ID)
+						t.Errorf("the person is user %s, created %v; want %s",
+							after.Account.ID, after.Created, before.Account.ID)
 					}
 					p.wantAlive(t, after.Session, before.Account.ID)
 				}
@@ -170,7 +183,10 @@ func TestAnchorRemoved(t *testing.T) {
 			contract(t, func(t *testing.T, p project) {
 				b, id := p.client(t, adopt(mode)), p.person()
 				before := b.signIn(t, id)
-				p.must(t, http.MethodPut, "/admin/users/"+before.Account.ID, p.secret, map[string]any{"app_metadata": map[string]any{"tiktok": nil}})
+				p.must(
+					t, http.MethodPut, "/admin/users/"+before.Account.ID, p.secret,
+					map[string]any{"app_metadata": map[string]any{"tiktok": nil}},
+				)
 				if after := b.signIn(t, id); after.Account.ID != before.Account.ID {
 					t.Errorf("the person is user %s; want %s", after.Account.ID, before.Account.ID)
 				}
@@ -178,7 +194,9 @@ func TestAnchorRemoved(t *testing.T) {
 				if diff := cmp.Diff(any(map[string]any{"open_id": id.OpenID}), anchor); diff != "" {
 					t.Errorf("anchor (-want +got):\n%s", diff)
 				}
-				if got := b.audit.String(); !strings.Contains(got, "event=account_anchored_again user_id="+before.Account.ID) {
+				if got := b.audit.String(); !strings.Contains(
+					got, "event=account_anchored_again user_id="+before.Account.ID,
+				) {
 					t.Errorf("audit log is %q; want the anchor", got)
 				}
 				p.wantAlive(t, before.Session, before.Account.ID)
@@ -208,7 +226,8 @@ func TestDeleted(t *testing.T) {
 		p.must(t, http.MethodDelete, "/admin/users/"+in.Account.ID, p.secret, map[string]any{})
 		again := b.signIn(t, id)
 		if !again.Created || again.Account.ID != in.Account.ID {
-			t.Errorf("the person is user %s, created %v; want a new account with the id %s", again.Account.ID, again.Created, in.Account.ID)
+			t.Errorf("the person is user %s, created %v; want a new account with the id %s",
+				again.Account.ID, again.Created, in.Account.ID)
 		}
 		p.wantAlive(t, again.Session, in.Account.ID)
 	})
@@ -230,7 +249,10 @@ func TestSoftDeleted(t *testing.T) {
 			if again.Account.ID != in.Account.ID || again.Created {
 				t.Errorf("the person is user %s, then %s", in.Account.ID, again.Account.ID)
 			}
-			p.must(t, http.MethodPut, "/admin/users/"+in.Account.ID, p.secret, map[string]any{"email": "moved-" + p.openIDs.next() + "@example.com"})
+			p.must(
+				t, http.MethodPut, "/admin/users/"+in.Account.ID, p.secret,
+				map[string]any{"email": "moved-" + p.openIDs.next() + "@example.com"},
+			)
 			if moved := b.signIn(t, id); moved.Account.ID != in.Account.ID {
 				t.Errorf("after an e-mail change the person is user %s; want %s", moved.Account.ID, in.Account.ID)
 			}
@@ -240,7 +262,10 @@ func TestSoftDeleted(t *testing.T) {
 				}
 			}
 			seen = append(seen, in.Account.ID)
-			p.must(t, http.MethodDelete, "/admin/users/"+in.Account.ID, p.secret, map[string]any{"should_soft_delete": true})
+			p.must(
+				t, http.MethodDelete, "/admin/users/"+in.Account.ID, p.secret,
+				map[string]any{"should_soft_delete": true},
+			)
 		}
 	})
 }
@@ -251,9 +276,15 @@ func TestSuccessorSquatted(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {
 		b, id := p.client(t), p.person()
 		first := b.signIn(t, id)
-		p.must(t, http.MethodDelete, "/admin/users/"+first.Account.ID, p.secret, map[string]any{"should_soft_delete": true})
+		p.must(
+			t, http.MethodDelete, "/admin/users/"+first.Account.ID, p.secret,
+			map[string]any{"should_soft_delete": true},
+		)
 		second := b.signIn(t, id)
-		p.must(t, http.MethodPut, "/admin/users/"+second.Account.ID, p.secret, map[string]any{"email": "moved-" + address(id)})
+		p.must(
+			t, http.MethodPut, "/admin/users/"+second.Account.ID, p.secret,
+			map[string]any{"email": "moved-" + address(id)},
+		)
 		squatter := p.squat(t, address(id))
 		again := b.signIn(t, id)
 		if again.Account.ID != second.Account.ID {
@@ -268,8 +299,13 @@ func TestUpdateProfile(t *testing.T) {
 	contract(t, func(t *testing.T, p project) {
 		b, id := p.client(t), p.person()
 		in := b.signIn(t, id)
-		p.must(t, http.MethodPut, "/user", in.Session.AccessToken, map[string]any{"data": map[string]any{"theme": "dark"}})
-		p.must(t, http.MethodPut, "/admin/users/"+in.Account.ID, p.secret, map[string]any{"app_metadata": map[string]any{"plan": "pro"}})
+		p.must(
+			t, http.MethodPut, "/user", in.Session.AccessToken, map[string]any{"data": map[string]any{"theme": "dark"}},
+		)
+		p.must(
+			t, http.MethodPut, "/admin/users/"+in.Account.ID, p.secret,
+			map[string]any{"app_metadata": map[string]any{"plan": "pro"}},
+		)
 
 		profile := signin.Profile{UnionID: "u2", DisplayName: "New name", AvatarURL: "https://cdn.example/b.jpg"}
 		if err := b.UpdateProfile(t.Context(), in.Account, profile); err != nil {

@@ -16,7 +16,10 @@ func TestUnreadable(t *testing.T) {
 		"too large": func(t *testing.T, p project, email string) {
 			a := p.squat(t, email)
 			for _, key := range strings.Split("abcdefghij", "") {
-				p.must(t, http.MethodPut, "/user", a.access, map[string]any{"data": map[string]any{key: strings.Repeat("x", 900_000)}})
+				p.must(
+					t, http.MethodPut, "/user", a.access,
+					map[string]any{"data": map[string]any{key: strings.Repeat("x", 900_000)}},
+				)
 			}
 		},
 	}

@@ -26,8 +26,8 @@ func (c *Client) user(ctx context.Context, id uuid.UUID) (account, error) {
 	return found, failure(callGetUser, err)
 }
 
-// createUser creates the account of a person, confirmed and with the anchor. It has a password hash that
-// no password has: without one GoTrue makes up a password and spends 70 ms on hashing it.
+// createUser creates a person's account, confirmed and with the anchor. It sends a hash that no password
+// has: without one GoTrue makes up a password and spends 70 ms hashing it.
 func (c *Client) createUser(
 	ctx context.Context, id uuid.UUID, openID, address string, profile signin.Profile,
 ) error {
@@ -90,8 +90,7 @@ func (c *Client) listUsers(ctx context.Context, page, size int) ([]account, erro
 	return list.Users, err
 }
 
-// hasPasskey asks for the one way in that the user object does not show. A GoTrue from before passkeys
-// has no such route.
+// hasPasskey asks for the one way in that the user object does not show. An older GoTrue has no such route.
 func (c *Client) hasPasskey(ctx context.Context, id uuid.UUID) (bool, error) {
 	var passkeys []json.RawMessage
 	k := c.adminCall(callListPasskeys)
@@ -103,12 +102,11 @@ func (c *Client) hasPasskey(ctx context.Context, id uuid.UUID) (bool, error) {
 	return len(passkeys) > 0, err
 }
 
-// unknownPassword returns a password that nobody knows. It has what a project may demand of one: letters
-// of both cases, a digit and a symbol, in no more than the 72 bytes that bcrypt reads.
+// unknownPassword returns a password that nobody knows. It meets any rule a project may set: letters of both
+// cases, a digit and a symbol, in the 72 bytes that bcrypt reads.
 func unknownPassword() string { return rand.Text() + rand.Text() + "aA0!_" }
 
-// unusableHash returns a bcrypt hash (cost 10) made of random characters instead of from a password, so
-// that no password fits.
+// unusableHash returns a bcrypt hash (cost 10) of random characters, which no password matches.
 func unusableHash() string {
 	const alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	b := make([]byte, 53) // 22 characters of salt, 31 of hash

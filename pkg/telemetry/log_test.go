@@ -104,8 +104,14 @@ func TestRequestIDInRecords(t *testing.T) {
 	}{
 		{"plain", with, func(l *slog.Logger) *slog.Logger { return l }, map[string]any{"a": "b", "request_id": "r1"}},
 		{"none", context.Background(), func(l *slog.Logger) *slog.Logger { return l }, map[string]any{"a": "b"}},
-		{"empty", telemetry.WithRequestID(with, ""), func(l *slog.Logger) *slog.Logger { return l }, map[string]any{"a": "b"}},
-		{"innermost", telemetry.WithRequestID(with, "r2"), func(l *slog.Logger) *slog.Logger { return l }, map[string]any{"a": "b", "request_id": "r2"}},
+		{
+			"empty", telemetry.WithRequestID(with, ""), func(l *slog.Logger) *slog.Logger { return l },
+			map[string]any{"a": "b"},
+		},
+		{
+			"innermost", telemetry.WithRequestID(with, "r2"), func(l *slog.Logger) *slog.Logger { return l },
+			map[string]any{"a": "b", "request_id": "r2"},
+		},
 		{
 			"WithAttrs", with, func(l *slog.Logger) *slog.Logger { return l.With(slog.String("c", "d")) },
 			map[string]any{"a": "b", "c": "d", "request_id": "r1"},
@@ -142,7 +148,10 @@ func TestRequestIDDoesNotAccumulate(t *testing.T) {
 	ctx := telemetry.WithRequestID(t.Context(), "r1")
 	for range 2 {
 		out.Reset()
-		log.InfoContext(ctx, "said", slog.Int("a", 1), slog.Int("b", 2), slog.Int("c", 3), slog.Int("d", 4), slog.Int("e", 5), slog.Int("f", 6))
+		log.InfoContext(
+			ctx, "said", slog.Int("a", 1), slog.Int("b", 2), slog.Int("c", 3), slog.Int("d", 4), slog.Int("e", 5),
+			slog.Int("f", 6),
+		)
 		if got := strings.Count(out.String(), "request_id=r1"); got != 1 {
 			t.Errorf("%d request ids in %s", got, out)
 		}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,8 +16,8 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// Metrics is everything the bridge counts. No label holds what a client or an upstream wrote: each has
-// a few values that are known beforehand. Safe for concurrent use.
+// Metrics is everything the bridge counts. No label holds what a client or an upstream wrote: each has a few
+// known values. Safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -92,7 +93,7 @@ func NewMetrics(version string) *Metrics {
 	return m
 }
 
-// start makes the series that rates are taken of: a series that begins at one hides its first event.
+// start creates the series that rates are taken of: one that begins at 1 hides its first event.
 func (m *Metrics) start() {
 	for _, s := range []struct {
 		step    signin.Step
@@ -114,6 +115,50 @@ func (m *Metrics) start() {
 		m.retries.WithLabelValues("supabase", reason)
 	}
 	m.refused.WithLabelValues("busy")
+	m.startFailures()
+}
+
+// supabaseCalls are the calls of a sign-in at Supabase.
+var supabaseCalls = []string{
+	"generate_link", "get_user", "create_user", "update_user", "verify", "list_users", "list_passkeys",
+}
+
+// startFailures makes the series of the failures that alerts look at, or the first failure of a fresh bridge,
+// which may be the only one that people try, would set off none.
+func (m *Metrics) startFailures() {
+	steps := []signin.Step{signin.StepStart, signin.StepCallback, signin.StepRedeem, signin.StepExchange}
+	for _, step := range steps {
+		fails := func(code signin.Code, call string) {
+			m.steps.WithLabelValues(string(step.Flow()), string(step), string(code), call)
+		}
+		fails(signin.Internal, "")
+		if step == signin.StepCallback {
+			fails(signin.AccessDenied, "authorize") // for the dashboard
+		}
+		for _, code := range signin.Codes() {
+			service, _, _ := strings.Cut(string(code), "_")
+			switch {
+			case service == "tiktok" && step == signin.StepCallback:
+				fails(code, "authorize")
+				fails(code, "token")
+			case service == "tiktok" && step == signin.StepExchange:
+				fails(code, "token")
+			case service == "supabase" && (step == signin.StepRedeem || step == signin.StepExchange):
+				for _, call := range supabaseCalls {
+					fails(code, call)
+				}
+			}
+		}
+	}
+	for _, call := range supabaseCalls {
+		m.calls.WithLabelValues("supabase", call, "rate_limited")
+	}
+}
+
+// AddRoute makes the series of a route that has a rate limit.
+func (m *Metrics) AddRoute(route string) {
+	m.limited.WithLabelValues(route)
+	m.duration.WithLabelValues(route)
 }
 
 // Handler serves the metrics to Prometheus.
@@ -145,13 +190,13 @@ func (m *Metrics) RateLimited(route string) { m.limited.WithLabelValues(route).I
 // Refused counts a request refused before any work, such as by a bound on concurrency.
 func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc() }
 
-// BreakerChanged tells the state of the circuit breaker of a service: "closed", "half-open" or "open".
+// BreakerChanged sets the state of a service's circuit breaker: "closed", "half-open" or "open".
 func (m *Metrics) BreakerChanged(service, state string) {
 	value := map[string]float64{"half-open": 1, "open": 2}[state]
 	m.breaker.WithLabelValues(service).Set(value)
 }
 
-// CallEnded counts a call of an upstream.
+// CallEnded counts a call to an upstream.
 func (m *Metrics) CallEnded(service, call string, r upstream.Result, took time.Duration) {
 	m.calls.WithLabelValues(service, call, r.Outcome()).Observe(took.Seconds())
 }
@@ -159,14 +204,14 @@ func (m *Metrics) CallEnded(service, call string, r upstream.Result, took time.D
 // Retried counts a sign-in that is tried again.
 func (m *Metrics) Retried(service, reason string) { m.retries.WithLabelValues(service, reason).Inc() }
 
-// Store is how single-use marks are kept; each function may be nil.
+// Store is how claims on states and handoffs are kept; each function may be nil.
 type Store struct {
-	// Errors is how many calls of the shared store failed, Lost how many marks had to go too early.
+	// Errors is how many calls of the shared store failed, Lost how many claims were dropped too early.
 	Errors, Lost func() int64
-	// Degraded tells whether the shared store fails at the moment.
+	// Degraded tells whether the shared store is down.
 	Degraded func() bool
-	// Marks is how many marks are held in memory.
-	Marks func() int
+	// Claims is how many claims are held in memory.
+	Claims func() int
 }
 
 // WatchStore adds the figures of the store. It is called once.
@@ -174,15 +219,15 @@ func (m *Metrics) WatchStore(s Store) {
 	factory := promauto.With(m.registry)
 	factory.NewCounterFunc(prometheus.CounterOpts{
 		Name: "tikbridge_once_errors_total",
-		Help: "Calls of Redis for single-use marks that failed.",
+		Help: "Calls of Redis that failed.",
 	}, func() float64 { return float64(call(s.Errors)) })
 	factory.NewCounterFunc(prometheus.CounterOpts{
-		Name: "tikbridge_once_lost_marks_total",
-		Help: "Single-use marks dropped from memory before their time, because it was full.",
+		Name: "tikbridge_once_lost_claims_total",
+		Help: "Claims on states and handoffs dropped early because memory was full.",
 	}, func() float64 { return float64(call(s.Lost)) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tikbridge_once_degraded",
-		Help: "1 while Redis fails and single use holds per replica only.",
+		Help: "1 while Redis is down and single use and rate limits hold per replica.",
 	}, func() float64 {
 		if call(s.Degraded) {
 			return 1
@@ -190,9 +235,9 @@ func (m *Metrics) WatchStore(s Store) {
 		return 0
 	})
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "tikbridge_once_marks",
-		Help: "Single-use marks held in memory.",
-	}, func() float64 { return float64(call(s.Marks)) })
+		Name: "tikbridge_once_claims",
+		Help: "Claims on states and handoffs held in memory.",
+	}, func() float64 { return float64(call(s.Claims)) })
 }
 
 func call[T any](f func() T) (v T) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,7 +44,7 @@ func fill(m *telemetry.Metrics) {
 	m.Retried("supabase", "superseded_link")
 	m.WatchStore(telemetry.Store{
 		Errors: func() int64 { return 3 }, Lost: func() int64 { return 4 },
-		Degraded: func() bool { return true }, Marks: func() int { return 5 },
+		Degraded: func() bool { return true }, Claims: func() int { return 5 },
 	})
 }
 
@@ -65,9 +67,9 @@ func TestMetrics(t *testing.T) {
 		`tikbridge_upstream_call_duration_seconds_count{call="token",outcome="ok",service="tiktok"} 1`,
 		`tikbridge_upstream_retries_total{reason="superseded_link",service="supabase"} 1`,
 		`tikbridge_once_errors_total 3`,
-		`tikbridge_once_lost_marks_total 4`,
+		`tikbridge_once_lost_claims_total 4`,
 		`tikbridge_once_degraded 1`,
-		`tikbridge_once_marks 5`,
+		`tikbridge_once_claims 5`,
 		"\ngo_goroutines ",
 		"\nprocess_start_time_seconds ",
 	} {
@@ -105,10 +107,37 @@ func TestMetrics_startAtZero(t *testing.T) {
 		`tikbridge_upstream_breaker_state{service="supabase"} 0`,
 		`tikbridge_upstream_retries_total{reason="fault",service="supabase"} 0`,
 		`tikbridge_refused_total{reason="busy"} 0`,
+		`tikbridge_signin_steps_total{call="authorize",flow="hosted",outcome="tiktok_misconfigured",step="callback"} 0`,
+		`tikbridge_signin_steps_total{call="",flow="guide",outcome="internal",step="exchange"} 0`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
+	}
+	// Every call of a sign-in at Supabase may be refused or fail.
+	source, err := os.ReadFile("../supabase/call.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	for _, m := range regexp.MustCompile(`(?m)^\tcall[A-Z]\w+ += "(\w+)"`).FindAllSubmatch(source, -1) {
+		call := string(m[1])
+		if call == "settings" || call == "health" {
+			continue // which no sign-in makes
+		}
+		calls++
+		for _, want := range []string{
+			`tikbridge_signin_steps_total{call="` + call + `",flow="guide",outcome="supabase_misconfigured",step="exchange"} 0`,
+			`tikbridge_signin_steps_total{call="` + call + `",flow="hosted",outcome="supabase_unavailable",step="redeem"} 0`,
+			`tikbridge_upstream_call_duration_seconds_count{call="` + call + `",outcome="rate_limited",service="supabase"} 0`,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %s", want)
+			}
+		}
+	}
+	if calls < 5 {
+		t.Errorf("pkg/supabase/call.go has %d calls", calls)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
 
-// Calls returns what counts and traces the calls to upstreams.
+// Calls returns an observer that counts and traces the calls to upstreams.
 func Calls(m *Metrics, t *Tracing) upstream.Observer { return calls{m, t} }
 
 type calls struct {

@@ -39,9 +39,9 @@ type Tracing struct {
 	tracer   trace.Tracer
 }
 
-// NewTracing returns tracing as the standard OTEL_* variables have it (OpenTelemetry docs: Environment
-// Variable Specification; OTLP Exporter Configuration); nil if they name no endpoint. Close it when
-// done. If the endpoint does not answer, log is told when that begins and when it ends.
+// NewTracing sets tracing up from the standard OTEL_* variables (OpenTelemetry docs: Environment Variable
+// Specification; OTLP Exporter Configuration); it returns nil if they name no endpoint. Close it when done. It
+// logs when the endpoint starts failing and when it works again.
 func NewTracing(version string, log *slog.Logger) (*Tracing, error) {
 	exporter, err := newExporter()
 	if exporter == nil || err != nil {
@@ -65,14 +65,14 @@ func NewTracing(version string, log *slog.Logger) (*Tracing, error) {
 	return &Tracing{provider: provider, tracer: provider.Tracer("github.com/tikbridge/tikbridge")}, nil
 }
 
-// CheckTracing tells what is wrong with the OTEL_* variables.
+// CheckTracing returns what is wrong with the OTEL_* variables.
 func CheckTracing() error {
 	_, err := newExporter()
 	return err
 }
 
-// newExporter returns what sends the spans, nil if the variables want no traces. The exporter reads its
-// own variables.
+// newExporter returns the exporter of spans, nil if the variables want no traces. It reads the variables
+// itself.
 func newExporter() (sdktrace.SpanExporter, error) {
 	_, endpoint := otlpSetting("ENDPOINT")
 	exporter := os.Getenv("OTEL_TRACES_EXPORTER")
@@ -92,7 +92,7 @@ func newExporter() (sdktrace.SpanExporter, error) {
 	return otlp, nil
 }
 
-// otlpSetting returns a variable of the exporter: the one for traces alone goes before the one for all.
+// otlpSetting returns a variable of the exporter: the one for traces alone wins over the general one.
 func otlpSetting(name string) (key, value string) {
 	for _, key = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
 		if value = strings.TrimSpace(os.Getenv(key)); value != "" {
@@ -102,8 +102,7 @@ func otlpSetting(name string) (key, value string) {
 	return key, value
 }
 
-// checkVariables refuses what the library would ignore without a word. Its errors repeat no value that may
-// be a key.
+// checkVariables rejects what the library would silently ignore. Its errors repeat no value that may be a key.
 func checkVariables() error {
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
@@ -183,9 +182,9 @@ type Answer struct {
 	Failed  bool        // by a fault of the bridge or of an upstream
 }
 
-// BeginRequest starts the span of a request by route pattern and known method, which goes on with the
-// context that is returned. header is that of the request if it comes from a trusted proxy, whose trace
-// it then is a part of; nil for one from anybody else.
+// BeginRequest starts the span of a request, named by known method and route pattern; the request continues
+// with the returned context. header is the request's if it comes from a trusted proxy, whose trace it then
+// joins; otherwise nil.
 func (t *Tracing) BeginRequest(
 	ctx context.Context, method, route string, header http.Header,
 ) (context.Context, func(Answer)) {
@@ -240,7 +239,7 @@ func (t *Tracing) beginCall(ctx context.Context, service, call string) (context.
 	}
 }
 
-// retried notes on the span of the request that a sign-in is tried again.
+// retried notes on the request's span that the sign-in is tried again.
 func (t *Tracing) retried(ctx context.Context, service, reason string) {
 	if t != nil {
 		trace.SpanFromContext(ctx).AddEvent("retry", trace.WithAttributes(
@@ -248,7 +247,7 @@ func (t *Tracing) retried(ctx context.Context, service, reason string) {
 	}
 }
 
-// traceID returns the id of the trace that ctx belongs to, "" if there is none that is kept.
+// traceID returns the id of the trace ctx belongs to, "" if there is none or it is not kept.
 func traceID(ctx context.Context) string {
 	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
 		return span.TraceID().String()
@@ -280,8 +279,8 @@ func (r *reporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySp
 // exportStatus finds the status in an error of the exporter.
 var exportStatus = regexp.MustCompile(`failed to send to \S+: (\d{3}) `)
 
-// exportCause says why spans were not taken. Errors of the exporter also hold the address of the collector
-// and its answer, which stay out of the log.
+// exportCause returns why spans were not taken. The exporter's errors also hold the collector's address and
+// answer, which stay out of the log.
 func exportCause(err error) string {
 	var call *url.Error
 	if errors.As(err, &call) {

@@ -140,11 +140,29 @@ func (r reply) code(name string) string {
 	return n.String()
 }
 
-// object returns a member that is an object, an empty one for any other.
+// object returns a member that is an object, nil for any other.
 func (r reply) object(name string) reply {
 	var m reply
 	_ = json.Unmarshal(r[name], &m)
 	return m
+}
+
+// missing says what keeps r from having a string at path, through objects; "" if it has one.
+func (r reply) missing(path ...string) string {
+	for i, name := range path {
+		raw, ok := r[name]
+		what := strings.Join(path[:i+1], ".")
+		switch isLast := i == len(path)-1; {
+		case !ok, string(raw) == "null", string(raw) == `""`:
+			return "answer lacks " + what
+		case isLast && r.text(name) == "":
+			return "answer's " + what + " is not a string"
+		case !isLast && r.object(name) == nil:
+			return "answer's " + what + " is not an object"
+		}
+		r = r.object(name)
+	}
+	return ""
 }
 
 // Exchange sends the code once. It never repeats the call: a code that may have reached TikTok is
@@ -166,12 +184,14 @@ func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity,
 	}
 	id := signin.Identity{
 		OpenID:       token.text("open_id"),
-		Scopes:       splitScopes(token.text("scope")),
+		Scopes:       signin.Scopes(token.text("scope")),
 		AccessToken:  token.text("access_token"),
 		RefreshToken: token.text("refresh_token"),
 	}
-	if id.AccessToken == "" || id.OpenID == "" {
-		return signin.Identity{}, ans.unavailable(errors.New("answer lacks access_token or open_id"))
+	for _, name := range []string{"access_token", "open_id"} {
+		if missing := token.missing(name); missing != "" {
+			return signin.Identity{}, ans.unavailable(errors.New(missing))
+		}
 	}
 	if !signin.IsOpenID(id.OpenID) {
 		return signin.Identity{}, ans.unavailable(errors.New("open_id has broken or control characters"))
@@ -189,10 +209,13 @@ func (c *Client) CheckCredentials(ctx context.Context) error {
 		"client_secret": {c.opts.ClientSecret.Reveal()},
 		"grant_type":    {"client_credentials"},
 	})
-	if err == nil && token.text("access_token") == "" {
-		return ans.unavailable(errors.New("answer lacks access_token"))
+	if err != nil {
+		return err
 	}
-	return err
+	if missing := token.missing("access_token"); missing != "" {
+		return ans.unavailable(errors.New(missing))
+	}
+	return nil
 }
 
 // token sends form to the token endpoint (TikTok docs: Get User Access Token). Even a good answer may lack
@@ -229,8 +252,11 @@ func (c *Client) Profile(ctx context.Context, id signin.Identity) (signin.Profil
 	if err != nil {
 		return signin.Profile{}, err
 	}
+	if missing := info.missing("data", "user", "open_id"); missing != "" {
+		return signin.Profile{}, ans.unavailable(errors.New(missing))
+	}
 	user := info.object("data").object("user")
-	if user.text("open_id") != id.OpenID { // also an answer that is not an answer: it names nobody
+	if user.text("open_id") != id.OpenID {
 		return signin.Profile{}, ans.unavailable(errors.New("user info belongs to another person than the token"))
 	}
 	return signin.Profile{
@@ -287,11 +313,6 @@ func (c *Client) call(t http.RoundTripper, req *http.Request, name string) (repl
 		return nil, ans, ans.oauthError()
 	}
 	return r, ans, nil
-}
-
-// splitScopes reads TikTok's comma-separated list.
-func splitScopes(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // webURL returns s unchanged if it is a web address, since apps put it into src and href. Changing

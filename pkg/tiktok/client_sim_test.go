@@ -92,7 +92,9 @@ func (s *sim) grant(person string, pairs ...string) signin.Grant {
 
 func (s *sim) fault(endpoint, name string) {
 	s.t.Helper()
-	if status, body := s.do(http.MethodPost, "/sim/faults", map[string]string{"endpoint": endpoint, "fault": name}); status != http.StatusOK {
+	if status, body := s.do(
+		http.MethodPost, "/sim/faults", map[string]string{"endpoint": endpoint, "fault": name},
+	); status != http.StatusOK {
 		s.t.Fatalf("POST /sim/faults: %d %s", status, body)
 	}
 }
@@ -109,7 +111,8 @@ func TestSimulator_signIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			if id.OpenID != p.OpenID || id.AccessToken == "" || id.RefreshToken == "" {
-				t.Errorf("got open_id %q and tokens %t %t; want %q and both", id.OpenID, id.AccessToken != "", id.RefreshToken != "", p.OpenID)
+				t.Errorf("got open_id %q and tokens %t %t; want %q and both",
+					id.OpenID, id.AccessToken != "", id.RefreshToken != "", p.OpenID)
 			}
 			if diff := cmp.Diff([]string{"user.info.basic"}, id.Scopes); diff != "" {
 				t.Errorf("scopes (-want +got):\n%s", diff)
@@ -126,7 +129,8 @@ func TestSimulator_signIn(t *testing.T) {
 				t.Errorf("got avatar %q for %q", got.AvatarURL, p.Avatar)
 			}
 			if s.Exchanges() != 1 || s.UserInfos() != 1 || s.Revocations() != 0 {
-				t.Errorf("got %d exchanges, %d user infos, %d revocations; want 1, 1, 0", s.Exchanges(), s.UserInfos(), s.Revocations())
+				t.Errorf("got %d exchanges, %d user infos, %d revocations; want 1, 1, 0",
+					s.Exchanges(), s.UserInfos(), s.Revocations())
 			}
 		})
 	}
@@ -165,11 +169,20 @@ func TestSimulator_refusals(t *testing.T) {
 		want  signin.Code
 		code  string
 	}{
-		{"unknown code", nil, func(g signin.Grant) signin.Grant { g.Code = code; return g }, signin.InvalidGrant, "invalid_grant"},
-		{"code encoded twice", nil, func(g signin.Grant) signin.Grant { g.Code = url.QueryEscape(g.Code); return g }, signin.InvalidGrant, "invalid_grant"},
+		{
+			"unknown code", nil, func(g signin.Grant) signin.Grant { g.Code = code; return g }, signin.InvalidGrant,
+			"invalid_grant",
+		},
+		{
+			"code encoded twice", nil, func(g signin.Grant) signin.Grant { g.Code = url.QueryEscape(g.Code); return g },
+			signin.InvalidGrant, "invalid_grant",
+		},
 		{"wrong secret", wrongSecret, nil, signin.TikTokMisconfigured, "invalid_client"},
 		{"wrong key", wrongKey, nil, signin.TikTokMisconfigured, "invalid_client"},
-		{"other redirect", nil, func(g signin.Grant) signin.Grant { g.RedirectURI += "/"; return g }, signin.RedirectURIMismatch, "invalid_request"},
+		{
+			"other redirect", nil, func(g signin.Grant) signin.Grant { g.RedirectURI += "/"; return g },
+			signin.RedirectURIMismatch, "invalid_request",
+		},
 	}
 	for _, tt := range tests {
 		for _, status := range []string{"200", "RFC 6749"} {
@@ -266,7 +279,9 @@ func TestSimulator_pkce(t *testing.T) {
 			g = s.grant(tiktoksim.OpenIDMira, "code_challenge", q.Get("code_challenge"))
 			g.CodeVerifier = verifier
 			_, err = c.Exchange(t.Context(), g)
-			if want := map[bool]signin.Code{true: "", false: signin.InvalidGrant}[mode == tiktok.PKCEOff]; signin.CodeOf(err) != want {
+			if want := map[bool]signin.Code{
+				true: "", false: signin.InvalidGrant,
+			}[mode == tiktok.PKCEOff]; signin.CodeOf(err) != want {
 				t.Errorf("other verifier: got %v; want %q", err, want)
 			}
 			if err != nil {

@@ -128,7 +128,9 @@ func TestClient_AuthorizeURL(t *testing.T) {
 		{"choice of account", nil, choosing, tiktok.DefaultAuthorizeURL, with("disable_auto_auth", "1")},
 		{"odd state", nil, odd, tiktok.DefaultAuthorizeURL, with("state", odd.State)},
 		{
-			"more scopes", func(o *tiktok.Options) { o.Scopes = []string{"user.info.basic", "user.info.stats"} }, request,
+			"more scopes", func(o *tiktok.Options) {
+				o.Scopes = []string{"user.info.basic", "user.info.stats"}
+			}, request,
 			tiktok.DefaultAuthorizeURL, with("scope", scope),
 		},
 		{"PKCE off", func(o *tiktok.Options) { o.PKCE = tiktok.PKCEOff }, request, tiktok.DefaultAuthorizeURL, with()},
@@ -137,15 +139,21 @@ func TestClient_AuthorizeURL(t *testing.T) {
 			with("code_challenge", hexChallenge, "code_challenge_method", "S256"),
 		},
 		{
-			"PKCE base64url", func(o *tiktok.Options) { o.PKCE = tiktok.PKCEBase64URL }, request, tiktok.DefaultAuthorizeURL,
+			"PKCE base64url", func(o *tiktok.Options) {
+				o.PKCE = tiktok.PKCEBase64URL
+			}, request, tiktok.DefaultAuthorizeURL,
 			with("code_challenge", rfcChallenge, "code_challenge_method", "S256"),
 		},
 		{
-			"simulator", func(o *tiktok.Options) { o.AuthorizeURL = "http://127.0.0.1:8081/v2/auth/authorize/" }, request,
+			"simulator", func(o *tiktok.Options) {
+				o.AuthorizeURL = "http://127.0.0.1:8081/v2/auth/authorize/"
+			}, request,
 			"http://127.0.0.1:8081/v2/auth/authorize/", with(),
 		},
 		{
-			"address with a query", func(o *tiktok.Options) { o.AuthorizeURL = "https://www.tiktok.com/a?lang=de" }, request,
+			"address with a query", func(o *tiktok.Options) {
+				o.AuthorizeURL = "https://www.tiktok.com/a?lang=de"
+			}, request,
 			"https://www.tiktok.com/a", with("lang", "de"),
 		},
 	}
@@ -260,7 +268,9 @@ func TestClient_Exchange_accepted(t *testing.T) {
 			signin.Identity{OpenID: "o", AccessToken: "a"},
 		},
 		{
-			"nested ok", response(200, `{"open_id":"o","access_token":"a","error":{"code":"ok","message":"","log_id":"1"}}`),
+			"nested ok", response(
+				200, `{"open_id":"o","access_token":"a","error":{"code":"ok","message":"","log_id":"1"}}`,
+			),
 			signin.Identity{OpenID: "o", AccessToken: "a"},
 		},
 		{
@@ -268,11 +278,15 @@ func TestClient_Exchange_accepted(t *testing.T) {
 			signin.Identity{OpenID: "o", AccessToken: "a"},
 		},
 		{
-			"members of tomorrow", response(200, `{"open_id":"o","access_token":"a","scope":"user.info.basic","x":{"y":[1]}}`),
+			"members of tomorrow", response(
+				200, `{"open_id":"o","access_token":"a","scope":"user.info.basic","x":{"y":[1]}}`,
+			),
 			signin.Identity{OpenID: "o", AccessToken: "a", Scopes: []string{"user.info.basic"}},
 		},
 		{
-			"scopes with spaces", response(200, `{"open_id":"o","access_token":"a","scope":"user.info.basic, user.info.stats,"}`),
+			"scopes with spaces", response(
+				200, `{"open_id":"o","access_token":"a","scope":"user.info.basic, user.info.stats,"}`,
+			),
 			signin.Identity{OpenID: "o", AccessToken: "a", Scopes: []string{"user.info.basic", "user.info.stats"}},
 		},
 		{
@@ -413,6 +427,53 @@ func TestClient_Profile(t *testing.T) {
 	}
 }
 
+// What an answer lacks is in the log, by its name.
+func TestClient_lacking(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		userInfo(`"display_name":"Mira"`):                 "answer lacks data.user.open_id",
+		userInfo(`"open_id":null`):                        "answer lacks data.user.open_id",
+		userInfo(`"open_id":""`):                          "answer lacks data.user.open_id",
+		userInfo(`"OPEN_ID":"` + openID + `"`):            "answer lacks data.user.open_id",
+		userInfo(`"open_id":7`):                           "answer's data.user.open_id is not a string",
+		`{"data":{},"error":{"code":"ok"}}`:               "answer lacks data.user",
+		`{"data":{"user":[]},"error":{"code":"ok"}}`:      "answer's data.user is not an object",
+		`{"data":null,"error":{"code":"ok"}}`:             "answer lacks data",
+		`{}`:                                              "answer lacks data",
+		userInfo(`"open_id":"-000SomebodyElse` + `"`):     "user info belongs to another person than the token",
+		userInfo(`"open_id":"` + openID + `","x":null`):   "",
+		`{"data":{"user":"x"},"error":{"code":"ok"}}`:     "answer's data.user is not an object",
+		`{"data":{"user":null},"error":{"code":"ok"}}`:    "answer lacks data.user",
+		`{"data":[{"user":{}}],"error":{"code":"ok"}}`:    "answer's data is not an object",
+		`{"data":{"user":{}},"error":{"code":"ok"}}`:      "answer lacks data.user.open_id",
+		`{"open_id":"` + openID + `","error":{"code":0}}`: "answer lacks data",
+	} {
+		_, err := newClient(answering(http.MethodGet, infoURL, response(200, body))).Profile(t.Context(), identity)
+		wantCause(t, body, err, want)
+	}
+	for body, want := range map[string]string{
+		`{"access_token":"a"}`:                  "answer lacks open_id",
+		`{"open_id":"o"}`:                       "answer lacks access_token",
+		`{"access_token":null,"open_id":"o"}`:   "answer lacks access_token",
+		`{"access_token":"a","open_id":["o"]}`:  "answer's open_id is not a string",
+		`{"access_token":"a","open_id":123456}`: "answer's open_id is not a string",
+	} {
+		_, err := newClient(answering(http.MethodPost, tokenURL, response(200, body))).Exchange(t.Context(), grant)
+		wantCause(t, body, err, want)
+	}
+}
+
+func wantCause(t *testing.T, body string, err error, want string) {
+	t.Helper()
+	got := ""
+	if err != nil {
+		got = fmt.Sprint(errors.Unwrap(err))
+	}
+	if got != want {
+		t.Errorf("%s: the cause is %q; want %q", body, got, want)
+	}
+}
+
 func TestClient_Profile_scopes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -429,7 +490,9 @@ func TestClient_Profile_scopes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m := answering(http.MethodGet, infoURL, response(200, userInfo(`"open_id":"`+openID+`","display_name":"Mira"`)))
+			m := answering(
+				http.MethodGet, infoURL, response(200, userInfo(`"open_id":"`+openID+`","display_name":"Mira"`)),
+			)
 			id := identity
 			id.Scopes = tt.scopes
 			got, err := newClient(m).Profile(t.Context(), id)

@@ -113,50 +113,148 @@ type failure struct {
 // flatFailures have the shape of the token endpoint (TikTok docs: OAuth Error Handling), with the
 // status that RFC 6749 asks for and with 200.
 var flatFailures = []failure{
-	{"invalid_grant", 400, flat("invalid_grant", "Authorization code is expired."), nil, signin.InvalidGrant, 0, tiktokAnswer(400, "invalid_grant", "20261122AB")},
-	{"invalid_grant with 200", 200, flat("invalid_grant", "Authorization code is expired."), nil, signin.InvalidGrant, 0, tiktokAnswer(200, "invalid_grant", "20261122AB")},
-	{"redirect_uri as invalid_grant", 400, flat("invalid_grant", "Redirect_uri is not matched with the uri when requesting code."), nil, signin.RedirectURIMismatch, 0, tiktokAnswer(400, "invalid_grant", "20261122AB")},
-	{"key or secret as invalid_grant", 400, flat("invalid_grant", "Client key or secret is incorrect."), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "invalid_grant", "20261122AB")},
-	{"verifier", 200, flat("invalid_grant", "Code verifier or code challenge is invalid."), nil, signin.InvalidGrant, 0, tiktokAnswer(200, "invalid_grant", "20261122AB")},
-	{"redirect_uri", 200, flat("invalid_request", "Redirect_uri is not matched with the uri when requesting code."), nil, signin.RedirectURIMismatch, 0, tiktokAnswer(200, "invalid_request", "20261122AB")},
-	{"redirect uri in words", 400, flat("invalid_request", "The redirect URI is wrong."), nil, signin.RedirectURIMismatch, 0, tiktokAnswer(400, "invalid_request", "20261122AB")},
-	{"key or secret as invalid_request", 200, flat("invalid_request", "Client key or secret is incorrect."), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(200, "invalid_request", "20261122AB")},
-	{"invalid_client", 401, flat("invalid_client", "Client key or secret is incorrect."), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(401, "invalid_client", "20261122AB")},
-	{"unauthorized_client", 401, flat("unauthorized_client", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(401, "unauthorized_client", "20261122AB")},
-	{"invalid_scope", 400, flat("invalid_scope", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "invalid_scope", "20261122AB")},
-	{"unsupported_grant_type", 400, flat("unsupported_grant_type", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "unsupported_grant_type", "20261122AB")},
-	{"unsupported_response_type", 400, flat("unsupported_response_type", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "unsupported_response_type", "20261122AB")},
-	{"access_denied", 200, flat("access_denied", ""), nil, signin.AccessDenied, 0, tiktokAnswer(200, "access_denied", "20261122AB")},
-	{"server_error", 500, flat("server_error", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(500, "server_error", "20261122AB")},
-	{"server_error with 200", 200, flat("server_error", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "server_error", "20261122AB")},
-	{"temporarily_unavailable", 503, flat("temporarily_unavailable", ""), []string{"Retry-After", "3"}, signin.TikTokUnavailable, 3 * time.Second, tiktokAnswer(503, "temporarily_unavailable", "20261122AB")},
-	{"a code of tomorrow", 418, flat("brand_new", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(418, "brand_new", "20261122AB")},
-	{"a code with an echo", 400, `{"error":"` + echo + `","log_id":"` + echo + `"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(400, "", "")},
-	{"rate_limit_exceeded with 200", 200, flat("rate_limit_exceeded", ""), nil, signin.RateLimited, time.Minute, tiktokAnswer(200, "rate_limit_exceeded", "20261122AB")},
-	{"429 with another code", 429, flat("brand_new", ""), nil, signin.RateLimited, time.Minute, tiktokAnswer(429, "brand_new", "20261122AB")},
+	{
+		"invalid_grant", 400, flat("invalid_grant", "Authorization code is expired."), nil, signin.InvalidGrant, 0,
+		tiktokAnswer(400, "invalid_grant", "20261122AB"),
+	},
+	{
+		"invalid_grant with 200", 200, flat("invalid_grant", "Authorization code is expired."), nil,
+		signin.InvalidGrant, 0, tiktokAnswer(200, "invalid_grant", "20261122AB"),
+	},
+	{
+		"redirect_uri as invalid_grant", 400,
+		flat("invalid_grant", "Redirect_uri is not matched with the uri when requesting code."), nil,
+		signin.RedirectURIMismatch, 0, tiktokAnswer(400, "invalid_grant", "20261122AB"),
+	},
+	{
+		"key or secret as invalid_grant", 400, flat("invalid_grant", "Client key or secret is incorrect."), nil,
+		signin.TikTokMisconfigured, 0, tiktokAnswer(400, "invalid_grant", "20261122AB"),
+	},
+	{
+		"verifier", 200, flat("invalid_grant", "Code verifier or code challenge is invalid."), nil, signin.InvalidGrant,
+		0, tiktokAnswer(200, "invalid_grant", "20261122AB"),
+	},
+	{
+		"redirect_uri", 200, flat("invalid_request", "Redirect_uri is not matched with the uri when requesting code."),
+		nil, signin.RedirectURIMismatch, 0, tiktokAnswer(200, "invalid_request", "20261122AB"),
+	},
+	{
+		"redirect uri in words", 400, flat("invalid_request", "The redirect URI is wrong."), nil,
+		signin.RedirectURIMismatch, 0, tiktokAnswer(400, "invalid_request", "20261122AB"),
+	},
+	{
+		"key or secret as invalid_request", 200, flat("invalid_request", "Client key or secret is incorrect."), nil,
+		signin.TikTokMisconfigured, 0, tiktokAnswer(200, "invalid_request", "20261122AB"),
+	},
+	{
+		"invalid_client", 401, flat("invalid_client", "Client key or secret is incorrect."), nil,
+		signin.TikTokMisconfigured, 0, tiktokAnswer(401, "invalid_client", "20261122AB"),
+	},
+	{
+		"unauthorized_client", 401, flat("unauthorized_client", ""), nil, signin.TikTokMisconfigured, 0,
+		tiktokAnswer(401, "unauthorized_client", "20261122AB"),
+	},
+	{
+		"invalid_scope", 400, flat("invalid_scope", ""), nil, signin.TikTokMisconfigured, 0,
+		tiktokAnswer(400, "invalid_scope", "20261122AB"),
+	},
+	{
+		"unsupported_grant_type", 400, flat("unsupported_grant_type", ""), nil, signin.TikTokMisconfigured, 0,
+		tiktokAnswer(400, "unsupported_grant_type", "20261122AB"),
+	},
+	{
+		"unsupported_response_type", 400, flat("unsupported_response_type", ""), nil, signin.TikTokMisconfigured, 0,
+		tiktokAnswer(400, "unsupported_response_type", "20261122AB"),
+	},
+	{
+		"access_denied", 200, flat("access_denied", ""), nil, signin.AccessDenied, 0,
+		tiktokAnswer(200, "access_denied", "20261122AB"),
+	},
+	{
+		"server_error", 500, flat("server_error", ""), nil, signin.TikTokUnavailable, 0,
+		tiktokAnswer(500, "server_error", "20261122AB"),
+	},
+	{
+		"server_error with 200", 200, flat("server_error", ""), nil, signin.TikTokUnavailable, 0,
+		tiktokAnswer(200, "server_error", "20261122AB"),
+	},
+	{
+		"temporarily_unavailable", 503, flat("temporarily_unavailable", ""), []string{"Retry-After", "3"},
+		signin.TikTokUnavailable, 3 * time.Second, tiktokAnswer(503, "temporarily_unavailable", "20261122AB"),
+	},
+	{
+		"a code of tomorrow", 418, flat("brand_new", ""), nil, signin.TikTokUnavailable, 0,
+		tiktokAnswer(418, "brand_new", "20261122AB"),
+	},
+	{
+		"a code with an echo", 400, `{"error":"` + echo + `","log_id":"` + echo + `"}`, nil, signin.TikTokUnavailable,
+		0, tiktokAnswer(400, "", ""),
+	},
+	{
+		"rate_limit_exceeded with 200", 200, flat("rate_limit_exceeded", ""), nil, signin.RateLimited, time.Minute,
+		tiktokAnswer(200, "rate_limit_exceeded", "20261122AB"),
+	},
+	{
+		"429 with another code", 429, flat("brand_new", ""), nil, signin.RateLimited, time.Minute,
+		tiktokAnswer(429, "brand_new", "20261122AB"),
+	},
 }
 
 // failures may come from any endpoint.
 var failures = []failure{
 	// TikTok docs: API v2 Error Handling.
-	{"invalid_grant nested", 200, nested("invalid_grant", ""), nil, signin.InvalidGrant, 0, tiktokAnswer(200, "invalid_grant", "20261122AB")},
-	{"redirect_uri nested", 400, nested("invalid_params", "redirect_uri mismatch"), nil, signin.RedirectURIMismatch, 0, tiktokAnswer(400, "invalid_params", "20261122AB")},
-	{"scope_not_authorized", 401, nested("scope_not_authorized", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(401, "scope_not_authorized", "20261122AB")},
-	{"scope_permission_missed", 400, nested("scope_permission_missed", ""), nil, signin.TikTokMisconfigured, 0, tiktokAnswer(400, "scope_permission_missed", "20261122AB")},
-	{"internal_error", 500, nested("internal_error", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(500, "internal_error", "20261122AB")},
-	{"access_token_invalid", 401, nested("access_token_invalid", ""), nil, signin.TikTokUnavailable, 0, tiktokAnswer(401, "access_token_invalid", "20261122AB")},
+	{
+		"invalid_grant nested", 200, nested("invalid_grant", ""), nil, signin.InvalidGrant, 0,
+		tiktokAnswer(200, "invalid_grant", "20261122AB"),
+	},
+	{
+		"redirect_uri nested", 400, nested("invalid_params", "redirect_uri mismatch"), nil, signin.RedirectURIMismatch,
+		0, tiktokAnswer(400, "invalid_params", "20261122AB"),
+	},
+	{
+		"scope_not_authorized", 401, nested("scope_not_authorized", ""), nil, signin.TikTokMisconfigured, 0,
+		tiktokAnswer(401, "scope_not_authorized", "20261122AB"),
+	},
+	{
+		"scope_permission_missed", 400, nested("scope_permission_missed", ""), nil, signin.TikTokMisconfigured, 0,
+		tiktokAnswer(400, "scope_permission_missed", "20261122AB"),
+	},
+	{
+		"internal_error", 500, nested("internal_error", ""), nil, signin.TikTokUnavailable, 0,
+		tiktokAnswer(500, "internal_error", "20261122AB"),
+	},
+	{
+		"access_token_invalid", 401, nested("access_token_invalid", ""), nil, signin.TikTokUnavailable, 0,
+		tiktokAnswer(401, "access_token_invalid", "20261122AB"),
+	},
 
 	// Too many calls.
-	{"rate_limit_exceeded", 429, nested("rate_limit_exceeded", ""), nil, signin.RateLimited, time.Minute, tiktokAnswer(429, "rate_limit_exceeded", "20261122AB")},
-	{"429 with Retry-After", 429, nested("rate_limit_exceeded", ""), []string{"Retry-After", "17"}, signin.RateLimited, 17 * time.Second, tiktokAnswer(429, "rate_limit_exceeded", "20261122AB")},
-	{"429 with a huge Retry-After", 429, nested("rate_limit_exceeded", ""), []string{"Retry-After", "9223372036854775807"}, signin.RateLimited, time.Hour, tiktokAnswer(429, "rate_limit_exceeded", "20261122AB")},
-	{"429 without JSON", 429, "<html>" + echo, []string{"Retry-After", "5"}, signin.RateLimited, 5 * time.Second, tiktokAnswer(429, "", "")},
+	{
+		"rate_limit_exceeded", 429, nested("rate_limit_exceeded", ""), nil, signin.RateLimited, time.Minute,
+		tiktokAnswer(429, "rate_limit_exceeded", "20261122AB"),
+	},
+	{
+		"429 with Retry-After", 429, nested("rate_limit_exceeded", ""), []string{"Retry-After", "17"},
+		signin.RateLimited, 17 * time.Second, tiktokAnswer(429, "rate_limit_exceeded", "20261122AB"),
+	},
+	{
+		"429 with a huge Retry-After", 429, nested("rate_limit_exceeded", ""),
+		[]string{"Retry-After", "9223372036854775807"}, signin.RateLimited, time.Hour,
+		tiktokAnswer(429, "rate_limit_exceeded", "20261122AB"),
+	},
+	{
+		"429 without JSON", 429, "<html>" + echo, []string{"Retry-After", "5"}, signin.RateLimited, 5 * time.Second,
+		tiktokAnswer(429, "", ""),
+	},
 	{"429 without anything", 429, "", nil, signin.RateLimited, time.Minute, tiktokAnswer(429, "", "")},
 
 	// Gateways and broken answers.
 	{"500 empty", 500, "", nil, signin.TikTokUnavailable, 0, tiktokAnswer(500, "", "")},
 	{"502 HTML", 502, "<html>502 " + echo + "</html>", nil, signin.TikTokUnavailable, 0, tiktokAnswer(502, "", "")},
-	{"503 HTML with Retry-After", 503, "<html>" + echo, []string{"Retry-After", "30"}, signin.TikTokUnavailable, 30 * time.Second, tiktokAnswer(503, "", "")},
+	{
+		"503 HTML with Retry-After", 503, "<html>" + echo, []string{"Retry-After", "30"}, signin.TikTokUnavailable,
+		30 * time.Second, tiktokAnswer(503, "", ""),
+	},
 	{"504 JSON without error", 504, "{}", nil, signin.TikTokUnavailable, 0, tiktokAnswer(504, "", "")},
 	{"HTML with 200", 200, "<html>" + echo + "</html>", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
 	{"empty with 200", 200, "", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
@@ -166,16 +264,31 @@ var failures = []failure{
 	{"JSON array", 200, "[" + tokenOK + "]", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
 	{"JSON null", 200, "null", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
 	{"JSON string", 200, `"` + echo + `"`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
-	{"number for an error", 200, `{"error":10007,"x":"` + echo + `"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "10007", "")},
+	{
+		"number for an error", 200, `{"error":10007,"x":"` + echo + `"}`, nil, signin.TikTokUnavailable, 0,
+		tiktokAnswer(200, "10007", ""),
+	},
 	{
 		"numbers in a nested error", 200, `{"error":{"code":2190008,"message":"` + echo + `","log_id":7}}`, nil,
 		signin.TikTokUnavailable, 0, tiktokAnswer(200, "2190008", "7"),
 	},
-	{"error of an odd type", 200, `{"error":["` + echo + `"]}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
-	{"error of a nested odd type", 200, `{"error":{"code":true,"message":"` + echo + `"}}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
-	{"2 MB", 200, `{"padding":"` + strings.Repeat("canary", 2<<20/6) + `"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{
+		"error of an odd type", 200, `{"error":["` + echo + `"]}`, nil, signin.TikTokUnavailable, 0,
+		tiktokAnswer(200, "", ""),
+	},
+	{
+		"error of a nested odd type", 200, `{"error":{"code":true,"message":"` + echo + `"}}`, nil,
+		signin.TikTokUnavailable, 0, tiktokAnswer(200, "", ""),
+	},
+	{
+		"2 MB", 200, `{"padding":"` + strings.Repeat("canary", 2<<20/6) + `"}`, nil, signin.TikTokUnavailable, 0,
+		tiktokAnswer(200, "", ""),
+	},
 	{"empty object", 200, "{}", nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
-	{"v1 envelope", 200, `{"data":{"error_code":10007,"description":"` + echo + `"},"message":"error"}`, nil, signin.TikTokUnavailable, 0, tiktokAnswer(200, "", "")},
+	{
+		"v1 envelope", 200, `{"data":{"error_code":10007,"description":"` + echo + `"},"message":"error"}`, nil,
+		signin.TikTokUnavailable, 0, tiktokAnswer(200, "", ""),
+	},
 }
 
 // What TikTok writes beside a code, and in which type, does not change what the code says.
@@ -184,8 +297,10 @@ func TestClient_Exchange_oddLogID(t *testing.T) {
 	for logID, want := range map[string]string{
 		`"202211221200000123456789ABCDEF01"`:     "202211221200000123456789ABCDEF01",
 		`"021718000000123fdbddc0100fff0010a3cd"`: "021718000000123fdbddc0100fff0010a3cd",
-		`20221122120000`:                         "20221122120000", `7`: "7", `""`: "", `null`: "", `true`: "", `{}`: "", `["x"]`: "", `-7`: "", `1e30`: "",
-		`"` + code + `"`: "", `"` + accessToken + `"`: "", `"` + openID + `"`: "", `"mira@example.com"`: "", `"7\n8"`: "",
+		`20221122120000`:                         "20221122120000", `7`: "7", `""`: "", `null`: "", `true`: "",
+		`{}`: "", `["x"]`: "", `-7`: "", `1e30`: "",
+		`"` + code + `"`: "", `"` + accessToken + `"`: "", `"` + openID + `"`: "", `"mira@example.com"`: "",
+		`"7\n8"`: "",
 		// A secret that happens to be of hexadecimal digits, or of letters.
 		`"4f0c9d2b7e5a41c38d6f0a1b2c3d4e5f"`: "", `"canary"`: "", `"2022canary"`: "",
 		`"` + strings.Repeat("7", 65) + `"`: "",
@@ -197,7 +312,9 @@ func TestClient_Exchange_oddLogID(t *testing.T) {
 				`{"error":{"code":"invalid_grant","message":7,"log_id":` + logID + `}}`,
 				`{"error":"invalid_grant","error_description":{"text":"` + echo + `"},"log_id":` + logID + `}`,
 			} {
-				_, err := newClient(answering(http.MethodPost, tokenURL, response(400, body))).Exchange(t.Context(), grant)
+				_, err := newClient(answering(
+					http.MethodPost, tokenURL, response(400, body),
+				)).Exchange(t.Context(), grant)
 				wantVerdict(t, err, verdict{signin.InvalidGrant, "token", 0, tiktokAnswer(400, "invalid_grant", want)})
 				wantQuiet(t, err)
 			}
@@ -209,8 +326,10 @@ func TestClient_Exchange_oddLogID(t *testing.T) {
 func TestClient_Exchange_oddCode(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
-		secret, accessToken, openID, verifier, "4f0c9d2b7e5a41c38d6f0a1b2c3d4e5f", "eyJhbGciOiJIUzI1NiJ9.e30.abc", "sb_secret_4f0c9d2b7e5a",
-		"mira@example.com", "invalid_grant\n", "Mira", "canarycanarycanarycanary", "8e5f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b",
+		secret, accessToken, openID, verifier, "4f0c9d2b7e5a41c38d6f0a1b2c3d4e5f", "eyJhbGciOiJIUzI1NiJ9.e30.abc",
+		"sb_secret_4f0c9d2b7e5a",
+		"mira@example.com", "invalid_grant\n", "Mira", "canarycanarycanarycanary",
+		"8e5f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b",
 	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
@@ -218,8 +337,12 @@ func TestClient_Exchange_oddCode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, body := range []string{`{"error":` + string(quoted) + `}`, `{"error":{"code":` + string(quoted) + `}}`} {
-				_, err := newClient(answering(http.MethodPost, tokenURL, response(400, body))).Exchange(t.Context(), grant)
+			for _, body := range []string{
+				`{"error":` + string(quoted) + `}`, `{"error":{"code":` + string(quoted) + `}}`,
+			} {
+				_, err := newClient(answering(
+					http.MethodPost, tokenURL, response(400, body),
+				)).Exchange(t.Context(), grant)
 				wantVerdict(t, err, verdict{signin.TikTokUnavailable, "token", 0, tiktokAnswer(400, "", "")})
 			}
 		})

@@ -58,16 +58,21 @@ func wantOwnError(t *testing.T, err error) {
 func addAnswers(f *testing.F, good string) {
 	f.Helper()
 	for _, body := range []string{
-		good, "", "{}", "null", "[]", "7", `"x"`, "{", "<html>", good + good, `{"error":""}`, `{"error":"ok"}`, `{"error":null}`,
+		good, "", "{}", "null", "[]", "7", `"x"`, "{", "<html>", good + good, `{"error":""}`, `{"error":"ok"}`,
+		`{"error":null}`,
 		`{"error":"invalid_grant","error_description":"Authorization code is expired.","log_id":"2022"}`,
 		`{"error":"invalid_request","error_description":"Redirect_uri is not matched with the uri when requesting code.","log_id":"2022"}`,
 		`{"error":"invalid_request","error_description":"Code verifier or code challenge is invalid.","log_id":"2022"}`,
 		`{"error":"invalid_client","error_description":"Client key or secret is incorrect.","log_id":"2022"}`,
 		`{"error":{"code":"access_token_invalid","message":"The access token is invalid.","log_id":"2022"}}`,
-		`{"error":{"code":"rate_limit_exceeded","message":"","log_id":""}}`, `{"error":{"code":7}}`, `{"error":["x"]}`, `{"error":{}}`,
-		`{"access_token":null,"open_id":"x"}`, `{"access_token":"x","open_id":""}`, `{"access_token":"x","open_id":"x","scope":",, ,"}`,
-		`{"data":{"user":null}}`, `{"data":[]}`, `{"data":{"user":{"open_id":"` + openID + `","avatar_url":"javascript:alert(1)"}}}`,
-		`{"error":"` + secret + `","error_description":"` + code + `"}`, "{\"error\":\"\xff\\ud800\"}", strings.Repeat("[", 20_000),
+		`{"error":{"code":"rate_limit_exceeded","message":"","log_id":""}}`, `{"error":{"code":7}}`, `{"error":["x"]}`,
+		`{"error":{}}`,
+		`{"access_token":null,"open_id":"x"}`, `{"access_token":"x","open_id":""}`,
+		`{"access_token":"x","open_id":"x","scope":",, ,"}`,
+		`{"data":{"user":null}}`, `{"data":[]}`,
+		`{"data":{"user":{"open_id":"` + openID + `","avatar_url":"javascript:alert(1)"}}}`,
+		`{"error":"` + secret + `","error_description":"` + code + `"}`, "{\"error\":\"\xff\\ud800\"}",
+		strings.Repeat("[", 20_000),
 	} {
 		for _, status := range []int{200, 400, 429, 503} {
 			f.Add(status, body, "7")
@@ -100,8 +105,12 @@ func FuzzToken(f *testing.F) {
 // FuzzOpenID: two open_ids that differ on the wire are never one person's.
 func FuzzOpenID(f *testing.F) {
 	for _, pair := range [][2]string{
-		{"-000a", "-000b"}, {"-000\xff", "-000\xfe"}, {"-000\xff", "-000\uFFFD"}, {"-000\xf0\x9f", "-000\xf0\x98"}, {"a", "a\x00"},
-		{"\xd8\x00", "\xdb\xff"}, {"\x00a\xd8\x3d", "\x00a\xde\x00"}, {"\xd8\x3d", "\xff\xfd"}, {"é", "e\u0301"}, {"A", "a"},
+		{"-000a", "-000b"}, {"-000\xff", "-000\xfe"}, {"-000\xff", "-000\uFFFD"}, {
+			"-000\xf0\x9f", "-000\xf0\x98",
+		}, {"a", "a\x00"},
+		{"\xd8\x00", "\xdb\xff"}, {
+			"\x00a\xd8\x3d", "\x00a\xde\x00",
+		}, {"\xd8\x3d", "\xff\xfd"}, {"é", "e\u0301"}, {"A", "a"},
 	} {
 		f.Add([]byte(pair[0]), []byte(pair[1]))
 	}
@@ -114,7 +123,9 @@ func FuzzOpenID(f *testing.F) {
 			}
 			var people []signin.Identity
 			for _, id := range []string{a, b} {
-				person, err := fixed{200, `{"access_token":"a","open_id":"` + id + `"}`, ""}.client().Exchange(t.Context(), grant)
+				person, err := fixed{
+					200, `{"access_token":"a","open_id":"` + id + `"}`, "",
+				}.client().Exchange(t.Context(), grant)
 				if err == nil {
 					people = append(people, person)
 				}
@@ -150,7 +161,10 @@ func jsonUTF16(raw []byte) string {
 
 // FuzzUserInfo reads any answer of the user info endpoint.
 func FuzzUserInfo(f *testing.F) {
-	addAnswers(f, `{"data":{"user":{"open_id":"`+openID+`","union_id":"u","display_name":"Ada","avatar_url":"https://p16.example/a.jpeg?x=a%2Bb"}},"error":{"code":"ok","message":"","log_id":"2022"}}`)
+	addAnswers(
+		f,
+		`{"data":{"user":{"open_id":"`+openID+`","union_id":"u","display_name":"Ada","avatar_url":"https://p16.example/a.jpeg?x=a%2Bb"}},"error":{"code":"ok","message":"","log_id":"2022"}}`,
+	)
 	f.Fuzz(func(t *testing.T, status int, body, retryAfter string) {
 		p, err := fixed{status, body, retryAfter}.client().Profile(t.Context(), identity)
 		if err != nil {
@@ -161,7 +175,8 @@ func FuzzUserInfo(f *testing.F) {
 			t.Errorf("status %d and %q are a profile", status, body)
 		}
 		if p.AvatarURL != "" {
-			if u, err := url.Parse(p.AvatarURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			if u, err := url.Parse(p.AvatarURL); err != nil || u.Host == "" || u.Scheme != "https" &&
+				u.Scheme != "http" {
 				t.Errorf("the avatar is at %q", p.AvatarURL)
 			}
 		}

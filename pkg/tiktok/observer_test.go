@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jarcoal/httpmock"
 
+	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/tiktok"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
@@ -37,13 +39,22 @@ func TestObserver(t *testing.T) {
 		want   string
 	}{
 		{"success", response(http.StatusOK, tokenOK), "tiktok token ok 200 "},
-		{"error with status 200", response(http.StatusOK, `{"error":"invalid_grant","log_id":"1"}`), "tiktok token refused 200 invalid_grant"},
+		{
+			"error with status 200", response(http.StatusOK, `{"error":"invalid_grant","log_id":"1"}`),
+			"tiktok token refused 200 invalid_grant",
+		},
 		{"throttled", response(http.StatusTooManyRequests, "slow down"), "tiktok token rate_limited 429 "},
 		{"fault", response(http.StatusBadGateway, "<html>"), "tiktok token fault 502 "},
 		{"no answer", httpmock.NewErrorResponder(errors.New("broken")), "tiktok token no_answer 0 "},
 		// What is no code is nobody's business.
-		{"text for a code", response(http.StatusBadRequest, `{"error":"the code `+code+` is bad"}`), "tiktok token refused 400 other"},
-		{"text for a code with status 200", response(http.StatusOK, `{"error":"the code `+code+` is bad"}`), "tiktok token refused 200 other"},
+		{
+			"text for a code", response(http.StatusBadRequest, `{"error":"the code `+code+` is bad"}`),
+			"tiktok token refused 400 other",
+		},
+		{
+			"text for a code with status 200", response(http.StatusOK, `{"error":"the code `+code+` is bad"}`),
+			"tiktok token refused 200 other",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -57,7 +68,11 @@ func TestObserver(t *testing.T) {
 				return tt.answer(req)
 			})
 			c := newClient(m, func(opts *tiktok.Options) { opts.Observer = o })
-			_, _ = c.Exchange(t.Context(), grant)
+			report := new(signin.Report)
+			_, _ = c.Exchange(signin.WithReport(t.Context(), report), grant)
+			if got := fmt.Sprint(report.LogAttrs()); !strings.Contains(got, "calls_ms=[token=") {
+				t.Errorf("report is %s; want the time of the call", got)
+			}
 			if diff := cmp.Diff([]string{tt.want}, o.lines); diff != "" {
 				t.Errorf("what the observer was told (-want +got):\n%s", diff)
 			}
@@ -69,7 +84,10 @@ func TestObserver_profile(t *testing.T) {
 	t.Parallel()
 	o := &observed{}
 	m := httpmock.NewMockTransport()
-	m.RegisterResponder(http.MethodGet, `=~/v2/user/info/`, response(http.StatusUnauthorized, `{"error":{"code":"access_token_invalid"}}`))
+	m.RegisterResponder(
+		http.MethodGet, `=~/v2/user/info/`,
+		response(http.StatusUnauthorized, `{"error":{"code":"access_token_invalid"}}`),
+	)
 	_, _ = newClient(m, func(opts *tiktok.Options) { opts.Observer = o }).Profile(t.Context(), identity)
 	if diff := cmp.Diff([]string{"tiktok user_info refused 401 access_token_invalid"}, o.lines); diff != "" {
 		t.Errorf("what the observer was told (-want +got):\n%s", diff)

@@ -112,7 +112,9 @@ func (b *Breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 	if b.opts.IsFault(resp) {
 		fault = errFault
 	}
-	resp.Body = &judged{ReadCloser: resp.Body, fault: fault, end: end, judge: func(err error) error { return b.judge(granted, err) }}
+	resp.Body = &judged{
+		ReadCloser: resp.Body, fault: fault, end: end, judge: func(err error) error { return b.judge(granted, err) },
+	}
 	return resp, nil
 }
 

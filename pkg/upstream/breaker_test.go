@@ -83,7 +83,9 @@ func send(ctx context.Context, t *testing.T, b *upstream.Breaker) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://upstream.example/", strings.NewReader("secret"))
+	req, err := http.NewRequestWithContext(
+		ctx, http.MethodPost, "https://upstream.example/", strings.NewReader("secret"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,8 +143,14 @@ func TestBreaker_opens(t *testing.T) {
 		{"404", status(404), nil, nil, false},
 		{"429", status(429), nil, nil, false},
 		{"answer too long to read", text(200, zeros{}), nil, nil, false},
-		{"caller has gone", hang, func(context.Context) (context.Context, context.CancelFunc) { return gone, func() {} }, nil, false},
-		{"caller has gone during the answer", hangingBody, func(context.Context) (context.Context, context.CancelFunc) { return gone, func() {} }, nil, false},
+		{
+			"caller has gone", hang,
+			func(context.Context) (context.Context, context.CancelFunc) { return gone, func() {} }, nil, false,
+		},
+		{
+			"caller has gone during the answer", hangingBody,
+			func(context.Context) (context.Context, context.CancelFunc) { return gone, func() {} }, nil, false,
+		},
 		{"caller has no time", hang, func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, callTimeout/2-1)
 		}, nil, false},
@@ -176,7 +184,9 @@ func TestBreaker_opens(t *testing.T) {
 	}
 }
 
-func errorOf(t *testing.T, b *upstream.Breaker, in func(context.Context) (context.Context, context.CancelFunc)) (err error, opened bool) {
+func errorOf(
+	t *testing.T, b *upstream.Breaker, in func(context.Context) (context.Context, context.CancelFunc),
+) (err error, opened bool) {
 	t.Helper()
 	ctx := t.Context()
 	if in != nil {
@@ -228,7 +238,8 @@ func TestBreaker_recovers(t *testing.T) {
 			}
 		}
 		want := []string{
-			"tiktok closed open", "tiktok open half-open", "tiktok half-open open", "tiktok open half-open", "tiktok half-open closed",
+			"tiktok closed open", "tiktok open half-open", "tiktok half-open open", "tiktok open half-open",
+			"tiktok half-open closed",
 		}
 		if diff := cmp.Diff(want, s.states); diff != "" {
 			t.Errorf("states (-want +got):\n%s", diff)

@@ -29,7 +29,10 @@ func TestResult_Outcome(t *testing.T) {
 		{"throttled", upstream.Result{Status: http.StatusTooManyRequests}, "rate_limited"},
 		{"fault", upstream.Result{Status: http.StatusBadGateway}, "fault"},
 		{"deadline", upstream.Result{Err: &url.Error{Op: "POST", Err: context.DeadlineExceeded}}, "timeout"},
-		{"deadline while reading", upstream.Result{Status: http.StatusOK, Err: fmt.Errorf("read answer: %w", slow)}, "timeout"},
+		{
+			"deadline while reading", upstream.Result{Status: http.StatusOK, Err: fmt.Errorf("read answer: %w", slow)},
+			"timeout",
+		},
 		{"client gone", upstream.Result{Err: &url.Error{Op: "POST", Err: context.Canceled}}, "canceled"},
 		{"connection broke", upstream.Result{Err: &url.Error{Op: "POST", Err: io.ErrUnexpectedEOF}}, "no_answer"},
 		{"something else", upstream.Result{Err: errors.New("odd")}, "no_answer"},

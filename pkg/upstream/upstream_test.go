@@ -191,7 +191,10 @@ func TestNoAnswer(t *testing.T) {
 	}{
 		{"caller left", called(context.Canceled), context.Canceled, "caller has gone"},
 		{"deadline", called(context.DeadlineExceeded), context.DeadlineExceeded, "no answer in time"},
-		{"timeout of the network", called(&net.DNSError{IsTimeout: true}), context.DeadlineExceeded, "no answer in time"},
+		{
+			"timeout of the network", called(&net.DNSError{IsTimeout: true}), context.DeadlineExceeded,
+			"no answer in time",
+		},
 		{"refused", called(refused), refused, "connection refused"},
 		{"closed", called(io.EOF), io.EOF, "EOF"},
 		{"not TLS", called(http.ErrSchemeMismatch), http.ErrSchemeMismatch, "HTTP response to HTTPS client"},
@@ -199,7 +202,10 @@ func TestNoAnswer(t *testing.T) {
 			"certificate", called(&tls.CertificateVerificationError{Err: errors.New("unknown authority")}),
 			nil, "unknown authority",
 		},
-		{"quotes the answer", called(fmt.Errorf("malformed HTTP response %q", "canary")), nil, "no HTTP that can be read"},
+		{
+			"quotes the answer", called(fmt.Errorf("malformed HTTP response %q", "canary")), nil,
+			"no HTTP that can be read",
+		},
 		{"no call", plain, plain, "something else"},
 	}
 	for _, tt := range tests {
@@ -243,7 +249,8 @@ func TestNewClient_followsNoRedirect(t *testing.T) {
 			}
 			_ = resp.Body.Close()
 			if resp.StatusCode != status || elsewhere.Load() != 0 {
-				t.Errorf("got status %d and %d calls elsewhere; want %d and none", resp.StatusCode, elsewhere.Load(), status)
+				t.Errorf("got status %d and %d calls elsewhere; want %d and none",
+					resp.StatusCode, elsewhere.Load(), status)
 			}
 		})
 	}
@@ -256,7 +263,9 @@ func TestSend_scheme(t *testing.T) {
 	t.Cleanup(srv.Close)
 	transport := upstream.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, strings.Replace(srv.URL, "http:", "https:", 1), http.NoBody)
+	req, err := http.NewRequestWithContext(
+		t.Context(), http.MethodPost, strings.Replace(srv.URL, "http:", "https:", 1), http.NoBody,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

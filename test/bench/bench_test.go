@@ -32,7 +32,9 @@ func (l *load) hosted(n int) error {
 	if err != nil {
 		return err
 	}
-	location, err = l.redirect(base + "callback?code=" + url.QueryEscape(code(n, int(l.nonce.Add(1)))) + "&state=" + location.Query().Get("state"))
+	location, err = l.redirect(base + "callback?code=" + url.QueryEscape(code(
+		n, int(l.nonce.Add(1)),
+	)) + "&state=" + location.Query().Get("state"))
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,9 @@ func (l *load) signIn(n int) error {
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.Header.SetContentType("application/json")
 	req.Header.Set("Origin", "https://app.example")
-	req.SetBodyString(`{"code":"` + code(n, int(l.nonce.Add(1))) + `","redirect_uri":"https://app.example/auth","state":"0b1a5e3e-3c5f-4f1e-9d8a-5c1f2f3a4b5c|myapp"}`)
+	req.SetBodyString(`{"code":"` + code(
+		n, int(l.nonce.Add(1)),
+	) + `","redirect_uri":"https://app.example/auth","state":"0b1a5e3e-3c5f-4f1e-9d8a-5c1f2f3a4b5c|myapp"}`)
 	if err := l.client.Do(req, resp); err != nil {
 		return err
 	}

@@ -68,7 +68,9 @@ func (c plain) signIn(r *http.Request) (session tokens, err error) {
 			} `json:"user"`
 		} `json:"data"`
 	}
-	err = c.call(http.MethodGet, tiktok+"/v2/user/info/?fields=open_id,display_name,avatar_url", token.Access, nil, &info)
+	err = c.call(
+		http.MethodGet, tiktok+"/v2/user/info/?fields=open_id,display_name,avatar_url", token.Access, nil, &info,
+	)
 	if err != nil {
 		return session, err
 	}
@@ -79,17 +81,24 @@ func (c plain) signIn(r *http.Request) (session tokens, err error) {
 	_ = c.call(http.MethodPost, c.auth+"/admin/users", admin, map[string]any{
 		"email": email, "email_confirm": true,
 		"user_metadata": map[string]string{
-			"tiktok_open_id": token.OpenID, "display_name": info.Data.User.DisplayName, "avatar_url": info.Data.User.AvatarURL,
+			"tiktok_open_id": token.OpenID, "display_name": info.Data.User.DisplayName,
+			"avatar_url": info.Data.User.AvatarURL,
 		},
 	}, &ignored)
 	var link struct {
 		Hash string `json:"hashed_token"`
 	}
-	err = c.call(http.MethodPost, c.auth+"/admin/generate_link", admin, map[string]string{"type": "magiclink", "email": email}, &link)
+	err = c.call(
+		http.MethodPost, c.auth+"/admin/generate_link", admin, map[string]string{"type": "magiclink", "email": email},
+		&link,
+	)
 	if err != nil {
 		return session, err
 	}
-	err = c.call(http.MethodPost, c.auth+"/verify", os.Getenv("SUPABASE_ANON_KEY"), map[string]string{"type": "email", "token_hash": link.Hash}, &session)
+	err = c.call(
+		http.MethodPost, c.auth+"/verify", os.Getenv("SUPABASE_ANON_KEY"),
+		map[string]string{"type": "email", "token_hash": link.Hash}, &session,
+	)
 	return session, err
 }
 

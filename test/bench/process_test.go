@@ -91,7 +91,8 @@ func environ(s *standin, port, admin string) []string {
 		"TIKBRIDGE_SERVER_LISTEN=127.0.0.1:" + port, "TIKBRIDGE_SERVER_ADMIN_LISTEN=127.0.0.1:" + admin,
 		"TIKBRIDGE_SERVER_PUBLIC_URL=http://127.0.0.1:" + port,
 		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
-		"TIKBRIDGE_RATE_LIMIT_START=" + many, "TIKBRIDGE_RATE_LIMIT_EXCHANGE=" + many, "TIKBRIDGE_RATE_LIMIT_REDEEM=" + many,
+		"TIKBRIDGE_RATE_LIMIT_START=" + many, "TIKBRIDGE_RATE_LIMIT_EXCHANGE=" + many,
+		"TIKBRIDGE_RATE_LIMIT_REDEEM=" + many,
 	}
 }
 

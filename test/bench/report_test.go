@@ -116,7 +116,9 @@ func reportStart(t *testing.T, s *standin, programs []program) {
 }
 
 func reportLoad(t *testing.T, s *standin, programs []program, repeat int) {
-	tb := newTable("delay", "clients", "server", "sign-ins/s", "median ms", "99 % ms", "CPU ms", "peak MiB", "calls", "failed")
+	tb := newTable(
+		"delay", "clients", "server", "sign-ins/s", "median ms", "99 % ms", "CPU ms", "peak MiB", "calls", "failed",
+	)
 	// Repetitions are outermost and servers adjacent, so that a machine that slows down meets all alike.
 	for range repeat {
 		for _, delay := range []time.Duration{0, 20 * time.Millisecond, 50 * time.Millisecond} {

@@ -108,7 +108,10 @@ func newPerson(n int) *person {
 	p.exists.Store(n < population)
 	p.email = strings.ToLower(p.openID) + "@tiktok.oauth"
 	p.id = supabase.UserID(p.openID).String()
-	p.avatar = fmt.Sprintf("https://p16-sign-va.tiktokcdn.com/tos-maliva-avt-0068/%x~tplv-tiktokx-cropcenter:168:168.jpeg?dr=14579&refresh_token=0123abcd&x-expires=1795500000&x-signature=%s", sum[:16], encode(sum[:20]))
+	p.avatar = fmt.Sprintf(
+		"https://p16-sign-va.tiktokcdn.com/tos-maliva-avt-0068/%x~tplv-tiktokx-cropcenter:168:168.jpeg?dr=14579&refresh_token=0123abcd&x-expires=1795500000&x-signature=%s",
+		sum[:16], encode(sum[:20]),
+	)
 	name := "Person " + strconv.Itoa(n)
 	appMetadata := `{"provider":"email","providers":["email"],"tiktok":{"open_id":"` + p.openID + `"}}`
 	userMetadata := `{"avatar_url":"` + p.avatar + `","display_name":"` + name + `","email_verified":true,"full_name":"` + name + `","name":"` + name + `","picture":"` + p.avatar + `","tiktok_open_id":"` + p.openID + `"}`
@@ -163,7 +166,11 @@ func (s *standin) serve(c *fasthttp.RequestCtx) {
 
 func (s *standin) token(c *fasthttp.RequestCtx) {
 	p := s.person(numberOf(c.PostArgs().Peek("code")))
-	_, _ = fmt.Fprintf(c, `{"access_token":"%d.act.example12345Example12345Example12345Example12345Example","expires_in":86400,"open_id":%q,"refresh_expires_in":31536000,"refresh_token":"rft.example12345Example12345Example12345Example12345Example","scope":"user.info.basic","token_type":"Bearer"}`, p.number, p.openID)
+	_, _ = fmt.Fprintf(
+		c,
+		`{"access_token":"%d.act.example12345Example12345Example12345Example12345Example","expires_in":86400,"open_id":%q,"refresh_expires_in":31536000,"refresh_token":"rft.example12345Example12345Example12345Example12345Example","scope":"user.info.basic","token_type":"Bearer"}`,
+		p.number, p.openID,
+	)
 }
 
 func (s *standin) userInfo(c *fasthttp.RequestCtx) {
@@ -172,7 +179,11 @@ func (s *standin) userInfo(c *fasthttp.RequestCtx) {
 	if s.renewAvatars.Load() {
 		avatar += "&again=" + strconv.FormatInt(s.calls.Load(), 10)
 	}
-	_, _ = fmt.Fprintf(c, `{"data":{"user":{"avatar_url":%q,"display_name":"Person %d","open_id":%q}},"error":{"code":"ok","message":"","log_id":"20261122143210A1B2C3D4E5F60718293A"}}`, avatar, p.number, p.openID)
+	_, _ = fmt.Fprintf(
+		c,
+		`{"data":{"user":{"avatar_url":%q,"display_name":"Person %d","open_id":%q}},"error":{"code":"ok","message":"","log_id":"20261122143210A1B2C3D4E5F60718293A"}}`,
+		avatar, p.number, p.openID,
+	)
 }
 
 // answer answers as GoTrue does to the calls of a sign-in.

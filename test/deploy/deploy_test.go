@@ -57,8 +57,105 @@ func TestComposeFile(t *testing.T) {
 	}
 	for _, args := range [][]string{nil, {"--profile", "scale"}, {"--env-file", root + "/.env.example"}} {
 		args = append([]string{"compose", "--file", root + "/docker-compose.yml"}, args...)
-		if out, err := exec.CommandContext(t.Context(), "docker", append(args, "config", "--quiet")...).CombinedOutput(); err != nil || len(out) > 0 {
+		if out, err := exec.CommandContext(
+			t.Context(), "docker", append(args, "config", "--quiet")...,
+		).CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("docker %s config: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+// TestComposeImages: what one service builds, no other tries to pull: there is no such image anywhere.
+func TestComposeImages(t *testing.T) {
+	var file struct {
+		Services map[string]struct {
+			Image      string `json:"image"`
+			Build      any    `json:"build"`
+			PullPolicy string `json:"pull_policy"`
+		} `json:"services"`
+	}
+	content, err := os.ReadFile(root + "/docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(content, &file); err != nil {
+		t.Fatal(err)
+	}
+	built := ""
+	for _, s := range file.Services {
+		if s.Build != nil {
+			built = s.Image
+		}
+	}
+	users := 0
+	for name, s := range file.Services {
+		if s.Image != built || s.Build != nil {
+			continue
+		}
+		if users++; s.PullPolicy != "never" {
+			t.Errorf("%s uses an image that is built here, and has the pull policy %q", name, s.PullPolicy)
+		}
+	}
+	if users != 4 {
+		t.Errorf("%d services use the image; want the other two bridges, the demo app and TikTok", users)
+	}
+}
+
+// documents are the pages that tell people what to run.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := map[string]string{}
+	for _, name := range append(names, root+"/README.md") {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[filepath.Base(name)] = string(content)
+	}
+	return pages
+}
+
+// TestCommands: what the docs tell people to run works as it stands.
+func TestCommands(t *testing.T) {
+	pages := documents(t)
+	app, _ := fly(t)
+	inARow := regexp.MustCompile(`make image[^\n]* VERSION=(\S+)[^` + "`" + `]*\s\S*tikbridge:(\S+)\n`)
+	for name, page := range pages {
+		for line := range strings.Lines(page) {
+			line = strings.TrimSpace(line)
+			switch {
+			case strings.Contains(line, "docker compose down"):
+				t.Errorf("%s: without --profile scale this leaves what SCALE=1 started: %s", name, line)
+			case strings.HasPrefix(line, "fly apps create ") && line != "fly apps create "+app:
+				t.Errorf("%s: fly.toml has another name than %s", name, line)
+			case strings.HasPrefix(line, "fly ") && !strings.HasPrefix(line, "fly apps create ") && !strings.Contains(line, "-c configs/fly.toml"):
+				t.Errorf("%s: Fly looks for fly.toml in this folder: %s", name, line)
+			}
+		}
+		images := regexp.MustCompile(`(?m)^ *docker (?:run|push) .*tikbridge:v`).FindAllString(page, -1)
+		rows := inARow.FindAllStringSubmatch(page, -1)
+		if len(rows) != len(images) {
+			t.Errorf("%s runs or pushes %d images, and builds %d", name, len(images), len(rows))
+		}
+		for _, m := range rows {
+			if m[1] != m[2] {
+				t.Errorf("%s builds %s and uses %s", name, m[1], m[2])
+			}
+		}
+	}
+	for page, words := range map[string][]string{
+		"compose.md": {"Compose plugin, 2.20.2 or newer", "Buildx"}, // depends_on.required; FROM --platform
+		"README.md":  {"Buildx"},
+		"deploy.md":  {"DOCKER_DEFAULT_PLATFORM=linux/amd64", "--no-cpu-throttling", "domain-mappings create", "127.0.0.1:9090"},
+	} {
+		for _, word := range words {
+			if !strings.Contains(pages[page], word) {
+				t.Errorf("%s does not say %q", page, word)
+			}
 		}
 	}
 }
@@ -100,7 +197,9 @@ type cluster struct {
 // build renders configs/kubernetes as `kubectl apply --kustomize` does.
 func build(t *testing.T) map[string][]byte {
 	t.Helper()
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), root+"/configs/kubernetes")
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(
+		filesys.MakeFsOnDisk(), root+"/configs/kubernetes",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,13 +255,17 @@ func TestKubernetes(t *testing.T) {
 			t.Errorf("%s does not select the pods (-pods +selector):\n%s", what, diff)
 		}
 	}
-	if got := c.autoscaler.Spec.ScaleTargetRef; got.Name != c.deployment.Name || got.Kind != "Deployment" || got.APIVersion != "apps/v1" {
+	if got := c.autoscaler.Spec.ScaleTargetRef; got.Name != c.deployment.Name || got.Kind != "Deployment" ||
+		got.APIVersion != "apps/v1" {
 		t.Errorf("the autoscaler scales %v", got)
 	}
 	if c.deployment.Spec.Replicas != nil {
 		t.Error("the Deployment says how many pods there are, against the autoscaler")
 	}
-	for _, namespace := range []string{c.config.Namespace, c.deployment.Namespace, c.service.Namespace, c.autoscaler.Namespace, c.disruption.Namespace, c.network.Namespace} {
+	for _, namespace := range []string{
+		c.config.Namespace, c.deployment.Namespace, c.service.Namespace, c.autoscaler.Namespace, c.disruption.Namespace,
+		c.network.Namespace,
+	} {
 		if namespace != c.namespace.Name {
 			t.Errorf("something is in namespace %q", namespace)
 		}
@@ -173,7 +276,10 @@ func TestKubernetes(t *testing.T) {
 	for _, p := range container.Ports {
 		ports[p.Name] = true
 	}
-	named := []string{c.service.Spec.Ports[0].TargetPort.String(), container.LivenessProbe.HTTPGet.Port.String(), container.ReadinessProbe.HTTPGet.Port.String()}
+	named := []string{
+		c.service.Spec.Ports[0].TargetPort.String(), container.LivenessProbe.HTTPGet.Port.String(),
+		container.ReadinessProbe.HTTPGet.Port.String(),
+	}
 	for _, rule := range c.network.Spec.Ingress {
 		for _, p := range rule.Ports {
 			named = append(named, p.Port.String())
@@ -191,7 +297,8 @@ func TestKubernetes(t *testing.T) {
 		t.Error("the probes ask a port that the bridge does not listen on")
 	}
 	if *pod.Spec.SecurityContext.RunAsUser != 65532 || !*container.SecurityContext.ReadOnlyRootFilesystem ||
-		*container.SecurityContext.AllowPrivilegeEscalation || !slices.Contains(container.SecurityContext.Capabilities.Drop, "ALL") {
+		*container.SecurityContext.AllowPrivilegeEscalation ||
+		!slices.Contains(container.SecurityContext.Capabilities.Drop, "ALL") {
 		t.Errorf("the pod may do too much: %v", container.SecurityContext)
 	}
 	if grace := *pod.Spec.TerminationGracePeriodSeconds; grace <= 20 {
@@ -208,7 +315,9 @@ func TestKubernetesSchemas(t *testing.T) {
 		schemas = published
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, published+"/v"+version+"-standalone-strict/deployment-apps-v1.json", http.NoBody)
+		req, err := http.NewRequestWithContext(
+			ctx, http.MethodHead, published+"/v"+version+"-standalone-strict/deployment-apps-v1.json", http.NoBody,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +344,7 @@ func TestKubernetesSchemas(t *testing.T) {
 }
 
 // cloudRun reads configs/cloudrun.yaml. A container of Cloud Run is one of Kubernetes, with fewer fields.
-func cloudRun(t *testing.T) corev1.Container {
+func cloudRun(t *testing.T) (corev1.Container, map[string]string) {
 	t.Helper()
 	content, err := os.ReadFile(root + "/configs/cloudrun.yaml")
 	if err != nil {
@@ -259,12 +368,12 @@ func cloudRun(t *testing.T) corev1.Container {
 	if err := yaml.UnmarshalStrict(content, &service); err != nil {
 		t.Fatal(err)
 	}
-	return service.Spec.Template.Spec.Containers[0]
+	return service.Spec.Template.Spec.Containers[0], service.Spec.Template.Metadata.Annotations
 }
 
 // fly reads configs/fly.toml, with the fields of flyctl's internal/appconfig that it uses. In TOML a key
 // below a table belongs to it, and Fly does not mind one that it does not know there.
-func fly(t *testing.T) (env map[string]string) {
+func fly(t *testing.T) (name string, env map[string]string) {
 	t.Helper()
 	content, err := os.ReadFile(root + "/configs/fly.toml")
 	if err != nil {
@@ -307,18 +416,27 @@ func fly(t *testing.T) (env map[string]string) {
 	if _, err := os.Stat(filepath.Join(root, "configs", app.Build.Dockerfile)); err != nil {
 		t.Error(err)
 	}
-	return app.Env
+	return app.App, app.Env
 }
 
-// TestSettings: with the secrets that docs/deploy.md names, the settings of each recipe are complete, and
-// only the made-up scheme is worth a warning.
+// TestSettings: with the secrets that docs/deploy.md names and its placeholders filled in, the settings of each
+// recipe are complete, and only the made-up scheme is worth a warning. Before, each placeholder is named.
 func TestSettings(t *testing.T) {
 	secrets := map[string]string{
 		"SUPABASE_PUBLISHABLE_KEY": "sb_publishable_made_up", "SUPABASE_SECRET_KEY": "sb_secret_made_up",
 		"TIKTOK_CLIENT_SECRET": "made_up",
 	}
+	filledIn := map[string]string{
+		"SUPABASE_URL": "https://bcdefghijklmnopqrstu.supabase.co", "TIKTOK_CLIENT_KEY": "awmadeup",
+		"TIKBRIDGE_APP_ORIGINS": "https://app.ours.test", "TIKBRIDGE_SERVER_PUBLIC_URL": "https://signin.ours.test",
+	}
 	onCloudRun := map[string]string{}
-	for _, v := range cloudRun(t).Env {
+	_, onFly := fly(t)
+	container, annotations := cloudRun(t)
+	if annotations["run.googleapis.com/cpu-throttling"] != "false" {
+		t.Error("Cloud Run throttles the CPU while profiles are stored")
+	}
+	for _, v := range container.Env {
 		if v.ValueFrom == nil {
 			onCloudRun[v.Name] = v.Value
 		} else {
@@ -326,25 +444,34 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	binary := filepath.Join(t.TempDir(), "tikbridge")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", binary, "./cmd/tikbridge").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", binary, "./cmd/tikbridge")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	check := func(settings map[string]string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), binary, "config", "check")
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+		for key, value := range settings {
+			cmd.Env = append(cmd.Env, key+"="+value)
+		}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
 	}
 	for name, settings := range map[string]map[string]string{
 		"Kubernetes": with(secrets, decode(t).config.Data),
-		"Fly.io":     with(secrets, fly(t)),
+		"Fly.io":     with(secrets, onFly),
 		"Cloud Run":  onCloudRun,
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), binary, "config", "check")
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-			for key, value := range settings {
-				cmd.Env = append(cmd.Env, key+"="+value)
+			out, err := check(settings)
+			if err == nil || strings.Count(out, " is a placeholder") != len(filledIn) {
+				t.Errorf("%v; want all placeholders to be named\n%s", err, out)
 			}
-			out, err := cmd.CombinedOutput()
-			if err != nil || !strings.Contains(string(out), "The configuration is complete.") {
+			out, err = check(with(settings, filledIn))
+			if err != nil || !strings.Contains(out, "The configuration is complete.") {
 				t.Errorf("%v\n%s", err, out)
 			}
-			for line := range strings.Lines(string(out)) {
+			for line := range strings.Lines(out) {
 				if strings.HasPrefix(line, "warning") && !strings.Contains(line, "placeholder") {
 					t.Error(line)
 				}
@@ -362,18 +489,25 @@ func with(a, b map[string]string) map[string]string {
 
 // TestSystemd lets systemd read its unit, where there is systemd. The binary need not be installed.
 func TestSystemd(t *testing.T) {
-	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		t.Skip("systemd-analyze is not installed")
-	}
 	content, err := os.ReadFile(root + "/configs/systemd/tikbridge.service")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if bytes.Contains(content, []byte("\nProcSubset=pid")) {
+		t.Error("the unit hides /proc/stat, and process_start_time_seconds with it: TikbridgeRestarts never fires")
+	}
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
 	unit := filepath.Join(t.TempDir(), "tikbridge.service")
-	if err := os.WriteFile(unit, bytes.ReplaceAll(content, []byte("/usr/local/bin/tikbridge"), []byte("/bin/true")), 0o600); err != nil {
+	if err := os.WriteFile(
+		unit, bytes.ReplaceAll(content, []byte("/usr/local/bin/tikbridge"), []byte("/bin/true")), 0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
+	if out, err := exec.CommandContext(
+		t.Context(), "systemd-analyze", "verify", "--man=no", unit,
+	).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }

@@ -76,7 +76,9 @@ var apps = shared(func() (*appStack, error) {
 		return nil, err
 	}
 	s.apart = strings.Replace(s.apart, "127.0.0.1", "localhost", 1) // another site, not only another port
-	s.stack, err = runDev("TIKBRIDGE_SERVER_PUBLIC_URL="+s.host, "TIKBRIDGE_APP_ORIGINS="+s.host+","+s.apart, "TIKBRIDGE_SEAL_KEYS="+key)
+	s.stack, err = runDev(
+		"TIKBRIDGE_SERVER_PUBLIC_URL="+s.host, "TIKBRIDGE_APP_ORIGINS="+s.host+","+s.apart, "TIKBRIDGE_SEAL_KEYS="+key,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -95,9 +97,11 @@ func (s *appStack) build() error {
 		"https://abcdefghijkl.supabase.co", s.supabase,
 		"sb_publishable_…", gotruesim.PublishableKey,
 		"https://cdn.jsdelivr.net/npm/@supabase/supabase-js@2", "/supabase.js",
-		`<script type="module" src="/src/main.jsx">`, `<link rel="stylesheet" href="/app.css"><script type="module" src="/app.js">`,
+		`<script type="module" src="/src/main.jsx">`,
+		`<link rel="stylesheet" href="/app.css"><script type="module" src="/app.js">`,
 		`<script type="module" src="/src/main.tsx">`, `<script type="module" src="/app.js">`,
-		`<script type="module" src="/src/main.js">`, `<link rel="stylesheet" href="/app.css"><script type="module" src="/app.js">`,
+		`<script type="module" src="/src/main.js">`,
+		`<link rel="stylesheet" href="/app.css"><script type="module" src="/app.js">`,
 	)
 	s.apps = map[string]map[string]file{}
 	add := func(kind, name string, content []byte) {
@@ -108,8 +112,9 @@ func (s *appStack) build() error {
 	}
 	for name, from := range map[string]string{
 		"/index.html": examples + "vanilla/index.html", "/auth.html": examples + "vanilla/auth.html",
-		"/signin.js": examples + "vanilla/signin.js", "/home.js": examples + "vanilla/home.js", "/auth.js": examples + "vanilla/auth.js",
-		"/style.css":   examples + "style.css",
+		"/signin.js": examples + "vanilla/signin.js", "/home.js": examples + "vanilla/home.js",
+		"/auth.js":     examples + "vanilla/auth.js",
+		"/style.css":   examples + "vanilla/style.css",
 		"/supabase.js": scratch + "/npm/node_modules/@supabase/supabase-js/dist/umd/supabase.js",
 	} {
 		content, err := os.ReadFile(from)
@@ -118,7 +123,10 @@ func (s *appStack) build() error {
 		}
 		add("vanilla", name, content)
 	}
-	for kind, entry := range map[string]string{"react": examples + "react/src/main.jsx", "vue": examples + "vue/src/main.js", "builder": "testdata/builder/src/main.tsx"} {
+	for kind, entry := range map[string]string{
+		"react": examples + "react/src/main.jsx", "vue": examples + "vue/src/main.js",
+		"builder": "testdata/builder/src/main.tsx",
+	} {
 		index, err := os.ReadFile(filepath.Dir(filepath.Dir(entry)) + "/index.html")
 		if err != nil {
 			return err
@@ -158,13 +166,17 @@ func bundle(entry string) (script, style []byte, err error) {
 	}
 	result := api.Build(api.BuildOptions{
 		EntryPoints: []string{entry}, Bundle: true, Format: api.FormatESModule, Charset: api.CharsetUTF8,
-		JSX: api.JSXAutomatic, Outdir: "out", NodePaths: []string{filepath.Join(packages, "node_modules")}, Alias: map[string]string{"@": src},
+		JSX: api.JSXAutomatic, Outdir: "out", NodePaths: []string{
+			filepath.Join(packages, "node_modules"),
+		}, Alias: map[string]string{"@": src},
 		Define: map[string]string{
 			"process.env.NODE_ENV": `"production"`, "__VUE_OPTIONS_API__": "false",
 			"__VUE_PROD_DEVTOOLS__": "false", "__VUE_PROD_HYDRATION_MISMATCH_DETAILS__": "false",
 		},
 		Plugins: []api.Plugin{{Name: "as Vite does", Setup: func(build api.PluginBuild) {
-			build.OnResolve(api.OnResolveOptions{Filter: `/tikbridge\.js$`}, func(api.OnResolveArgs) (api.OnResolveResult, error) {
+			build.OnResolve(api.OnResolveOptions{Filter: `/tikbridge\.js$`}, func(api.OnResolveArgs) (
+				api.OnResolveResult, error,
+			) {
 				return api.OnResolveResult{Path: sdk}, nil
 			})
 			build.OnLoad(api.OnLoadOptions{Filter: `\.vue$`}, func(args api.OnLoadArgs) (api.OnLoadResult, error) {
@@ -181,12 +193,15 @@ func bundle(entry string) (script, style []byte, err error) {
 					return api.OnLoadResult{}, fmt.Errorf("compile %s: %w\n%s", args.Path, err, &complaints)
 				}
 				contents := string(out)
-				return api.OnLoadResult{Contents: &contents, ResolveDir: filepath.Dir(args.Path), Loader: api.LoaderJS}, nil
+				return api.OnLoadResult{
+					Contents: &contents, ResolveDir: filepath.Dir(args.Path), Loader: api.LoaderJS,
+				}, nil
 			})
 		}}},
 	})
 	if len(result.Errors) > 0 {
-		return nil, nil, fmt.Errorf("%s", strings.Join(api.FormatMessages(result.Errors, api.FormatMessagesOptions{}), "\n"))
+		return nil, nil, fmt.Errorf("%s",
+			strings.Join(api.FormatMessages(result.Errors, api.FormatMessagesOptions{}), "\n"))
 	}
 	for _, f := range result.OutputFiles {
 		if path.Ext(f.Path) == ".css" {
@@ -344,7 +359,13 @@ func (b device) decline(t *testing.T) {
 // wantMessage waits for what the app says to the person, who can then try again.
 func (b device) wantMessage(t *testing.T, want string) {
 	t.Helper()
-	b.until(t, fmt.Sprintf("document.querySelector('#message')?.textContent.includes(%q) && !document.querySelector('#sign-in').disabled", want))
+	b.until(
+		t,
+		fmt.Sprintf(
+			"document.querySelector('#message')?.textContent.includes(%q) && !document.querySelector('#sign-in').disabled",
+			want,
+		),
+	)
 	b.wantClean(t)
 }
 
@@ -422,7 +443,9 @@ type phone struct {
 
 func newPhone(t *testing.T, s *appStack, platform string) *phone {
 	t.Helper()
-	p := &phone{appStack: s, device: newPage(t), jar: newPage(t), commands: make(chan string, 10), ios: platform == "ios"}
+	p := &phone{
+		appStack: s, device: newPage(t), jar: newPage(t), commands: make(chan string, 10), ios: platform == "ios",
+	}
 	if err := chromedp.Listen(p.ctx, func(event any) {
 		if e, ok := event.(*runtime.EventBindingCalled); ok && e.Name == "despiaCommand" {
 			p.commands <- e.Payload
@@ -437,7 +460,9 @@ func newPhone(t *testing.T, s *appStack, platform string) *phone {
 	if p.ios {
 		agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Despia"
 	}
-	if _, err := chromedp.Call(p.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent}); err != nil {
+	if _, err := chromedp.Call(
+		p.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent},
+	); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -533,7 +558,13 @@ func (p *phone) follow(t *testing.T, sb *secureBrowser, link string, again bool)
 	p.dismiss(t, sb)
 	target := p.host + "/" + rest
 	if !again && withoutQuery(p.location(t)) == withoutQuery(target) {
-		eval[chromedp.Void](t, p.device, fmt.Sprintf("history.pushState(null, '', %q); dispatchEvent(new PopStateEvent('popstate', { state: null }))", target))
+		eval[chromedp.Void](
+			t, p.device,
+			fmt.Sprintf(
+				"history.pushState(null, '', %q); dispatchEvent(new PopStateEvent('popstate', { state: null }))",
+				target,
+			),
+		)
 		return
 	}
 	p.run(t, "navigate the web view", chromedp.Navigate(target))
@@ -606,7 +637,10 @@ func TestApps_again(t *testing.T) {
 			sb.expect("status of 400") // what Chromium says of the page
 			// Not chromedp.Reload: the deeplink that is blocked may end its wait.
 			eval[chromedp.Void](t, sb.device, "void setTimeout(() => location.reload())")
-			sb.until(t, "document.readyState === 'complete' && document.querySelector('#title')?.textContent === 'Nothing left to do here'")
+			sb.until(
+				t,
+				"document.readyState === 'complete' && document.querySelector('#title')?.textContent === 'Nothing left to do here'",
+			)
 			if len(sb.links) != 0 {
 				t.Error("after a reload the deeplink is followed again")
 			}

@@ -35,12 +35,18 @@ func TestAttackerSeesEveryAddress(t *testing.T) {
 					t.Fatalf("no handoff at the end of %v", seen)
 				}
 				if when == "after the app redeemed" {
-					post(t, s.bridge+"/api/auth/tiktok/redeem", map[string]string{"handoff": handoff, "verifier": verifier}, &session{})
+					post(
+						t, s.bridge+"/api/auth/tiktok/redeem",
+						map[string]string{"handoff": handoff, "verifier": verifier}, &session{},
+					)
 				}
 				newVisitor(t).tryEverything(t, s, seen)
 				if when == "before the app redeems" {
 					// And the attacker has not spoilt it for the app either.
-					post(t, s.bridge+"/api/auth/tiktok/redeem", map[string]string{"handoff": handoff, "verifier": verifier}, &session{})
+					post(
+						t, s.bridge+"/api/auth/tiktok/redeem",
+						map[string]string{"handoff": handoff, "verifier": verifier}, &session{},
+					)
 				}
 			})
 		}
@@ -56,7 +62,11 @@ func newVisitor(t *testing.T) visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return visitor{&http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return visitor{
+		&http.Client{
+			Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
 }
 
 func (v visitor) get(t *testing.T, address string) (location, body string) {
@@ -153,8 +163,10 @@ func (v visitor) tryEverything(t *testing.T, s stack, seen []string) {
 	for one := range values {
 		for other := range values {
 			for route, body := range map[string]map[string]string{
-				"/api/auth/tiktok/redeem":   {"handoff": one, "verifier": other},
-				"/api/auth/tiktok-callback": {"code": one, "redirect_uri": s.bridge + "/api/auth/tiktok/callback", "code_verifier": other},
+				"/api/auth/tiktok/redeem": {"handoff": one, "verifier": other},
+				"/api/auth/tiktok-callback": {
+					"code": one, "redirect_uri": s.bridge + "/api/auth/tiktok/callback", "code_verifier": other,
+				},
 			} {
 				v.post(t, s.bridge+route, body)
 				if route == "/api/auth/tiktok-callback" {

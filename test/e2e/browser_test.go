@@ -256,7 +256,9 @@ func TestDemoNames(t *testing.T) {
 	s := startDev(t)
 	const name = `<img src=x onerror=alert(1)> שלום 🎈`
 	b := newBrowser(t, 390, 844)
-	b.run(t, "go to TikTok", chromedp.Navigate(s.bridge), visible("#sign-in"), click("#sign-in"), visible(continueButton))
+	b.run(
+		t, "go to TikTok", chromedp.Navigate(s.bridge), visible("#sign-in"), click("#sign-in"), visible(continueButton),
+	)
 	b.run(t, "type a name", click(account("other")), chromedp.SendKeys(chromedp.CSS(`input[name=display_name]`), name),
 		click(continueButton), visible("#signed-in"))
 	if got := b.text(t, "#name"); got != name {
@@ -305,7 +307,10 @@ func TestNativeCallback(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBrowser(t, 390, 844)
-			b.run(t, "consent", chromedp.Navigate(authorize(tt.state)), visible(tt.button), click(account("layla")), click(tt.button))
+			b.run(
+				t, "consent", chromedp.Navigate(authorize(tt.state)), visible(tt.button), click(account("layla")),
+				click(tt.button),
+			)
 			link := deeplink(t, b)
 			b.picture(t, "native-"+strings.ReplaceAll(tt.name, " ", "-"))
 			if got := withoutQuery(link.String()); got != tt.wantTarget {
@@ -315,7 +320,8 @@ func TestNativeCallback(t *testing.T) {
 			if got := q.Get("error"); got != tt.wantError {
 				t.Errorf("error is %q; want %q", got, tt.wantError)
 			}
-			if signedIn := q.Get("access_token") != "" && q.Get("refresh_token") != ""; signedIn != (tt.wantError == "") {
+			if signedIn := q.Get("access_token") != "" &&
+				q.Get("refresh_token") != ""; signedIn != (tt.wantError == "") {
 				t.Errorf("the deeplink carries a session: %v; want %v", signedIn, !signedIn)
 			}
 			if got := b.location(t); got != s.bridge+"/native-callback" {

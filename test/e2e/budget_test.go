@@ -97,7 +97,10 @@ func newCode(t *testing.T, tt http.Handler, openID, redirect string) string {
 	var answer struct {
 		Code string `json:"code"`
 	}
-	call(t, tt, http.MethodPost, "/sim/codes", nil, map[string]string{"open_id": openID, "redirect_uri": redirect}, &answer)
+	call(
+		t, tt, http.MethodPost, "/sim/codes", nil, map[string]string{"open_id": openID, "redirect_uri": redirect},
+		&answer,
+	)
 	return answer.Code
 }
 
@@ -110,7 +113,10 @@ func changeEmail(t *testing.T, gotrue http.Handler, s signin.Session) {
 		t.Fatal(err)
 	}
 	key := http.Header{"Apikey": {gotruesim.SecretKey}}
-	call(t, gotrue, http.MethodPut, "/auth/v1/admin/users/"+user.ID, key, map[string]string{"email": "mira@example.com"}, &user)
+	call(
+		t, gotrue, http.MethodPut, "/auth/v1/admin/users/"+user.ID, key, map[string]string{"email": "mira@example.com"},
+		&user,
+	)
 }
 
 // call sends a request to a simulator without the wire.

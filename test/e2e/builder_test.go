@@ -41,7 +41,9 @@ func TestBuilder(t *testing.T) {
 		t.Parallel()
 		b := newPage(t)
 		// As if its script had not been loaded.
-		never := page.AddScriptToEvaluateOnNewDocumentParams{Source: "Object.defineProperty(window, 'tikbridge', { get() {}, set() {} })"}
+		never := page.AddScriptToEvaluateOnNewDocumentParams{
+			Source: "Object.defineProperty(window, 'tikbridge', { get() {}, set() {} })",
+		}
 		if _, err := chromedp.Call(b.ctx, page.AddScriptToEvaluateOnNewDocument, never); err != nil {
 			t.Fatal(err)
 		}

@@ -170,7 +170,10 @@ func (c *compose) stop(t *testing.T) {
 
 // docker runs docker compose on the stack. A developer's .env stays out of it.
 func (c *compose) docker(ctx context.Context, args ...string) (string, error) {
-	args = append([]string{"compose", "--project-directory", "../..", "--project-name", c.project, "--env-file", os.DevNull}, args...)
+	args = append(
+		[]string{"compose", "--project-directory", "../..", "--project-name", c.project, "--env-file", os.DevNull},
+		args...,
+	)
 	cmd := exec.CommandContext(ctx, "docker", args...)
 	cmd.Env = c.env
 	out, err := cmd.CombinedOutput()
@@ -180,7 +183,9 @@ func (c *compose) docker(ctx context.Context, args ...string) (string, error) {
 // inspect reads what Docker knows of the container of a service.
 func (c *compose) inspect(t *testing.T, service string, into any) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "docker", "inspect", "--format", "{{json .}}", c.project+"-"+service+"-1").Output()
+	out, err := exec.CommandContext(
+		t.Context(), "docker", "inspect", "--format", "{{json .}}", c.project+"-"+service+"-1",
+	).Output()
 	if err != nil {
 		t.Fatalf("docker inspect %s: %v", service, err)
 	}
@@ -200,14 +205,18 @@ func (c *compose) testImage(t *testing.T) {
 		State      struct{ Health struct{ Status string } }
 	}
 	c.inspect(t, "bridge", &bridge)
-	if bridge.Config.User != "65532:65532" || !bridge.HostConfig.ReadonlyRootfs || bridge.State.Health.Status != "healthy" {
-		t.Errorf("the bridge runs as %q, read-only %v, %s", bridge.Config.User, bridge.HostConfig.ReadonlyRootfs, bridge.State.Health.Status)
+	if bridge.Config.User != "65532:65532" || !bridge.HostConfig.ReadonlyRootfs ||
+		bridge.State.Health.Status != "healthy" {
+		t.Errorf("the bridge runs as %q, read-only %v, %s",
+			bridge.Config.User, bridge.HostConfig.ReadonlyRootfs, bridge.State.Health.Status)
 	}
 	if got := bridge.Config.Labels["org.opencontainers.image.version"]; got != "v0.0.0-integration" {
 		t.Errorf("the image's version is %q", got)
 	}
 	run := func(args ...string) (string, error) {
-		args = append([]string{"run", "--rm", "--read-only", "--cap-drop", "ALL", "--network", "none", c.image}, args...)
+		args = append(
+			[]string{"run", "--rm", "--read-only", "--cap-drop", "ALL", "--network", "none", c.image}, args...,
+		)
 		out, err := exec.CommandContext(t.Context(), "docker", args...).CombinedOutput()
 		return string(out), err
 	}
@@ -270,12 +279,21 @@ func (c *compose) testKeys(t *testing.T) {
 		{"publishable is no admin", "/admin/users", []string{"apikey", public}, 403, "not_admin"},
 		{"secret", "/admin/users", []string{"apikey", secret}, 200, "users"},
 		{"secret twice", "/admin/users", []string{"apikey", secret, "Authorization", "Bearer " + secret}, 200, "users"},
-		{"secret from a browser", "/admin/users", []string{"apikey", secret, "User-Agent", "Mozilla/5.0"}, 401, "Forbidden use"},
+		{
+			"secret from a browser", "/admin/users", []string{"apikey", secret, "User-Agent", "Mozilla/5.0"}, 401,
+			"Forbidden use",
+		},
 		{"JWT alone", "/admin/users", []string{"apikey", service}, 401, "no_authorization"},
 		{"JWT", "/admin/users", []string{"apikey", service, "Authorization", "Bearer " + service}, 200, "users"},
-		{"anon JWT is no admin", "/admin/users", []string{"apikey", anon, "Authorization", "Bearer " + anon}, 403, "not_admin"},
+		{
+			"anon JWT is no admin", "/admin/users", []string{"apikey", anon, "Authorization", "Bearer " + anon}, 403,
+			"not_admin",
+		},
 		{"session", "/user", []string{"apikey", public, "Authorization", "Bearer " + in.AccessToken}, 200, in.User.ID},
-		{"session under the secret key", "/user", []string{"apikey", secret, "Authorization", "Bearer " + in.AccessToken}, 200, in.User.ID},
+		{
+			"session under the secret key", "/user",
+			[]string{"apikey", secret, "Authorization", "Bearer " + in.AccessToken}, 200, in.User.ID,
+		},
 		{"open route", "/verify?type=magiclink", nil, 400, "validation_failed"},
 		{"other service", "/../../rest/v1/", []string{"apikey", public}, 404, "no Route"},
 	}
@@ -316,7 +334,10 @@ func (c *compose) testClientIPs(t *testing.T) {
 		var code struct {
 			Code string `json:"code"`
 		}
-		post(t, c.bridge.tiktok+"/sim/codes", map[string]string{"open_id": tiktoksim.OpenIDMira, "redirect_uri": redirect}, &code)
+		post(
+			t, c.bridge.tiktok+"/sim/codes",
+			map[string]string{"open_id": tiktoksim.OpenIDMira, "redirect_uri": redirect}, &code,
+		)
 		payload, err := json.Marshal(map[string]string{"code": code.Code, "redirect_uri": redirect})
 		if err != nil {
 			t.Fatal(err)
@@ -331,7 +352,9 @@ func (c *compose) testClientIPs(t *testing.T) {
 
 // testContract runs the contract suite of pkg/supabase against the real GoTrue.
 func (c *compose) testContract(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-race", "-count=1", "-v", "-timeout", "20m", "../../pkg/supabase")
+	cmd := exec.CommandContext(
+		t.Context(), "go", "test", "-race", "-count=1", "-v", "-timeout", "20m", "../../pkg/supabase",
+	)
 	cmd.Env = append(os.Environ(),
 		"TIKBRIDGE_CONTRACT_URL="+c.bridge.supabase+"/auth/v1",
 		"TIKBRIDGE_CONTRACT_SERVICE_KEY="+gotruesim.SecretKey,
@@ -440,11 +463,15 @@ func (j *journey) agree(ctx context.Context) error {
 		Code string `json:"code"`
 	}
 	callback := j.c.bridge.bridge + bridgePath + "callback"
-	err := tryPost(ctx, j.c.bridge.tiktok+"/sim/codes", map[string]string{"open_id": j.openID, "redirect_uri": callback}, &code)
+	err := tryPost(
+		ctx, j.c.bridge.tiktok+"/sim/codes", map[string]string{"open_id": j.openID, "redirect_uri": callback}, &code,
+	)
 	if err != nil {
 		return err
 	}
-	header, err := j.send(ctx, http.MethodGet, "callback?"+url.Values{"code": {code.Code}, "state": {j.state}}.Encode(), nil, nil)
+	header, err := j.send(
+		ctx, http.MethodGet, "callback?"+url.Values{"code": {code.Code}, "state": {j.state}}.Encode(), nil, nil,
+	)
 	if err != nil {
 		return fmt.Errorf("callback: %w", err)
 	}
@@ -461,7 +488,9 @@ func (j *journey) agree(ctx context.Context) error {
 // redeem fetches the session.
 func (j *journey) redeem(ctx context.Context) (session, error) {
 	var in session
-	if _, err := j.send(ctx, http.MethodPost, "redeem", map[string]string{"handoff": j.handoff, "verifier": j.verifier}, &in); err != nil {
+	if _, err := j.send(
+		ctx, http.MethodPost, "redeem", map[string]string{"handoff": j.handoff, "verifier": j.verifier}, &in,
+	); err != nil {
 		return session{}, fmt.Errorf("redeem: %w", err)
 	}
 	return in, nil

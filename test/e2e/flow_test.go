@@ -28,7 +28,10 @@ func (s stack) signIn(t *testing.T) session {
 	}
 	post(t, s.tiktok+"/sim/codes", map[string]string{"open_id": openID, "redirect_uri": s.bridge + "/auth"}, &code)
 	var in session
-	post(t, s.bridge+"/api/auth/tiktok-callback", map[string]string{"code": code.Code, "redirect_uri": s.bridge + "/auth"}, &in)
+	post(
+		t, s.bridge+"/api/auth/tiktok-callback",
+		map[string]string{"code": code.Code, "redirect_uri": s.bridge + "/auth"}, &in,
+	)
 	return in
 }
 

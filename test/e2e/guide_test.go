@@ -46,7 +46,9 @@ func (s *appStack) serveGuide(w http.ResponseWriter, r *http.Request) {
 			else document.querySelector('#name').textContent = session.user.user_metadata.display_name
 		})</script>`)
 	case "/supabase.js", "/despia.js":
-		file := map[string]string{"/supabase.js": "@supabase/supabase-js/dist/umd/supabase.js", "/despia.js": "despia-native/index.js"}[r.URL.Path]
+		file := map[string]string{
+			"/supabase.js": "@supabase/supabase-js/dist/umd/supabase.js", "/despia.js": "despia-native/index.js",
+		}[r.URL.Path]
 		http.ServeFile(w, r, scratch+"/npm/node_modules/"+file)
 	default:
 		http.NotFound(w, r)
@@ -143,7 +145,8 @@ func TestDespiaComponent(t *testing.T) {
 	}
 	// It takes any status but 200 for a failure.
 	if answer = ask(code.Code); answer["ok"] != false || answer["error"] != "invalid_grant" {
-		t.Errorf("for a code that was used the component gets ok %v with error %v; want invalid_grant", answer["ok"], answer["error"])
+		t.Errorf("for a code that was used the component gets ok %v with error %v; want invalid_grant",
+			answer["ok"], answer["error"])
 	}
 }
 

@@ -53,7 +53,9 @@ func serveComposed(t *testing.T, h http.Handler) string {
 
 func emptyApp(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = fmt.Fprint(w, `<!doctype html><title>The app</title><link rel="icon" href="data:,"><h1 id="app">The app</h1>`)
+	_, _ = fmt.Fprint(
+		w, `<!doctype html><title>The app</title><link rel="icon" href="data:,"><h1 id="app">The app</h1>`,
+	)
 }
 
 // flow is one sign-in of an app: the address that starts it, and the secret the app keeps.
@@ -114,7 +116,8 @@ func (s stack) wantValid(t *testing.T, in session) string {
 			Name string `json:"display_name"`
 		} `json:"user_metadata"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&user); err != nil || resp.StatusCode != http.StatusOK || user.ID != in.User.ID {
+	if err := json.NewDecoder(resp.Body).Decode(&user); err != nil || resp.StatusCode != http.StatusOK ||
+		user.ID != in.User.ID {
 		t.Errorf("the session is of %q by status %d (%v); want %q", user.ID, resp.StatusCode, err, in.User.ID)
 	}
 	return user.Metadata.Name
@@ -230,7 +233,9 @@ func TestHostedWeb(t *testing.T) {
 	if handoff == "" || len(q) != 3 {
 		t.Fatalf("the address has %d values; want the handoff and the page's two", len(q))
 	}
-	if status, _ := b.redeem(t, s, map[string]string{"handoff": handoff, "verifier": strings.Repeat("v", 43)}, "omit"); status != http.StatusBadRequest {
+	if status, _ := b.redeem(
+		t, s, map[string]string{"handoff": handoff, "verifier": strings.Repeat("v", 43)}, "omit",
+	); status != http.StatusBadRequest {
 		t.Errorf("with another verifier the status is %d; want 400", status)
 	}
 	status, in := b.redeem(t, s, map[string]string{"handoff": handoff, "verifier": f.verifier}, "omit")
@@ -240,7 +245,9 @@ func TestHostedWeb(t *testing.T) {
 	if name := s.wantValid(t, in); name == "" {
 		t.Error("the account has no name")
 	}
-	if status, _ := b.redeem(t, s, map[string]string{"handoff": handoff, "verifier": f.verifier}, "omit"); status != http.StatusBadRequest {
+	if status, _ := b.redeem(
+		t, s, map[string]string{"handoff": handoff, "verifier": f.verifier}, "omit",
+	); status != http.StatusBadRequest {
 		t.Errorf("the second time the status is %d; want 400", status)
 	}
 	b.wantOnlyComplaint(t, "status of 400")
@@ -251,7 +258,9 @@ func TestHostedWeb(t *testing.T) {
 func TestHostedCookie(t *testing.T) {
 	s, app := startForApp(t)
 	b := newBrowser(t, 390, 844)
-	b.decide(t, s.newFlow("platform", "web", "redirect_to", app+"/in", "challenge", ""), "layla", continueButton, "#app")
+	b.decide(
+		t, s.newFlow("platform", "web", "redirect_to", app+"/in", "challenge", ""), "layla", continueButton, "#app",
+	)
 	_, q := b.arrived(t)
 	body := map[string]string{"handoff": q.Get("tikbridge_handoff")}
 	if status, _ := b.redeem(t, s, body, "omit"); status != http.StatusBadRequest {
@@ -405,7 +414,8 @@ func TestHostedExplains(t *testing.T) {
 			name := strings.ReplaceAll(tt.name, " ", "-")
 			b.pictures(t, "explain-"+name)
 			b.run(t, "ask for details", click("#details summary"), visible("#facts"))
-			if got := b.text(t, "#facts"); !strings.Contains(got, "invalid_state") && !strings.Contains(got, "redirect_uri_mismatch") {
+			if got := b.text(t, "#facts"); !strings.Contains(got, "invalid_state") &&
+				!strings.Contains(got, "redirect_uri_mismatch") {
 				t.Errorf("the details are %q; want the code", got)
 			}
 			b.pictures(t, "explain-"+name+"-details")

@@ -120,8 +120,11 @@ var devStack = shared(func() (*sdkStack, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.equipped, err = serveShared(http.HandlerFunc(s.serveApp)); err != nil {
+		return nil, err
+	}
 	s.empty, s.app = empty, app
-	if s.stack, err = runDev("TIKBRIDGE_APP_ORIGINS=" + empty + "," + app); err != nil {
+	if s.stack, err = runDev("TIKBRIDGE_APP_ORIGINS=" + empty + "," + app + "," + s.equipped); err != nil {
 		return nil, err
 	}
 	s.front = newFront(s.bridge)
@@ -155,7 +158,9 @@ func runDev(environ ...string) (stack, error) {
 		return stack{}, err
 	}
 	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], &safeBuffer{}}
-	stop, err := launch(s.log, environ, "dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2])
+	stop, err := launch(
+		s.log, environ, "dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2],
+	)
 	if err != nil {
 		return stack{}, err
 	}
@@ -173,7 +178,10 @@ func runDev(environ ...string) (stack, error) {
 // launch runs the built binary. stop ends it, and returns an error if it does not end well.
 func launch(log io.Writer, environ []string, args ...string) (stop func() error, err error) {
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(append(withoutSettings(os.Environ()), "GORACE=halt_on_error=1", "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s"), environ...)
+	cmd.Env = append(
+		append(withoutSettings(os.Environ()), "GORACE=halt_on_error=1", "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s"),
+		environ...,
+	)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -37,7 +37,10 @@ func TestPages(t *testing.T) {
 	consent := func(address, button, until string) func(*testing.T, device) {
 		return func(t *testing.T, b device) {
 			t.Helper()
-			b.run(t, "go to TikTok", chromedp.Navigate(address), visible(button), click(account("mira")), click(button), visible(until))
+			b.run(
+				t, "go to TikTok", chromedp.Navigate(address), visible(button), click(account("mira")), click(button),
+				visible(until),
+			)
 		}
 	}
 	native := s.newFlow("platform", "native", "scheme", "myapp").start
@@ -50,23 +53,47 @@ func TestPages(t *testing.T) {
 		{name: "demo signed in", reach: func(t *testing.T, b device) {
 			t.Helper()
 			open(s.bridge, "#sign-in")(t, b)
-			b.run(t, "sign in", click("#sign-in"), visible(continueButton), click(continueButton), visible("#signed-in"))
+			b.run(
+				t, "sign in", click("#sign-in"), visible(continueButton), click(continueButton), visible("#signed-in"),
+			)
 		}, stays: true},
 		{name: "tiktok", reach: open(native, continueButton), stays: true},
 		{name: "return done", reach: consent(native, continueButton, "#card[data-view=done] #action")},
 		{name: "return cancelled", reach: consent(native, cancelButton, "#card[data-view=idle] #action")},
-		{name: "return bare", reach: open(s.bridge+bridgePath+"callback", "#action"), expect: "status of 400", stays: true},
-		{name: "error", reach: open(s.bridge+bridgePath+"start?platform=web&redirect_to=https://evil.example/", "#action"), expect: "status of 400", stays: true},
+		{
+			name: "return bare", reach: open(s.bridge+bridgePath+"callback", "#action"), expect: "status of 400",
+			stays: true,
+		},
+		{
+			name:   "error",
+			reach:  open(s.bridge+bridgePath+"start?platform=web&redirect_to=https://evil.example/", "#action"),
+			expect: "status of 400", stays: true,
+		},
 		{name: "native-callback done", reach: consent(guide, continueButton, "#card[data-view=done] #action")},
 		{name: "native-callback cancelled", reach: consent(guide, cancelButton, "#card[data-view=idle] #action")},
-		{name: "native-callback bare", reach: open(s.bridge+"/native-callback", "#card:not([data-view=working]) #action"), stays: true},
-		{name: "native-callback refused", reach: open(s.bridge+"/native-callback?code=made-up&state=0b5c%7Cmyapp", "#card[data-view=problem] #action"), expect: "status of 400"},
+		{
+			name:  "native-callback bare",
+			reach: open(s.bridge+"/native-callback", "#card:not([data-view=working]) #action"), stays: true,
+		},
+		{
+			name: "native-callback refused",
+			reach: open(
+				s.bridge+"/native-callback?code=made-up&state=0b5c%7Cmyapp", "#card[data-view=problem] #action",
+			),
+			expect: "status of 400",
+		},
 		{name: "auth bare", reach: open(s.bridge+"/auth", "#card[data-view=idle] #action"), stays: true},
-		{name: "auth refused", reach: open(s.bridge+"/auth?code=made-up", "#card[data-view=problem] #action"), expect: "status of 400"},
+		{
+			name: "auth refused", reach: open(s.bridge+"/auth?code=made-up", "#card[data-view=problem] #action"),
+			expect: "status of 400",
+		},
 	}
 	for _, kind := range kinds {
 		pages = append(pages,
-			shownPage{name: kind + " auth", reach: func(t *testing.T, b device) { t.Helper(); b.start(t, s.host, kind) }, stays: true},
+			shownPage{
+				name: kind + " auth", reach: func(t *testing.T, b device) { t.Helper(); b.start(t, s.host, kind) },
+				stays: true,
+			},
 			shownPage{name: kind + " cancelled", reach: func(t *testing.T, b device) {
 				t.Helper()
 				b.start(t, s.host, kind)
@@ -117,7 +144,13 @@ func (b device) reload(t *testing.T) {
 	t.Helper()
 	shown := eval[string](t, b, "document.body.innerText")
 	eval[chromedp.Void](t, b, "window.before = true, void setTimeout(() => location.reload())")
-	b.until(t, fmt.Sprintf("!window.before && document.readyState === 'complete' && document.body.innerText.length >= %d", len([]rune(shown))/2))
+	b.until(
+		t,
+		fmt.Sprintf(
+			"!window.before && document.readyState === 'complete' && document.body.innerText.length >= %d",
+			len([]rune(shown))/2,
+		),
+	)
 }
 
 // wantAccessible runs axe, the accessibility engine of Deque, with all rules of WCAG 2.2 A and AA and
@@ -138,7 +171,9 @@ func TestPages_withoutScript(t *testing.T) {
 		"native-callback": {"/native-callback?code=c&state=0b5c%7Cmyapp", "needs JavaScript"},
 		"auth":            {"/auth?code=c", "needs JavaScript"},
 		"demo":            {"/", "needs JavaScript"},
-		"error":           {bridgePath + "start?platform=web&redirect_to=https://evil.example/", "Sign-in did not work"},
+		"error": {
+			bridgePath + "start?platform=web&redirect_to=https://evil.example/", "Sign-in did not work",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBrowser(t, 390, 844)
@@ -153,6 +188,8 @@ func TestPages_withoutScript(t *testing.T) {
 }
 
 var withoutScript = chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-	_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	_, err := cdp.Call(
+		ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true},
+	)
 	return err
 })

@@ -20,7 +20,8 @@ func startReplicas(t *testing.T, n int, environ ...string) (bridges []string, ti
 		env := append([]string{
 			"TIKTOK_CLIENT_KEY=sim_client_key", "TIKTOK_CLIENT_SECRET=sim_client_secret",
 			"TIKBRIDGE_TIKTOK_API_URL=" + tiktok, "SUPABASE_URL=" + supabase,
-			"SUPABASE_PUBLISHABLE_KEY=sb_publishable_development_only", "SUPABASE_SECRET_KEY=sb_secret_development_only",
+			"SUPABASE_PUBLISHABLE_KEY=sb_publishable_development_only",
+			"SUPABASE_SECRET_KEY=sb_secret_development_only",
 			"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_SERVER_LISTEN=" + port,
 			"TIKBRIDGE_RATE_LIMIT_ENABLED=false",
 		}, environ...)

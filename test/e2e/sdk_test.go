@@ -42,6 +42,7 @@ func readFile(t *testing.T, name string) []byte {
 type sdkStack struct {
 	stack
 	app, empty string // base URLs of apps
+	equipped   string // app, with js/sdk-device.js in its page, for browsers that cannot be given a script
 	front      *front
 }
 
@@ -131,6 +132,15 @@ func startSDK(t *testing.T) *sdkStack {
 // serveApp answers every path with the one page of a single-page app, whose first part says of which
 // kind it is; see js/sdk-app.js. Its content security policy is as strict as one can be.
 func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/equipment.js" {
+		script, err := os.ReadFile("js/sdk-device.js")
+		if err != nil {
+			panic(err)
+		}
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = fmt.Fprintf(w, "{%s}", script) // its names are its own
+		return
+	}
 	if path.Ext(r.URL.Path) == ".js" {
 		root := "js"
 		if strings.HasPrefix(r.URL.Path, "/node_modules/") {
@@ -149,6 +159,9 @@ func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 		"supabase": {"/node_modules/" + supabaseJS + "/dist/umd/supabase.js"},
 		"function": {"/node_modules/despia-native/index.js", "/sdk-despia.js"},
 	}[kind]
+	if "http://"+r.Host == s.equipped {
+		scripts = append([]string{"/equipment.js"}, scripts...)
+	}
 	w.Header().Set("Content-Type", "text/html")
 	w.Header().Set("Content-Security-Policy", fmt.Sprintf(
 		"default-src 'none'; img-src data:; script-src 'self' %s; connect-src %s %s; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -182,12 +195,17 @@ func newDevice(t *testing.T, despia bool, more ...string) device {
 	t.Helper()
 	b := device{newBrowser(t, 390, 844)}
 	script := string(readFile(t, "js/sdk-device.js")) + strings.Join(more, "\n")
-	if _, err := chromedp.Call(b.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: "{" + script + "}"}); err != nil {
+	if _, err := chromedp.Call(
+		b.ctx, page.AddScriptToEvaluateOnNewDocument,
+		page.AddScriptToEvaluateOnNewDocumentParams{Source: "{" + script + "}"},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if despia {
 		agent := "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 DESPIA/1.0"
-		if _, err := chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent}); err != nil {
+		if _, err := chromedp.Call(
+			b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -307,12 +325,17 @@ func TestSDK_web(t *testing.T) {
 			b.until(t, "window.ready")
 			b.wantStatuses(t)
 			s.front.wantRedeems(t, 0)
-			if got := eval[string](t, b, "[...Object.entries(localStorage), ...Object.entries(sessionStorage)].filter(([key]) => key.endsWith('flows')).map(([, value]) => value).join()"); got != "[],[]" {
+			if got := eval[string](
+				t, b,
+				"[...Object.entries(localStorage), ...Object.entries(sessionStorage)].filter(([key]) => key.endsWith('flows')).map(([, value]) => value).join()",
+			); got != "[],[]" {
 				t.Errorf("what is kept of sign-ins under way is %s; want nothing", got)
 			}
 
 			// To another page, with another account.
-			eval[chromedp.Void](t, b, "void tiktok.signIn({ redirectTo: '/"+kind+"/other?x=1#y', selectAccount: true })")
+			eval[chromedp.Void](
+				t, b, "void tiktok.signIn({ redirectTo: '/"+kind+"/other?x=1#y', selectAccount: true })",
+			)
 			b.consent(t)
 			b.wantStatuses(t, "signed_in")
 			b.wantLocation(t, s.app+"/"+kind+"/other?x=1")
@@ -453,7 +476,8 @@ func openSecureBrowser(t *testing.T, b device, s *sdkStack) device {
 	if !ok || err != nil {
 		t.Fatalf("the command is %q (%v); want oauth://?url= and an encoded address", command, err)
 	}
-	if want := s.front.url + "/api/auth/tiktok/start?platform=native&challenge="; !strings.HasPrefix(address, want) || !strings.Contains(address, "&scheme=myapp") {
+	if want := s.front.url + "/api/auth/tiktok/start?platform=native&challenge="; !strings.HasPrefix(address, want) ||
+		!strings.Contains(address, "&scheme=myapp") {
 		t.Errorf("the address is %q; want one that begins with %q and has the scheme", address, want)
 	}
 	secure := b.another(t, chromedp.WithNewBrowserContext())
@@ -627,7 +651,9 @@ func TestSDK_failures(t *testing.T) {
 			answer(http.StatusBadGateway, "<h1>Bad gateway</h1>"), sdkResult{Error: "network_error"}, "signed_in",
 		},
 		"too many": {
-			answer(http.StatusTooManyRequests, `{"error":"rate_limited","error_description":"Wait.","request_id":"r1"}`),
+			answer(
+				http.StatusTooManyRequests, `{"error":"rate_limited","error_description":"Wait.","request_id":"r1"}`,
+			),
 			sdkResult{Error: "rate_limited", Description: "Wait.", RequestID: "r1"},
 			"signed_in",
 		},
@@ -653,7 +679,10 @@ func TestSDK_failures(t *testing.T) {
 				t.Errorf("the result is %+v; want %+v", got, tt.want)
 			}
 			b.wantLocation(t, s.app+"/web")
-			status := eval[string](t, b, "Promise.all([tiktok.handleRedirect(), tiktok.handleRedirect()]).then(([a, b]) => a !== b ? 'two results' : String(a && a.status))")
+			status := eval[string](
+				t, b,
+				"Promise.all([tiktok.handleRedirect(), tiktok.handleRedirect()]).then(([a, b]) => a !== b ? 'two results' : String(a && a.status))",
+			)
 			if status != tt.again {
 				t.Errorf("the second time it is %q; want %q", status, tt.again)
 			}
@@ -910,7 +939,9 @@ func TestSDK_storage(t *testing.T) {
 	b = newDevice(t, true)
 	b.open(t, s.app+"/storage")
 	eval[chromedp.Void](t, b, "tiktok.signIn()")
-	if got := eval[string](t, b, "[...kept.keys()].join() + localStorage.length + sessionStorage.length"); got != "tikbridge.flows00" {
+	if got := eval[string](
+		t, b, "[...kept.keys()].join() + localStorage.length + sessionStorage.length",
+	); got != "tikbridge.flows00" {
 		t.Errorf("the app's storage, and then the browser's, hold %s; want the first alone to hold something", got)
 	}
 	secure = openSecureBrowser(t, b, s)
@@ -945,7 +976,9 @@ func TestSDK_expiry(t *testing.T) {
 	b.wantStatuses(t, "failed handoff_invalid")
 	s.front.wantRedeems(t, 0)
 	// Six sign-ins that nobody finished: the last five are kept.
-	eval[chromedp.Void](t, b, `sessionStorage['tikbridge.flows'] = JSON.stringify([1, 2, 3, 4, 5].map((n) => ['v' + n, Date.now()]))`)
+	eval[chromedp.Void](
+		t, b, `sessionStorage['tikbridge.flows'] = JSON.stringify([1, 2, 3, 4, 5].map((n) => ['v' + n, Date.now()]))`,
+	)
 	eval[chromedp.Void](t, b, "void tiktok.signIn()")
 	b.run(t, "come to TikTok", visible(continueButton))
 	b.open(t, s.app+"/late")
@@ -960,7 +993,9 @@ func TestSDK_guide(t *testing.T) {
 	b := newDevice(t, false)
 	b.open(t, s.app+"/web")
 	build := func(more string) *url.URL {
-		u, err := url.Parse(eval[string](t, b, "getTikTokOAuthUrl({ clientKey: 'sim_client_key', appUrl: '"+s.bridge+"/', "+more+" })"))
+		u, err := url.Parse(eval[string](
+			t, b, "getTikTokOAuthUrl({ clientKey: 'sim_client_key', appUrl: '"+s.bridge+"/', "+more+" })",
+		))
 		if err != nil || !strings.HasPrefix(u.String(), "https://www.tiktok.com/v2/auth/authorize/?") {
 			t.Fatalf("the address is %q (%v)", u, err)
 		}
@@ -986,7 +1021,8 @@ func TestSDK_guide(t *testing.T) {
 	}
 	web := build("isNative: false, scheme: 'myapp'")
 	state := web.Query().Get("state")
-	if !uuid.MatchString(state) || strings.Contains(state, "|") || state != eval[string](t, b, "sessionStorage['tikbridge.state']") {
+	if !uuid.MatchString(state) || strings.Contains(state, "|") ||
+		state != eval[string](t, b, "sessionStorage['tikbridge.state']") {
 		t.Errorf("on the web the state is %q; want a UUID that is kept", state)
 	}
 

@@ -147,7 +147,8 @@ func newSoak(t *testing.T, seed uint64) *soak {
 		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
 		"TIKBRIDGE_SERVER_PUBLIC_URL=" + soakPublicURL, "GORACE=halt_on_error=1",
 		// In force, but all people are one address.
-		"TIKBRIDGE_RATE_LIMIT_START=1000000", "TIKBRIDGE_RATE_LIMIT_EXCHANGE=1000000", "TIKBRIDGE_RATE_LIMIT_REDEEM=1000000",
+		"TIKBRIDGE_RATE_LIMIT_START=1000000", "TIKBRIDGE_RATE_LIMIT_EXCHANGE=1000000",
+		"TIKBRIDGE_RATE_LIMIT_REDEEM=1000000",
 	}
 	if _, err := exec.LookPath("redis-server"); err == nil {
 		s.redis = &soakRedis{t: t, address: ports[2]}
@@ -159,8 +160,12 @@ func newSoak(t *testing.T, seed uint64) *soak {
 	}
 	for i := range soakBridges {
 		listen, admin := ports[3+2*i], ports[4+2*i]
-		b := &soakBridge{soak: s, url: "http://" + listen, admin: "http://" + admin, log: filepath.Join(t.TempDir(), "log")}
-		b.environ = append(slices.Clone(environ), "TIKBRIDGE_SERVER_LISTEN="+listen, "TIKBRIDGE_SERVER_ADMIN_LISTEN="+admin)
+		b := &soakBridge{
+			soak: s, url: "http://" + listen, admin: "http://" + admin, log: filepath.Join(t.TempDir(), "log"),
+		}
+		b.environ = append(
+			slices.Clone(environ), "TIKBRIDGE_SERVER_LISTEN="+listen, "TIKBRIDGE_SERVER_ADMIN_LISTEN="+admin,
+		)
 		b.start()
 		t.Cleanup(func() { b.stop(syscall.SIGKILL) })
 		s.bridges = append(s.bridges, b)
@@ -307,7 +312,10 @@ type soakRedis struct {
 
 func (r *soakRedis) start() {
 	_, port, _ := net.SplitHostPort(r.address)
-	r.cmd = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", r.t.TempDir(), "--save", "", "--appendonly", "no")
+	r.cmd = exec.Command(
+		"redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", r.t.TempDir(), "--save", "", "--appendonly",
+		"no",
+	)
 	if err := r.cmd.Start(); err != nil {
 		r.t.Error(err)
 	}
@@ -394,7 +402,8 @@ func (b *soakBridge) stop(sig syscall.Signal) {
 	_ = cmd.Process.Signal(sig)
 	select {
 	case err := <-exited:
-		if err != nil && sig == syscall.SIGTERM && !strings.Contains(b.tail(), "profiles still on their way were dropped") {
+		if err != nil && sig == syscall.SIGTERM &&
+			!strings.Contains(b.tail(), "profiles still on their way were dropped") {
 			b.soak.breaks("a bridge that was told to stop ended with %v", err)
 		}
 	case <-time.After(30 * time.Second):
@@ -601,7 +610,9 @@ func (s *soak) begin(b *soakBridge, platform, challenge string) (state, cookie, 
 	if platform == "web" {
 		q.Set("redirect_to", "https://app.example/in")
 	}
-	status, header, body, err := s.ask(b, http.MethodGet, bridgePath+"start?"+q.Encode(), http.Header{"Accept": {"application/json"}}, nil)
+	status, header, body, err := s.ask(
+		b, http.MethodGet, bridgePath+"start?"+q.Encode(), http.Header{"Accept": {"application/json"}}, nil,
+	)
 	if err != nil || status != http.StatusOK {
 		return "", "", s.ended("", status, body, err)
 	}
@@ -624,7 +635,9 @@ func (s *soak) begin(b *soakBridge, platform, challenge string) (state, cookie, 
 
 // back is the callback of a sign-in, and what it brings the app.
 func (s *soak) back(b *soakBridge, q url.Values, cookie string) (handoff, failed string) {
-	status, header, body, err := s.ask(b, http.MethodGet, bridgePath+"callback?"+q.Encode(), http.Header{"Cookie": {cookie}}, nil)
+	status, header, body, err := s.ask(
+		b, http.MethodGet, bridgePath+"callback?"+q.Encode(), http.Header{"Cookie": {cookie}}, nil,
+	)
 	if err != nil {
 		return "", soakGone
 	}
@@ -654,7 +667,9 @@ func (s *soak) hosted(rng *rand.Rand, who, platform string, times int) (outcomes
 	if challenge != "" && rng.IntN(2) == 0 {
 		cookie = "" // TikTok's app may come back in another browser
 	}
-	handoff, failed := s.back(s.bridge(rng), url.Values{"state": {state}, "code": {s.code(who, soakCallback, 1)}}, cookie)
+	handoff, failed := s.back(
+		s.bridge(rng), url.Values{"state": {state}, "code": {s.code(who, soakCallback, 1)}}, cookie,
+	)
 	if failed != "" {
 		return []string{failed}
 	}
@@ -889,7 +904,9 @@ func (s *soak) inspect() {
 	s.mu.Lock()
 	for code, n := range s.arrived {
 		if n > s.sent[code] {
-			s.broken = append(s.broken, fmt.Sprintf("a code that was sent %d times reached TikTok %d times", s.sent[code], n))
+			s.broken = append(
+				s.broken, fmt.Sprintf("a code that was sent %d times reached TikTok %d times", s.sent[code], n),
+			)
 		}
 	}
 	s.mu.Unlock()
@@ -900,7 +917,8 @@ func (s *soak) inspect() {
 			s.breaks("%v", err)
 		}
 		for line := range strings.Lines(string(text)) {
-			if strings.Contains(line, "panic") || strings.Contains(line, "DATA RACE") || strings.Contains(line, `"error":"internal"`) {
+			if strings.Contains(line, "panic") || strings.Contains(line, "DATA RACE") ||
+				strings.Contains(line, `"error":"internal"`) {
 				s.breaks("bridge %d logs: %s", i, line)
 			}
 		}

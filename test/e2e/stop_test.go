@@ -45,10 +45,16 @@ func TestStopsInTime(t *testing.T) {
 	await(t, "http://"+listen+"/readyz", log)
 
 	signIn := func(code string) error {
-		return tryPost(t.Context(), "http://"+listen+"/api/auth/tiktok-callback", map[string]string{"code": code, "redirect_uri": redirect}, &session{})
+		return tryPost(
+			t.Context(), "http://"+listen+"/api/auth/tiktok-callback",
+			map[string]string{"code": code, "redirect_uri": redirect}, &session{},
+		)
 	}
 	spoil := func(endpoint string) {
-		call(t, tt, http.MethodPost, "/sim/faults", nil, map[string]string{"endpoint": endpoint, "fault": "hang"}, &struct{}{})
+		call(
+			t, tt, http.MethodPost, "/sim/faults", nil, map[string]string{"endpoint": endpoint, "fault": "hang"},
+			&struct{}{},
+		)
 	}
 	for _, endpoint := range []string{"user_info", "token"} { // the first one makes the account
 		if err := signIn(newCode(t, tt, tiktoksim.OpenIDMira, redirect)); err != nil {

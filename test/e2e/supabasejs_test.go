@@ -33,7 +33,8 @@ func TestSupabaseJS(t *testing.T) {
 
 	s := startDev(t)
 	input, err := json.Marshal(map[string]any{
-		"url": s.supabase, "publishableKey": gotruesim.PublishableKey, "secretKey": gotruesim.SecretKey, "session": s.rawSignIn(t),
+		"url": s.supabase, "publishableKey": gotruesim.PublishableKey, "secretKey": gotruesim.SecretKey,
+		"session": s.rawSignIn(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +60,10 @@ func (s stack) rawSignIn(t *testing.T) json.RawMessage {
 		"open_id": "-000ZyXwVuTsRqPoNmLkJiHgFeDcBa543210", "display_name": "Ada", "redirect_uri": redirect,
 	}, &code)
 	var session json.RawMessage
-	post(t, s.bridge+"/api/auth/tiktok-callback", map[string]string{"code": code.Code, "redirect_uri": redirect}, &session)
+	post(
+		t, s.bridge+"/api/auth/tiktok-callback", map[string]string{"code": code.Code, "redirect_uri": redirect},
+		&session,
+	)
 	return session
 }
 

@@ -79,12 +79,27 @@ func Kinds(elsewhere string) []Kind {
 		{"hangs", Hang},
 		{"acts, and answers byte by byte", Drip},
 		{"500", errorIn(http.StatusInternalServerError)},
-		{"502 with a gateway's page", Respond(http.StatusBadGateway, "text/html", "<html><body><h1>502 Bad Gateway</h1></body></html>")},
+		{
+			"502 with a gateway's page",
+			Respond(http.StatusBadGateway, "text/html", "<html><body><h1>502 Bad Gateway</h1></body></html>"),
+		},
 		{"503 with Retry-After", later(http.StatusServiceUnavailable)},
 		{"429 with Retry-After", later(http.StatusTooManyRequests)},
-		{"acts, and answers half of its JSON", Spoil(func(a *httptest.ResponseRecorder) { a.Body.Truncate(a.Body.Len() / 2) })},
-		{"JSON of other types", Respond(http.StatusOK, jsonType, `{"access_token":[1],"open_id":2,"data":"x","id":{},"user":[true],"hashed_token":3}`)},
-		{"acts, and labels its JSON as a page", Spoil(func(a *httptest.ResponseRecorder) { a.Header().Set("Content-Type", "text/html") })},
+		{
+			"acts, and answers half of its JSON",
+			Spoil(func(a *httptest.ResponseRecorder) { a.Body.Truncate(a.Body.Len() / 2) }),
+		},
+		{
+			"JSON of other types",
+			Respond(
+				http.StatusOK, jsonType,
+				`{"access_token":[1],"open_id":2,"data":"x","id":{},"user":[true],"hashed_token":3}`,
+			),
+		},
+		{
+			"acts, and labels its JSON as a page",
+			Spoil(func(a *httptest.ResponseRecorder) { a.Header().Set("Content-Type", "text/html") }),
+		},
 		{"a body of 10 MB", Respond(http.StatusOK, jsonType, strings.Repeat("0123456789abcdef", 10<<20/16))},
 		{"an error with status 200", errorIn(http.StatusOK)},
 		{"redirects elsewhere", Redirect(http.StatusTemporaryRedirect, elsewhere)},

@@ -61,7 +61,9 @@ func (db database) scrape(t *testing.T, metrics []byte, contentType, job string,
 // query evaluates an expression at a time.
 func (db database) query(t *testing.T, expr string, at time.Duration) promql.Vector {
 	t.Helper()
-	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 1e6, Timeout: time.Minute, Parser: parse, EnableAtModifier: true})
+	engine := promql.NewEngine(promql.EngineOpts{
+		MaxSamples: 1e6, Timeout: time.Minute, Parser: parse, EnableAtModifier: true,
+	})
 	q, err := engine.NewInstantQuery(t.Context(), db, nil, expr, time.UnixMilli(at.Milliseconds()))
 	if err != nil {
 		t.Fatalf("%s: %v", expr, err)
@@ -81,7 +83,9 @@ func (db database) Querier(int64, int64) (storage.Querier, error) { return queri
 type querier struct{ database }
 
 // Select implements storage.Querier.
-func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
+func (q querier) Select(
+	_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher,
+) storage.SeriesSet {
 	found := &set{}
 	for _, s := range q.database {
 		if !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(s.Metric.Get(m.Name)) }) {
@@ -93,12 +97,16 @@ func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, match
 }
 
 // LabelValues implements storage.Querier.
-func (querier) LabelValues(context.Context, string, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (querier) LabelValues(
+	context.Context, string, *storage.LabelHints, ...*labels.Matcher,
+) ([]string, annotations.Annotations, error) {
 	return nil, nil, nil
 }
 
 // LabelNames implements storage.Querier.
-func (querier) LabelNames(context.Context, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (querier) LabelNames(
+	context.Context, *storage.LabelHints, ...*labels.Matcher,
+) ([]string, annotations.Annotations, error) {
 	return nil, nil, nil
 }
 

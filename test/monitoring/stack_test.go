@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +28,10 @@ import (
 )
 
 // query is one of the dashboard, with where it is.
-type query struct{ where, expr string }
+type query struct {
+	where, expr string
+	isStat      bool // one number, which people read as it is
+}
 
 // dashboardQueries loads the dashboard with Grafana's own types and returns its queries.
 func dashboardQueries(t *testing.T) (queries []query) {
@@ -72,7 +76,7 @@ func dashboardQueries(t *testing.T) (queries []query) {
 			if !ok {
 				t.Fatalf("%s asks %T", title, target)
 			}
-			queries = append(queries, query{title, q.Expr})
+			queries = append(queries, query{title, q.Expr, p.Panel.Type == "stat"})
 		}
 	}
 	return queries
@@ -81,13 +85,33 @@ func dashboardQueries(t *testing.T) (queries []query) {
 // stack is the bridge with simulated upstreams, each in a process of its own.
 type stack struct{ bridge, admin, tiktok string }
 
-func startStack(t *testing.T) stack {
+var (
+	bin   string // of the bridge
+	built = sync.OnceValue(func() error {
+		build := exec.Command("go", "build", "-o", bin, "./cmd/tikbridge")
+		build.Dir = root
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build: %w\n%s", err, out)
+		}
+		return nil
+	})
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "tikbridge-monitoring-")
+	if err != nil {
+		panic(err)
+	}
+	bin = filepath.Join(dir, "tikbridge")
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func startStack(t *testing.T, settings ...string) stack {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "tikbridge")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/tikbridge")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	if err := built(); err != nil {
+		t.Fatal(err)
 	}
 	bridge, admin, tiktok, supabase := freePort(t), freePort(t), freePort(t), freePort(t)
 	s := stack{"http://" + bridge, "http://" + admin, "http://" + tiktok}
@@ -97,11 +121,14 @@ func startStack(t *testing.T) stack {
 	serve.Env = []string{
 		"TIKTOK_CLIENT_KEY=sim_client_key", "TIKTOK_CLIENT_SECRET=sim_client_secret",
 		"TIKBRIDGE_TIKTOK_API_URL=" + s.tiktok, "TIKBRIDGE_TIKTOK_AUTHORIZE_URL=" + s.tiktok + "/v2/auth/authorize/",
-		"SUPABASE_URL=http://" + supabase, "SUPABASE_PUBLISHABLE_KEY=sb_publishable_development_only", "SUPABASE_SECRET_KEY=sb_secret_development_only",
+		"SUPABASE_URL=http://" + supabase, "SUPABASE_PUBLISHABLE_KEY=sb_publishable_development_only",
+		"SUPABASE_SECRET_KEY=sb_secret_development_only",
 		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
-		"TIKBRIDGE_SERVER_LISTEN=" + bridge, "TIKBRIDGE_SERVER_ADMIN_LISTEN=" + admin, "TIKBRIDGE_SERVER_PUBLIC_URL=" + s.bridge,
+		"TIKBRIDGE_SERVER_LISTEN=" + bridge, "TIKBRIDGE_SERVER_ADMIN_LISTEN=" + admin,
+		"TIKBRIDGE_SERVER_PUBLIC_URL=" + s.bridge,
 		"TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s", "TIKBRIDGE_RATE_LIMIT_START=4",
 	}
+	serve.Env = append(serve.Env, settings...)
 	for _, ready := range []string{s.tiktok + "/sim/", "http://" + supabase + "/health"} {
 		wait(t, ready)
 	}
@@ -203,7 +230,10 @@ func (s stack) code(t *testing.T, person int, redirect string) string {
 
 func (s stack) fault(t *testing.T, endpoint, fault string, count int) {
 	t.Helper()
-	ask(t, http.MethodPost, s.tiktok+"/sim/faults", map[string]any{"endpoint": endpoint, "fault": fault, "count": count}, http.StatusOK)
+	ask(
+		t, http.MethodPost, s.tiktok+"/sim/faults",
+		map[string]any{"endpoint": endpoint, "fault": fault, "count": count}, http.StatusOK,
+	)
 }
 
 // guide signs in by the guide flow.
@@ -225,13 +255,20 @@ func (s stack) hosted(t *testing.T, person int) {
 	t.Helper()
 	const verifier = "a-verifier-of-an-app-that-nobody-else-has-seen"
 	sum := sha256.Sum256([]byte(verifier))
-	begun, _ := ask(t, http.MethodGet, s.bridge+"/api/auth/tiktok/start?platform=native&challenge="+base64.RawURLEncoding.EncodeToString(sum[:]), nil, http.StatusFound)
+	begun, _ := ask(
+		t, http.MethodGet,
+		s.bridge+"/api/auth/tiktok/start?platform=native&challenge="+base64.RawURLEncoding.EncodeToString(sum[:]), nil,
+		http.StatusFound,
+	)
 	state := statePattern.FindStringSubmatch(begun.Get("Location"))
 	if state == nil {
 		t.Fatalf("no state in %s", begun.Get("Location"))
 	}
 	callback := s.bridge + "/api/auth/tiktok/callback"
-	_, page := ask(t, http.MethodGet, callback+"?"+url.Values{"state": {state[1]}, "code": {s.code(t, person, callback)}}.Encode(), nil, http.StatusOK)
+	_, page := ask(
+		t, http.MethodGet, callback+"?"+url.Values{"state": {state[1]}, "code": {s.code(t, person, callback)}}.Encode(),
+		nil, http.StatusOK,
+	)
 	handoff := handoffPattern.FindSubmatch(page)
 	if handoff == nil {
 		t.Fatalf("no handoff in %s", page)
@@ -325,7 +362,7 @@ func (db database) checkValues(t *testing.T, fill *strings.Replacer) {
 	}
 	exprs := dashboardQueries(t)
 	for _, r := range alerts(t) {
-		exprs = append(exprs, query{r.Alert, r.Expr})
+		exprs = append(exprs, query{where: r.Alert, expr: r.Expr})
 	}
 	for _, q := range exprs {
 		tree, err := parse.ParseExpr(fill.Replace(q.expr))

@@ -1,5 +1,5 @@
-// Package limittest is the conformance suite of limit.Limiter. Every limiter runs it, so that callers
-// need not know which one they have.
+// Package limittest is the conformance suite of limit.Limiter. Every limiter runs it, so that callers need not
+// know which one they have.
 package limittest
 
 import (
@@ -25,8 +25,8 @@ type Advancer interface {
 // slack is how far an answer may be off: limiters count in milliseconds, and time passes meanwhile.
 const slack = time.Second
 
-// Run tests the limiters that newLimiter makes, one for each subtest. A limiter registers its end
-// with t.Cleanup; newLimiter may be called within a synctest bubble.
+// Run tests the limiters that newLimiter makes, one for each subtest. newLimiter closes what it opens with
+// t.Cleanup; it may be called within a synctest bubble.
 func Run(t *testing.T, newLimiter func(t *testing.T) limit.Limiter) {
 	t.Helper()
 	for _, tt := range []struct {
@@ -87,7 +87,7 @@ func testKeys(t *testing.T, l limit.Limiter, _ func(time.Duration)) {
 	}
 }
 
-// Whoever goes on asking waits no longer than whoever does not.
+// Asking again and again does not make the wait longer.
 func testRefused(t *testing.T, l limit.Limiter, advance func(time.Duration)) {
 	take(t, l, "a", 1, 0)
 	for range 50 {

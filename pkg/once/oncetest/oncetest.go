@@ -1,5 +1,5 @@
-// Package oncetest is the conformance suite of once.Store. Every store runs it, so that callers need
-// not know which one they have.
+// Package oncetest is the conformance suite of once.Store. Every store runs it, so that callers need not know
+// which one they have.
 package oncetest
 
 import (
@@ -23,15 +23,15 @@ type Advancer interface {
 	Advance(d time.Duration)
 }
 
-// Run tests the stores that newStore makes, one for each subtest. A store registers its end with
-// t.Cleanup; newStore may be called within a synctest bubble.
+// Run tests the stores that newStore makes, one for each subtest. newStore closes what it opens with
+// t.Cleanup; it may be called within a synctest bubble.
 func Run(t *testing.T, newStore func(t *testing.T) once.Store) {
 	t.Helper()
 	for _, tt := range []struct {
 		name string
 		test func(*testing.T, once.Store)
 	}{
-		{"first, second, other key", testFirst},
+		{"one key, another key", testKeys},
 		{"many keys", testManyKeys},
 		{"odd keys", testOddKeys},
 		{"ttl that is none", testNoTTL},
@@ -49,8 +49,8 @@ func Run(t *testing.T, newStore func(t *testing.T) once.Store) {
 		test func(*testing.T, once.Store, func(time.Duration))
 	}{
 		{"expiry", testExpiry},
-		{"a second mark does not prolong the first", testNoProlonging},
-		{"each mark has its own ttl", testOwnTTL},
+		{"a second claim does not prolong the first", testNoProlonging},
+		{"each claim has its own ttl", testOwnTTL},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -63,21 +63,21 @@ func Run(t *testing.T, newStore func(t *testing.T) once.Store) {
 	}
 }
 
-// want marks key for a minute and compares the answer.
-func want(t *testing.T, s once.Store, key string, first bool) {
+// want claims key for a minute and compares the answer.
+func want(t *testing.T, s once.Store, key string, claimed bool) {
 	t.Helper()
-	wantFor(t, s, key, time.Minute, first)
+	wantFor(t, s, key, time.Minute, claimed)
 }
 
-func wantFor(t *testing.T, s once.Store, key string, ttl time.Duration, first bool) {
+func wantFor(t *testing.T, s once.Store, key string, ttl time.Duration, claimed bool) {
 	t.Helper()
-	got, err := s.First(t.Context(), key, ttl)
-	if err != nil || got != first {
-		t.Errorf("%.40q for %v: got %t, %v; want %t", key, ttl, got, err, first)
+	got, err := s.Claim(t.Context(), key, ttl)
+	if err != nil || got != claimed {
+		t.Errorf("%.40q for %v: got %t, %v; want %t", key, ttl, got, err, claimed)
 	}
 }
 
-func testFirst(t *testing.T, s once.Store) {
+func testKeys(t *testing.T, s once.Store) {
 	want(t, s, "state:a", true)
 	want(t, s, "state:a", false)
 	want(t, s, "state:a", false)
@@ -88,9 +88,9 @@ func testFirst(t *testing.T, s once.Store) {
 
 func testManyKeys(t *testing.T, s once.Store) {
 	const keys = 500
-	for _, first := range []bool{true, false} {
+	for _, claimed := range []bool{true, false} {
 		for i := range keys {
-			want(t, s, fmt.Sprintf("key-%d", i), first)
+			want(t, s, fmt.Sprintf("key-%d", i), claimed)
 		}
 	}
 }
@@ -110,8 +110,8 @@ func testOddKeys(t *testing.T, s once.Store) {
 
 func testNoTTL(t *testing.T, s once.Store) {
 	for _, ttl := range []time.Duration{0, -1, -time.Hour} {
-		if first, err := s.First(t.Context(), "a", ttl); first || !errors.Is(err, once.ErrTTL) {
-			t.Errorf("%v: got %t, %v; want ErrTTL", ttl, first, err)
+		if claimed, err := s.Claim(t.Context(), "a", ttl); claimed || !errors.Is(err, once.ErrTTL) {
+			t.Errorf("%v: got %t, %v; want ErrTTL", ttl, claimed, err)
 		}
 	}
 	want(t, s, "a", true)
@@ -122,34 +122,34 @@ func testNoTTL(t *testing.T, s once.Store) {
 
 func testOneKeyConcurrently(t *testing.T, s once.Store) {
 	const callers = 100
-	if got := firsts(t, s, callers, func(int) string { return "a" }); got != 1 {
-		t.Errorf("%d of %d callers were first; want exactly one", got, callers)
+	if got := claimConcurrently(t, s, callers, func(int) string { return "a" }); got != 1 {
+		t.Errorf("%d of %d callers got the claim; want exactly one", got, callers)
 	}
 	want(t, s, "a", false)
 }
 
 func testSomeKeysConcurrently(t *testing.T, s once.Store) {
 	const callers, keys = 100, 10
-	got := firsts(t, s, callers, func(i int) string { return fmt.Sprintf("key-%d", i%keys) })
+	got := claimConcurrently(t, s, callers, func(i int) string { return fmt.Sprintf("key-%d", i%keys) })
 	if got != keys {
-		t.Errorf("%d of %d callers were first; want one for each of %d keys", got, callers, keys)
+		t.Errorf("%d of %d callers got a claim; want one for each of %d keys", got, callers, keys)
 	}
 }
 
-// firsts lets callers mark at once and counts those that were first.
-func firsts(t *testing.T, s once.Store, callers int, key func(caller int) string) int64 {
+// claimConcurrently claims key(i) from n goroutines and returns how many succeeded.
+func claimConcurrently(t *testing.T, s once.Store, n int, key func(i int) string) int64 {
 	t.Helper()
 	var got atomic.Int64
 	var wg sync.WaitGroup
 	start := make(chan struct{})
-	for i := range callers {
+	for i := range n {
 		wg.Go(func() {
 			<-start
-			first, err := s.First(t.Context(), key(i), time.Minute)
+			claimed, err := s.Claim(t.Context(), key(i), time.Minute)
 			if err != nil {
 				t.Errorf("caller %d: %v", i, err)
 			}
-			if first {
+			if claimed {
 				got.Add(1)
 			}
 		})
@@ -159,7 +159,7 @@ func firsts(t *testing.T, s once.Store, callers int, key func(caller int) string
 	return got.Load()
 }
 
-// Nobody waits for the answer, so nobody may be told "first", and the mark is left to the next one.
+// Nobody waits for the answer, so the key is left to the next caller.
 func testContext(t *testing.T, s once.Store) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -168,8 +168,8 @@ func testContext(t *testing.T, s once.Store) {
 	for cause, ctx := range map[error]context.Context{
 		context.Canceled: cancelled, context.DeadlineExceeded: late,
 	} {
-		if first, err := s.First(ctx, "a", time.Minute); first || !errors.Is(err, cause) {
-			t.Errorf("got %t, %v; want %v", first, err, cause)
+		if claimed, err := s.Claim(ctx, "a", time.Minute); claimed || !errors.Is(err, cause) {
+			t.Errorf("got %t, %v; want %v", claimed, err, cause)
 		}
 	}
 	want(t, s, "a", true)

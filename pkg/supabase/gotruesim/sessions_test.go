@@ -118,7 +118,10 @@ func TestLastSignInAt(t *testing.T) {
 		{"verify", func() reply { return p.signIn(victim) }, true},
 		{"refresh", func() reply { return p.refresh(ses.str("refresh_token")) }, false},
 		{"own data", func() reply { return p.as(token, "PUT", "/user", fields{"data": fields{"x": 1}}) }, false},
-		{"own password", func() reply { return p.as(token, "PUT", "/user", fields{"password": "x" + password}) }, false},
+		{
+			"own password", func() reply { return p.as(token, "PUT", "/user", fields{"password": "x" + password}) },
+			false,
+		},
 		{"wrong password", func() reply { return p.login(victim, "wrong") }, false},
 		{"admin update", func() reply {
 			return p.call("PUT", "/admin/users/"+id, fields{"password": password, "ban_duration": "none"})

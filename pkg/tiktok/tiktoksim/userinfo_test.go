@@ -55,7 +55,9 @@ func TestAvatarsForBrowsers(t *testing.T) {
 				want = public
 			}
 			access, _ := s.tokens(tiktoksim.OpenIDMira)
-			if got := user(t, s.userInfo(access, basicFields))["avatar_url"].(string); !strings.HasPrefix(got, want+"/sim/avatars/") {
+			if got := user(
+				t, s.userInfo(access, basicFields),
+			)["avatar_url"].(string); !strings.HasPrefix(got, want+"/sim/avatars/") {
 				t.Errorf("avatar_url = %q; want one of %s", got, want)
 			}
 		})

@@ -134,9 +134,10 @@ export class Page {
    */
   returned(fromCache) {
     this.look();
-    clearTimeout(this.graceTimer);
     const visible = document.visibilityState === 'visible';
+    // Firefox gives a page from its cache the focus as well, just afterwards.
     if (!fromCache && !(visible && this.awayFrom === 'native')) return;
+    clearTimeout(this.graceTimer);
     this.graceTimer = window.setTimeout(() => {
       this.look();
       if (this.awayFrom) this.tell({ status: 'cancelled' });

@@ -4,7 +4,7 @@ import { BrowserRouter, Route, Routes } from 'react-router'
 
 import { Auth } from './Auth.jsx'
 import { Home } from './Home.jsx'
-import '../../style.css'
+import './style.css'
 
 createRoot(document.getElementById('app')).render(
   <StrictMode>

@@ -1,4 +1,4 @@
-// Put in your own three addresses, the key, and the scheme. tikbridge.js is the bridge's own:
+// Put in your own addresses, the key and the scheme. tikbridge.js should be as new as your bridge:
 //   curl https://signin.app.example/sdk/tikbridge.js > src/tikbridge.js
 
 import { createClient } from '@supabase/supabase-js'

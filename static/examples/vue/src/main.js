@@ -3,7 +3,7 @@ import { createRouter, createWebHistory, RouterView } from 'vue-router'
 
 import Auth from './Auth.vue'
 import Home from './Home.vue'
-import '../../style.css'
+import './style.css'
 
 const router = createRouter({
   history: createWebHistory(),

@@ -1,7 +1,3 @@
-// Package limit says how often something may happen: so many times a minute for one key, such as the
-// address of a client. Up to that many may come at once, then one at a time, evenly (the generic cell
-// rate algorithm). [Memory] counts for one replica, [Shared] for all. Both pass the tests of
-// limittest.
 package limit
 
 import (
@@ -10,14 +6,6 @@ import (
 	"sync"
 	"time"
 )
-
-// Limiter counts by key. Safe for concurrent use.
-type Limiter interface {
-	// Take counts one event and returns 0, or counts nothing and returns how long it is until the
-	// next one is allowed. perMinute is at least 1, and always the same for a key. The only errors
-	// are those of a context that is over.
-	Take(ctx context.Context, key string, perMinute int) (wait time.Duration, err error)
-}
 
 // Memory counts in this process. It is bounded, works without a goroutine, and is safe for concurrent
 // use.
@@ -31,20 +19,19 @@ type Memory struct {
 	takes uint64
 }
 
-// allowance is what is left to one key.
+// allowance is what one key has left.
 type allowance struct {
 	key string
-	// until is when all of it is free again: each event adds its share of a minute, and nothing may reach
-	// further than a minute ahead.
+	// until is when all of it is free again: each event adds its share of a minute, up to one minute from now.
 	until time.Time
-	// last tells which of two was asked for later.
+	// last tells which of two keys was used later.
 	last  uint64
 	place int // in the queue
 }
 
 // NewMemory returns a limiter that keeps at most limit keys, each some 200 bytes: an attacker with many
-// addresses must not cost memory too. When so many are busy at once, it forgets those that have the most
-// left, and of several the oldest. So a flood of new addresses does not free one that is spent.
+// addresses must not use up memory. When it is full, it forgets the key that has the most left, and of several
+// the one used longest ago. So a flood of new addresses does not free one that is spent.
 func NewMemory(limit int) *Memory {
 	return &Memory{max: max(limit, 1), now: time.Now, busy: make(map[string]*allowance)}
 }
@@ -78,9 +65,6 @@ func (m *Memory) Take(ctx context.Context, key string, perMinute int) (time.Dura
 	heap.Fix(&m.queue, a.place)
 	return wait, nil
 }
-
-// share is what one event takes of a minute.
-func share(perMinute int) time.Duration { return time.Minute / time.Duration(max(perMinute, 1)) }
 
 // makeRoom drops the keys whose time is over, and one more if there is still no room.
 func (m *Memory) makeRoom(now time.Time) {

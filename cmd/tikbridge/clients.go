@@ -1,0 +1,78 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/tikbridge/tikbridge/pkg/config"
+	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/supabase"
+	"github.com/tikbridge/tikbridge/pkg/tiktok"
+	"github.com/tikbridge/tikbridge/pkg/upstream"
+)
+
+// tiktokOptions returns the options that come from the configuration.
+func tiktokOptions(cfg config.Config) tiktok.Options {
+	return tiktok.Options{
+		ClientKey:    cfg.TikTok.ClientKey,
+		ClientSecret: cfg.TikTok.ClientSecret,
+		Scopes:       cfg.TikTok.Scopes,
+		PKCE:         tiktok.PKCE(cfg.TikTok.PKCE),
+		AuthorizeURL: cfg.TikTok.AuthorizeURL,
+		APIURL:       cfg.TikTok.APIURL,
+		Timeout:      cfg.TikTok.Timeout,
+	}
+}
+
+// supabaseOptions returns the options that come from the configuration.
+func supabaseOptions(cfg config.Config) supabase.Options {
+	return supabase.Options{
+		AuthURL:         cfg.Supabase.AuthURL,
+		PublishableKey:  cfg.Supabase.PublishableKey,
+		SecretKey:       cfg.Supabase.SecretKey,
+		EmailDomain:     cfg.Supabase.EmailDomain,
+		Adopt:           supabase.Adopt(cfg.Supabase.Adopt),
+		ForwardClientIP: cfg.Supabase.ForwardHeader(),
+		Timeout:         cfg.Supabase.Timeout,
+	}
+}
+
+// newTikTok returns the client for the TikTok app. Profiles have their own breaker: a sign-in works without.
+func (a *App) newTikTok(calls upstream.Observer) *tiktok.Client {
+	opts := tiktokOptions(a.cfg)
+	opts.Observer = calls
+	opts.Transport = a.guarded(a.opts.TikTokTransport,
+		upstream.BreakerOptions{Service: "tiktok", Timeout: opts.Timeout})
+	opts.ProfileTransport = a.guarded(a.opts.TikTokTransport, upstream.BreakerOptions{
+		Service: "tiktok_profile", Timeout: min(opts.Timeout, signin.DefaultProfileTimeout),
+	})
+	return tiktok.New(opts)
+}
+
+// newAccounts returns the client for the Supabase project.
+func (a *App) newAccounts(calls upstream.Observer) *supabase.Client {
+	opts := supabaseOptions(a.cfg)
+	opts.Observer = calls
+	opts.Logger = a.log
+	opts.Transport = a.guarded(a.opts.SupabaseTransport, upstream.BreakerOptions{
+		Service: "supabase", Timeout: opts.Timeout, IsFault: supabase.IsFault,
+	})
+	return supabase.New(opts)
+}
+
+// guarded puts a breaker in front of a transport. While every call fails, it refuses calls without trying.
+func (a *App) guarded(transport http.RoundTripper, opts upstream.BreakerOptions) http.RoundTripper {
+	opts.Changed = func(service, from, to string) {
+		a.metrics.BreakerChanged(service, to)
+		log := a.log.With(slog.String("upstream", service), slog.String("breaker", to))
+		switch {
+		case from == "closed":
+			log.Warn("an upstream fails: calls to it are refused until it answers again")
+		case to == "closed":
+			log.Info("an upstream answers again")
+		default: // half-open, or open again: every few seconds
+			log.Debug("an upstream that fails is tried")
+		}
+	}
+	return upstream.NewBreaker(transport, opts)
+}
