@@ -357,8 +357,8 @@ var causes = []causeTexts{
 		message: supabaseDown,
 		seen: "Supabase Auth reported a fault, most often of the database: 500 and `unexpected_failure` at another call " +
 			"than `create_user` and `verify`.",
-		fix: "Try again in a minute. If it persists, check the project's status in the Supabase dashboard and the errors in " +
-			"its Postgres log, and look at triggers and constraints on auth.users.",
+		fix: "Try again in a minute. If it persists, check the project's status in the Supabase dashboard and the errors " +
+			"in its Postgres log, and look at triggers and constraints on auth.users.",
 	},
 	{
 		cause: CauseHookTimeout, code: SupabaseUnavailable,

@@ -31,7 +31,8 @@ func TestTokenHook(t *testing.T) {
 		{"says no without a message", gotruesim.HookRefusal{Status: 403}, 200, "", ""},
 		{
 			"raises", errors.New("hook broken"), 500, "unexpected_failure",
-			`{"code":"unexpected_failure","message":"Error running hook URI: pg-functions://postgres/public/custom_access_token_hook"}`,
+			`{"code":"unexpected_failure","message":` +
+				`"Error running hook URI: pg-functions://postgres/public/custom_access_token_hook"}`,
 		},
 		{ // by source, as the next one
 			"is slow", gotruesim.ErrHookTimeout, 422, "hook_timeout",
@@ -55,8 +56,9 @@ func TestTokenHook(t *testing.T) {
 			p.user(victim)
 			hash := p.link(victim).str("hashed_token")
 			got := p.verify("magiclink", hash)
-			if got.status != tt.status || got.header.Get("X-Sb-Error-Code") != tt.header || tt.body != "" && got.text != tt.body {
-				t.Errorf("got %d %q %s; want %d %q %s", got.status, got.header.Get("X-Sb-Error-Code"), got.text, tt.status, tt.header, tt.body)
+			header := got.header.Get("X-Sb-Error-Code")
+			if got.status != tt.status || header != tt.header || tt.body != "" && got.text != tt.body {
+				t.Errorf("got %d %q %s; want %d %q %s", got.status, header, got.text, tt.status, tt.header, tt.body)
 			}
 			if tt.status == 200 {
 				return
