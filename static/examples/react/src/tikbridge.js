@@ -208,9 +208,9 @@ var Page = class {
    */
   returned(fromCache) {
     this.look();
-    clearTimeout(this.graceTimer);
     const visible = document.visibilityState === "visible";
     if (!fromCache && !(visible && this.awayFrom === "native")) return;
+    clearTimeout(this.graceTimer);
     this.graceTimer = window.setTimeout(() => {
       this.look();
       if (this.awayFrom) this.tell({ status: "cancelled" });
