@@ -108,7 +108,8 @@ func TestDrain(t *testing.T) {
 	ready.Store(false)
 	wg.Wait()
 	<-stopped
-	if got, want := int64(tt.Exchanges()), signedIn.Load(); got != want {
+	const byDoctor = 1 // it tries the credentials when the bridge starts
+	if got, want := int64(tt.Exchanges())-byDoctor, signedIn.Load(); got != want {
 		t.Errorf("%d codes exchanged for %d sign-ins; want one each", got, want)
 	}
 	if afterwards.Load() == 0 {
