@@ -38,7 +38,8 @@ var (
 func yamlDuplicates(content, complaint string) []string {
 	var twice []string
 	lines := strings.Split(content, "\n")
-	for _, m := range yamlDuplicate.FindAllStringSubmatch(complaint, -1) {
+	const enough = 10
+	for _, m := range yamlDuplicate.FindAllStringSubmatch(complaint, enough) {
 		second, _ := strconv.Atoi(m[1])
 		key := nameOf(sectionAt(lines, second), m[2])
 		twice = append(twice, fmt.Sprintf("%s twice (lines %s and %s)", key, m[3], m[1]))

@@ -57,7 +57,7 @@ func TestRefusedReturn(t *testing.T) {
 		"with a user":     {"https://user:secret@www.app.example/", "https://www.app.example", "app.origins does not list"},
 		"odd host":        {"https://se%20cret/", "", ""},
 		"path":            {"/auth", "", "not an absolute address"},
-		"app's own":       {"myapp://auth", "myapp://auth", "app.origins does not list"},
+		"app's own":       {"myapp://auth", "", "app.origins does not list"},
 		"narrowed origin": {"https://narrow.example/secret", "", "app.redirect_uris allows other pages"},
 	} {
 		t.Run(name, func(t *testing.T) {

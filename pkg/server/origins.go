@@ -75,11 +75,14 @@ func (s *Server) requireOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-var originPattern = regexp.MustCompile(`^(null|[a-z][a-z0-9+.-]*://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?)$`)
+// originPattern matches origins as browsers write them: in lower case, with localhost, an IP address or a host
+// of several names. Tokens and codes are none of these.
+var originPattern = regexp.MustCompile(
+	`^(null|[a-z][a-z0-9+.-]*://(localhost|[a-z0-9-]{1,30}(\.[a-z0-9-]{1,30})+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$`)
 
 // loggable returns origin if it looks like one, so that nothing else of a request gets into the log.
 func loggable(origin string) string {
-	const longest = 128
+	const longest = 100
 	if len(origin) > longest || !originPattern.MatchString(origin) {
 		return ""
 	}
