@@ -189,7 +189,7 @@ func strangeRequests(t *testing.T, bridge string) {
 		{"POST", "/api/auth/tiktok-callback", `{"code":["` + p.hash() + `"]}`},
 		{
 			"POST", "/api/auth/tiktok-callback",
-			`{"code":"` + p.hash() + `","redirect_uri":"https://canary.example/songbird"}`,
+			`{"code":"` + p.hash() + `","redirect_uri":"https://evil.example/songbird"}`,
 		},
 		{
 			"POST", "/api/auth/tiktok-callback",
@@ -205,7 +205,7 @@ func strangeRequests(t *testing.T, bridge string) {
 		},
 	}
 	for _, r := range requests {
-		for _, origin := range []string{"", "https://canary.example"} {
+		for _, origin := range []string{"", "https://evil.example"} {
 			if origin != "" && len(r.body) > 64<<10 {
 				continue // refused unread, so that the answer may be lost
 			}
