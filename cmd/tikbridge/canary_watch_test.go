@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
@@ -12,12 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tikbridge/tikbridge/pkg/telemetry/tracetest"
 	"github.com/tikbridge/tikbridge/test/output"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // startServe runs tikbridge serve at debug level against the upstreams at base, with more variables in
@@ -36,44 +35,31 @@ func startServe(t *testing.T, base string, environ ...string) (string, *output.B
 		"TIKBRIDGE_RATE_LIMIT_ENABLED=false", "TIKBRIDGE_LOG_LEVEL=debug", "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s",
 	}
 	cmd.Env = append(cmd.Env, environ...)
+	address := make(chan string, 1)
 	cmd.Stdout = &out
-	stderr, err := cmd.StderrPipe()
+	cmd.Stderr = io.MultiWriter(&out, process.Lines(func(line []byte) {
+		var started struct{ Msg, Listen string }
+		if json.Unmarshal(line, &started) == nil && started.Msg == "started" {
+			address <- started.Listen
+		}
+	}))
+	serve, err := process.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	address, read := make(chan string, 1), make(chan struct{})
-	go func() {
-		defer close(read)
-		defer close(address)
-		lines := bufio.NewReader(stderr)
-		for {
-			line, err := lines.ReadString('\n')
-			_, _ = io.WriteString(&out, line)
-			var started struct{ Msg, Listen string }
-			if json.Unmarshal([]byte(line), &started) == nil && started.Msg == "started" {
-				address <- started.Listen
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
 	stop := sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-read
-		if err := cmd.Wait(); err != nil {
+		if err := serve.Stop(); err != nil {
 			t.Errorf("tikbridge serve ended with %v; output:\n%s", err, out.String())
 		}
 	})
 	t.Cleanup(stop)
-	listen, ok := <-address
-	if !ok {
+	select {
+	case listen := <-address:
+		return "http://" + listen, &out, stop
+	case <-serve.Exited():
 		t.Fatalf("tikbridge serve did not start; output:\n%s", out.String())
+		return "", nil, nil
 	}
-	return "http://" + listen, &out, stop
 }
 
 // collectorKey is what the bridge shows to the collector of its traces.
@@ -89,7 +75,7 @@ type watched struct {
 
 func watch(t *testing.T) *watched {
 	t.Helper()
-	return &watched{tracetest.New(t), freePort(t), map[string]string{}}
+	return &watched{tracetest.New(t), process.FreeAddresses(t, 1)[0], map[string]string{}}
 }
 
 // environ makes a bridge send its traces to the collector, and tell the rest at the admin address.

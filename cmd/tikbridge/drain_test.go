@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // TestDrain stops the built binary with SIGTERM while people sign in through a load balancer that looks
@@ -36,7 +36,7 @@ func TestDrain(t *testing.T) {
 		return srv.URL
 	}
 	tt := tiktoksim.New(tiktoksim.Options{ClientKey: "awkey", ClientSecret: canaryClientSecret})
-	admin := freePort(t)
+	admin := process.FreeAddresses(t, 1)[0]
 	bridge, out, stop := startServe(t, slowly(tt),
 		"SUPABASE_URL="+slowly(gotruesim.New(gotruesim.Options{})),
 		"SUPABASE_PUBLISHABLE_KEY="+gotruesim.PublishableKey, "SUPABASE_SECRET_KEY="+gotruesim.SecretKey,
@@ -118,17 +118,6 @@ func TestDrain(t *testing.T) {
 	if text := out.String(); !bytes.Contains([]byte(text), []byte(`"msg":"stopped"`)) {
 		t.Errorf("the log does not end with stopped:\n%s", text)
 	}
-}
-
-// freePort returns an address nobody listens at.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // codeFor makes a code for a person, without TikTok's consent page.

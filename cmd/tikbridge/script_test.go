@@ -25,6 +25,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // binDir holds the binary that a user would run, built once for all scripts.
@@ -115,15 +116,12 @@ var client = &http.Client{
 }
 
 func cmdPorts(ts *testscript.TestScript, _ bool, args []string) {
-	var open []net.Listener // kept open until all are found, so that they differ
-	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	addresses, err := process.FindAddresses(len(args))
+	ts.Check(err)
+	for i, name := range args {
+		_, port, err := net.SplitHostPort(addresses[i])
 		ts.Check(err)
-		open = append(open, l)
-		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	}
-	for _, l := range open {
-		ts.Check(l.Close())
+		ts.Setenv(name, port)
 	}
 }
 

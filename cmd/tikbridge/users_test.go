@@ -1,8 +1,9 @@
 package main_test
 
 import (
-	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // TestUsersAdopt runs the command on a project with accounts of the guide's Edge Function: it says what
@@ -85,28 +87,20 @@ func TestUsersAdopt(t *testing.T) {
 
 	stopped := adopt("--per-minute", "6000")
 	var ends strings.Builder
-	stopped.Stdout = &ends
-	lines, err := stopped.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stopped.Start(); err != nil {
-		t.Fatal(err)
-	}
 	var said strings.Builder
 	quarantined := 0
-	for s := bufio.NewScanner(lines); s.Scan(); {
-		fmt.Fprintln(&said, s.Text())
-		if !strings.Contains(s.Text(), "account_quarantined") {
-			continue
+	stopped.Stdout = &ends
+	stopped.Stderr = io.MultiWriter(&said, process.Lines(func(line []byte) {
+		if !bytes.Contains(line, []byte("account_quarantined")) {
+			return
 		}
 		if quarantined++; quarantined == 3 { // once: a second signal ends it at once
 			if err := stopped.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
+				t.Error(err)
 			}
 		}
-	}
-	err = stopped.Wait()
+	}))
+	err := stopped.Run()
 	for _, want := range []string{
 		"Each is locked for 20m0s, and its owner cannot sign in meanwhile. The run takes about 20m0s.",
 		fmt.Sprintf("stopped with %d accounts in quarantine", quarantined), "--release",

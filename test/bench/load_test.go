@@ -15,13 +15,13 @@ import (
 
 // load sends sign-ins of the guide flow to a process.
 type load struct {
-	process *process
+	process *server
 	standin *standin
 	client  *fasthttp.HostClient
 	nonce   atomic.Int64
 }
 
-func newLoad(p *process, s *standin) *load {
+func newLoad(p *server, s *standin) *load {
 	return &load{process: p, standin: s, client: &fasthttp.HostClient{
 		Addr: p.addr, MaxConns: 1 << 10, ReadTimeout: 30 * time.Second, NoDefaultUserAgentHeader: true,
 	}}

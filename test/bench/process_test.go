@@ -13,9 +13,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // program is something that signs people in, with its path for a code.
@@ -65,8 +66,8 @@ func binary(tb testing.TB) string {
 	return path
 }
 
-// process is a running program.
-type process struct {
+// server is a running program.
+type server struct {
 	program
 	addr, admin string
 	pid         int
@@ -76,7 +77,8 @@ type process struct {
 // environ is what a program is told: where it listens, and that the stand-in is TikTok and Supabase.
 // The bridge runs as in production: it logs each request, counts, seals and limits, although the limits
 // are out of reach, since all people come from one address.
-func environ(s *standin, port, admin string) []string {
+func environ(s *standin, addr, admin string) []string {
+	_, port, _ := net.SplitHostPort(addr)
 	secret := os.Getenv("TIKBRIDGE_CONTRACT_SERVICE_KEY")
 	anon := os.Getenv("TIKBRIDGE_CONTRACT_ANON_KEY")
 	if s.gotrue == nil {
@@ -88,8 +90,8 @@ func environ(s *standin, port, admin string) []string {
 		"TIKTOK_CLIENT_KEY=awkey", "TIKTOK_CLIENT_SECRET=secret-of-the-tiktok-app",
 		"SUPABASE_URL=http://" + s.addr, "SUPABASE_ANON_KEY=" + anon, "SUPABASE_SERVICE_ROLE_KEY=" + secret,
 		"TIKBRIDGE_TIKTOK_API_URL=http://" + s.addr,
-		"TIKBRIDGE_SERVER_LISTEN=127.0.0.1:" + port, "TIKBRIDGE_SERVER_ADMIN_LISTEN=127.0.0.1:" + admin,
-		"TIKBRIDGE_SERVER_PUBLIC_URL=http://127.0.0.1:" + port,
+		"TIKBRIDGE_SERVER_LISTEN=" + addr, "TIKBRIDGE_SERVER_ADMIN_LISTEN=" + admin,
+		"TIKBRIDGE_SERVER_PUBLIC_URL=http://" + addr,
 		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
 		"TIKBRIDGE_RATE_LIMIT_START=" + many, "TIKBRIDGE_RATE_LIMIT_EXCHANGE=" + many,
 		"TIKBRIDGE_RATE_LIMIT_REDEEM=" + many,
@@ -105,23 +107,23 @@ func apiKey(role string) string {
 }
 
 // start starts a program; its log goes to a file. It returns at once.
-func start(tb testing.TB, p program, s *standin) (running *process, stop func()) {
+func start(tb testing.TB, p program, s *standin) (running *server, stop func()) {
 	tb.Helper()
-	port, admin := freePort(tb), freePort(tb)
+	addresses := process.FreeAddresses(tb, 2)
 	log, err := os.Create(filepath.Join(tb.TempDir(), "log"))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	cmd := exec.Command(p.argv[0], p.argv[1:]...) // #nosec G204
-	cmd.Env, cmd.Stdout, cmd.Stderr = environ(s, port, admin), log, log
-	running = &process{program: p, addr: "127.0.0.1:" + port, admin: "127.0.0.1:" + admin, started: time.Now()}
-	if err := cmd.Start(); err != nil {
+	cmd.Env, cmd.Stdout, cmd.Stderr = environ(s, addresses[0], addresses[1]), log, log
+	running = &server{program: p, addr: addresses[0], admin: addresses[1], started: time.Now()}
+	started, err := process.Start(cmd)
+	if err != nil {
 		tb.Fatal(err)
 	}
-	running.pid = cmd.Process.Pid
+	running.pid = started.PID()
 	stop = sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
+		_ = started.Stop()
 		_ = log.Close()
 		if tb.Failed() {
 			text, _ := os.ReadFile(log.Name())
@@ -132,20 +134,8 @@ func start(tb testing.TB, p program, s *standin) (running *process, stop func())
 	return running, stop
 }
 
-// freePort returns a port that was free a moment ago.
-func freePort(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // await waits until the process accepts connections, and returns how long after its start that was.
-func (p *process) await(tb testing.TB) time.Duration {
+func (p *server) await(tb testing.TB) time.Duration {
 	tb.Helper()
 	for time.Since(p.started) < 20*time.Second {
 		if conn, err := net.Dial("tcp", p.addr); err == nil {
@@ -160,7 +150,7 @@ func (p *process) await(tb testing.TB) time.Duration {
 }
 
 // cpu returns the CPU time that the process used.
-func (p *process) cpu(tb testing.TB) time.Duration {
+func (p *server) cpu(tb testing.TB) time.Duration {
 	tb.Helper()
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/stat")
 	if err != nil {
@@ -173,7 +163,7 @@ func (p *process) cpu(tb testing.TB) time.Duration {
 }
 
 // memory returns a value of proc_pid_status(5) in MiB: VmRSS, the memory in use, or VmHWM, its peak.
-func (p *process) memory(tb testing.TB, name string) float64 {
+func (p *server) memory(tb testing.TB, name string) float64 {
 	tb.Helper()
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/status")
 	if err != nil {
@@ -188,7 +178,7 @@ func (p *process) memory(tb testing.TB, name string) float64 {
 }
 
 // allocated returns how many allocations the bridge has made, and of how many bytes, as its profile says.
-func (p *process) allocated(tb testing.TB) (objects, size float64) {
+func (p *server) allocated(tb testing.TB) (objects, size float64) {
 	tb.Helper()
 	resp, err := http.Get("http://" + p.admin + "/debug/pprof/heap?debug=1")
 	if err != nil {

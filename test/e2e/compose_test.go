@@ -17,6 +17,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
 	"github.com/tikbridge/tikbridge/test/output"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // composed is the stack of docker-compose.yml while TestCompose runs: the tests of flows then use it
@@ -73,7 +74,7 @@ func TestCompose(t *testing.T) {
 // of it is left.
 func startCompose(t *testing.T) *compose {
 	t.Helper()
-	addresses := freePorts(t, 7)
+	addresses := process.FreeAddresses(t, 7)
 	ports := make([]string, len(addresses))
 	for i, address := range addresses {
 		_, ports[i], _ = strings.Cut(address, ":")

@@ -12,11 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tikbridge/tikbridge/test/output"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // What all tests of this package share. It is started by the first test that needs it, and stopped when
@@ -137,7 +137,7 @@ func serveShared(h http.Handler) (string, error) {
 
 // runDev runs tikbridge dev on free ports until all tests are done.
 func runDev(environ ...string) (stack, error) {
-	ports, err := findPorts(3)
+	ports, err := process.FindAddresses(3)
 	if err != nil {
 		return stack{}, err
 	}
@@ -167,12 +167,12 @@ func launch(log io.Writer, environ []string, args ...string) (stop func() error,
 		environ...,
 	)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	p, err := process.Start(cmd)
+	if err != nil {
 		return nil, err
 	}
 	return func() error {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
+		if err := p.Stop(); err != nil {
 			return fmt.Errorf("tikbridge %s ended with %w; log:\n%s", args[0], err, log)
 		}
 		return nil
@@ -215,28 +215,6 @@ func withoutSettings(environ []string) []string {
 		}
 	}
 	return kept
-}
-
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	ports, err := findPorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ports
-}
-
-func findPorts(n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // all stay open until all are found, so that they differ
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }
 
 // awaitAnswer waits until something answers at url.

@@ -6,13 +6,15 @@ import (
 	"os"
 	"sync"
 	"testing"
+
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // startReplicas runs n bridges as in production, with one TikTok and one Supabase behind them, each
 // in a process of its own. It returns the base URLs of the bridges.
 func startReplicas(t *testing.T, n int, environ ...string) (bridges []string, tiktok, supabase string) {
 	t.Helper()
-	ports := freePorts(t, n+2)
+	ports := process.FreeAddresses(t, n+2)
 	tiktok, supabase = "http://"+ports[n], "http://"+ports[n+1]
 	startProcess(t, nil, tiktok+"/sim/", "simulate", "tiktok", "--listen", ports[n])
 	startProcess(t, nil, supabase+"/auth/v1/health", "simulate", "supabase", "--listen", ports[n+1])

@@ -22,6 +22,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
 	"github.com/tikbridge/tikbridge/test/faulty"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // Addresses of the app that people of the soak sign in to.
@@ -125,7 +126,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 		sent:  map[string]int{}, arrived: map[string]int{}, users: map[string]string{}, people: map[string]string{},
 		outcomes: map[string]map[string]int{}, events: map[string]int{},
 	}
-	ports := freePorts(t, 3+2*soakBridges)
+	ports := process.FreeAddresses(t, 3+2*soakBridges)
 	s.tiktok = s.upstream(ports[0], s.tt)
 	s.supabase = s.upstream(ports[1], s.gt)
 	environ := []string{

@@ -3,15 +3,13 @@ package e2e_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
 	"github.com/tikbridge/tikbridge/test/output"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // TestStopsInTime: a bridge that is told to stop ends when its shutdown timeout is over, also while a
@@ -30,19 +28,19 @@ func TestStopsInTime(t *testing.T) {
 	supabase := httptest.NewServer(gotruesim.New(gotruesim.Options{}))
 	t.Cleanup(supabase.Close)
 
-	listen := freePorts(t, 1)[0]
+	listen := process.FreeAddresses(t, 1)[0]
 	log := &output.Buffer{}
-	bridge := exec.CommandContext(t.Context(), binary, "serve", "--config", noAdmin(t))
-	bridge.Env = append(withoutSettings(os.Environ()),
-		"TIKTOK_CLIENT_KEY="+tiktoksim.DefaultClientKey, "TIKTOK_CLIENT_SECRET="+tiktoksim.DefaultClientSecret,
-		"TIKBRIDGE_TIKTOK_API_URL="+tiktok.URL, "SUPABASE_URL="+supabase.URL,
-		"SUPABASE_PUBLISHABLE_KEY="+gotruesim.PublishableKey, "SUPABASE_SECRET_KEY="+gotruesim.SecretKey,
-		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_SERVER_LISTEN="+listen,
-		"TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s", "TIKBRIDGE_SERVER_SHUTDOWN_TIMEOUT="+timeout.String())
-	bridge.Stdout, bridge.Stderr = log, log
-	if err := bridge.Start(); err != nil {
+	stop, err := launch(log, []string{
+		"TIKTOK_CLIENT_KEY=" + tiktoksim.DefaultClientKey, "TIKTOK_CLIENT_SECRET=" + tiktoksim.DefaultClientSecret,
+		"TIKBRIDGE_TIKTOK_API_URL=" + tiktok.URL, "SUPABASE_URL=" + supabase.URL,
+		"SUPABASE_PUBLISHABLE_KEY=" + gotruesim.PublishableKey, "SUPABASE_SECRET_KEY=" + gotruesim.SecretKey,
+		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_SERVER_LISTEN=" + listen,
+		"TIKBRIDGE_SERVER_SHUTDOWN_TIMEOUT=" + timeout.String(),
+	}, "serve", "--config", noAdmin(t))
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = stop() })
 	await(t, "http://"+listen+"/readyz", log)
 
 	signIn := func(code string) error {
@@ -69,10 +67,7 @@ func TestStopsInTime(t *testing.T) {
 	<-exchanging
 
 	start := time.Now()
-	if err := bridge.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	_ = bridge.Wait() // not nil: a profile was dropped
+	_ = stop() // not nil: a profile was dropped
 	if took := time.Since(start); took < timeout || took > 2*timeout-timeout/4 {
 		t.Errorf("the bridge ended after %v; want %v; log:\n%s", took, timeout, log)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tikbridge/tikbridge/test/output"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 // webkitTab is WebKitGTK's MiniBrowser, driven over W3C WebDriver. WebKitWebDriver has one session, so
@@ -80,7 +81,7 @@ func stopProcess(cmd *exec.Cmd) {
 
 func newWebKitTab(t *testing.T, agent string) tab {
 	t.Helper()
-	address := freePorts(t, 1)[0]
+	address := process.FreeAddresses(t, 1)[0]
 	w := &webkitTab{output: &output.Buffer{}}
 	driver := exec.Command("WebKitWebDriver", "--port="+address[strings.LastIndex(address, ":")+1:])
 	driver.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
