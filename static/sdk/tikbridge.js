@@ -233,7 +233,8 @@ var TEXT = {
   noConnection: "No connection. Please try again.",
   tryAgain: "Please try again.",
   insecure: "This page has no secure connection. Open it with https:// and try again.",
-  alreadySignedIn: "You are signed in with another account. Sign out first to continue with TikTok."
+  alreadySignedIn: "You are signed in with another account. Sign out first to continue with TikTok.",
+  guest: "You use this app as a guest. Signing in with TikTok would start a new account without what you have here."
 };
 var TEMPORARY = /^(network_error|rate_limited|\w+_unavailable)$/;
 function failed(error, description = "", requestId = "") {
@@ -270,7 +271,10 @@ async function findOtherAccount(supabase) {
     return { ...failed("invalid_session", TEXT.tryAgain), cause };
   }
   if (!session || isOfTikTok(session)) return null;
-  return failed("already_signed_in", TEXT.alreadySignedIn);
+  return failed("already_signed_in", isGuest(session) ? TEXT.guest : TEXT.alreadySignedIn);
+}
+function isGuest(session) {
+  return [readUser(session), readClaims(session)].some(({ is_anonymous }) => is_anonymous === true);
 }
 function isOfTikTok(session) {
   return [readUser(session), readClaims(session)].some(({ app_metadata, identities }) => {
@@ -280,8 +284,8 @@ function isOfTikTok(session) {
 }
 function readUser(session) {
   try {
-    const { app_metadata, identities } = session.user;
-    return { app_metadata, identities };
+    const { app_metadata, identities, is_anonymous } = session.user;
+    return { app_metadata, identities, is_anonymous };
   } catch {
     return {};
   }

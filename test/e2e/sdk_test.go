@@ -311,8 +311,9 @@ func TestSDK_alreadySignedIn(t *testing.T) {
 				t.Errorf("the sign-in ends with %q, and began: %v; want %q", got, began, tt.want)
 			}
 			if tt.want != "" {
-				if r := b.wantStatuses(t, "failed "+tt.want)[0]; r.Description == "" {
-					t.Error("there are no words for people")
+				r := b.wantStatuses(t, "failed "+tt.want)[0]
+				if guest := tt.name == "anonymous"; r.Description == "" || strings.Contains(r.Description, "guest") != guest {
+					t.Errorf("people are told %q; want that an account would be lost: %v", r.Description, guest)
 				}
 			}
 		})

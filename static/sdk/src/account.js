@@ -26,7 +26,16 @@ export async function findOtherAccount(supabase) {
     return { ...failed('invalid_session', TEXT.tryAgain), cause };
   }
   if (!session || isOfTikTok(session)) return null;
-  return failed('already_signed_in', TEXT.alreadySignedIn);
+  return failed('already_signed_in', isGuest(session) ? TEXT.guest : TEXT.alreadySignedIn);
+}
+
+/**
+ * Whoever signs out of an anonymous account cannot get back in.
+ * @param {{ access_token: string, user?: any }} session
+ * @returns {boolean}
+ */
+function isGuest(session) {
+  return [readUser(session), readClaims(session)].some(({ is_anonymous }) => is_anonymous === true);
 }
 
 /**
@@ -40,7 +49,7 @@ function isOfTikTok(session) {
   });
 }
 
-/** @typedef {{ app_metadata?: any, identities?: { provider: string }[] }} Facts */
+/** @typedef {{ app_metadata?: any, identities?: { provider: string }[], is_anonymous?: boolean }} Facts */
 
 /**
  * With the option userStorage of supabase-js, a session may have a user that throws.
@@ -49,8 +58,8 @@ function isOfTikTok(session) {
  */
 function readUser(session) {
   try {
-    const { app_metadata, identities } = session.user;
-    return { app_metadata, identities };
+    const { app_metadata, identities, is_anonymous } = session.user;
+    return { app_metadata, identities, is_anonymous };
   } catch {
     return {};
   }

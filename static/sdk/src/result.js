@@ -7,6 +7,7 @@ export const TEXT = {
   tryAgain: 'Please try again.',
   insecure: 'This page has no secure connection. Open it with https:// and try again.',
   alreadySignedIn: 'You are signed in with another account. Sign out first to continue with TikTok.',
+  guest: 'You use this app as a guest. Signing in with TikTok would start a new account without what you have here.',
 };
 
 /** Errors that may be gone a moment later. */
