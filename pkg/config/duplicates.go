@@ -38,7 +38,7 @@ var (
 func yamlDuplicates(content, complaint string) []string {
 	var twice []string
 	lines := strings.Split(content, "\n")
-	const enough = 10
+	const enough = 10 // it complains of each pair, and there may be millions
 	for _, m := range yamlDuplicate.FindAllStringSubmatch(complaint, enough) {
 		second, _ := strconv.Atoi(m[1])
 		key := nameOf(sectionAt(lines, second), m[2])

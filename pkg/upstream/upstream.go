@@ -108,6 +108,8 @@ func NoAnswer(err error) error {
 	if !errors.As(err, &call) {
 		return err
 	}
+	for errors.As(call.Err, &call) { // gotrue-go has a client around ours
+	}
 	if !quotesNothing(call.Err) {
 		return fmt.Errorf("answer is no HTTP that can be read (%T)", call.Err)
 	}
