@@ -12,7 +12,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// What a breaker goes by. Half of the answers being bad is no reason to refuse the other half, so only
+// The failure rule of a breaker. Half of the answers being bad is no reason to refuse the other half, so only
 // failures without one success between them count.
 const (
 	// failuresInARow open a breaker.

@@ -166,7 +166,7 @@ func Version(s string) string {
 }
 
 // RetryAfter reads the header of that name (RFC 9110, section 10.2.3) in its form of seconds, which
-// is the one that APIs send; fallback stands in where there is none.
+// is the one that APIs send; fallback is used where there is none.
 func RetryAfter(h http.Header, fallback time.Duration) time.Duration {
 	const longest = time.Hour
 	seconds, err := strconv.Atoi(h.Get("Retry-After"))
