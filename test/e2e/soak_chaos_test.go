@@ -59,7 +59,9 @@ func (s *soak) choose(call faulty.Call, _ *http.Request, body []byte) faulty.Fau
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if form, err := url.ParseQuery(string(body)); call == faulty.Token && err == nil {
-		s.arrived[form.Get("code")]++
+		if form.Get("grant_type") == "authorization_code" { // the doctor tries the credentials at each start
+			s.arrived[form.Get("code")]++
+		}
 	}
 	if call == "/followed" {
 		s.broken = append(s.broken, "a redirect was followed")
