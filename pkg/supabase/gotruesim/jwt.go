@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -96,15 +95,13 @@ func (s *Server) parse(token string) (*claims, error) {
 	return c, nil
 }
 
-var bearerFormat = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)^bearer (\S+$)`)
-})
+var bearerFormat = regexp.MustCompile(`(?i)^bearer (\S+$)`)
 
 // bearer authenticates by the Authorization header, which is the only one GoTrue reads; an apikey
 // header means nothing to it (captures "admin: no Authorization", "admin: apikey header only,
 // straight to GoTrue").
 func (s *Server) bearer(r *http.Request) (*claims, error) {
-	match := bearerFormat().FindStringSubmatch(r.Header.Get("Authorization"))
+	match := bearerFormat.FindStringSubmatch(r.Header.Get("Authorization"))
 	if match == nil {
 		return nil, fail(http.StatusUnauthorized, codeNoAuthorization,
 			"This endpoint requires a valid Bearer token")

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -53,14 +52,10 @@ func checkStrength(password string) error {
 
 // Hashes that GoTrue takes beside bcrypt.
 var (
-	argon2Format = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(
-			`^\$argon2(?:i|id)\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$`)
-	})
-	scryptFormat = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(
-			`^\$fbscrypt\$v=1,n=[0-9]+,r=[0-9]+,p=[0-9]+(,ss=[^,]+)?(,sk=[^$]+)?\$[^$]+\$.+$`)
-	})
+	argon2Format = regexp.MustCompile(
+		`^\$argon2(?:i|id)\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$`)
+	scryptFormat = regexp.MustCompile(
+		`^\$fbscrypt\$v=1,n=[0-9]+,r=[0-9]+,p=[0-9]+(,ss=[^,]+)?(,sk=[^$]+)?\$[^$]+\$.+$`)
 )
 
 // checkHash tells whether GoTrue would take a password_hash. A wrong one is its 500
@@ -71,7 +66,7 @@ func checkHash(hash string) error {
 	case strings.HasPrefix(hash, "$argon2"):
 		known = affordableArgon2(hash)
 	case strings.HasPrefix(hash, "$fbscrypt"):
-		known = scryptFormat().MatchString(hash)
+		known = scryptFormat.MatchString(hash)
 	default:
 		_, err := bcrypt.Cost([]byte(hash))
 		return err
@@ -86,7 +81,7 @@ func checkHash(hash string) error {
 var argon2Limits = []uint64{1 << 20, 20, 16}
 
 func affordableArgon2(hash string) bool {
-	parts := argon2Format().FindStringSubmatch(hash)
+	parts := argon2Format.FindStringSubmatch(hash)
 	if parts == nil {
 		return false
 	}

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 )
 
 // allowList decides where links may lead (utilities/request.go).
@@ -47,12 +46,8 @@ func (l allowList) destination(r *http.Request, fromBody string) string {
 }
 
 var (
-	decimalHost = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile("^[0-9]+$")
-	})
-	plainHost = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile("^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$")
-	})
+	decimalHost = regexp.MustCompile("^[0-9]+$")
+	plainHost   = regexp.MustCompile("^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$")
 )
 
 func (l allowList) allows(target string) bool {
@@ -73,11 +68,11 @@ func (l allowList) allows(target string) bool {
 		return true
 	}
 	switch {
-	case decimalHost().MatchString(host):
+	case decimalHost.MatchString(host):
 		return false
 	case ip != nil:
 		return ip.IsLoopback()
-	case strings.HasPrefix(u.Scheme, "http") && !plainHost().MatchString(host):
+	case strings.HasPrefix(u.Scheme, "http") && !plainHost.MatchString(host):
 		return false
 	}
 	return l.matches(target)

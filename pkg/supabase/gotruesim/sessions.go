@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -121,9 +120,7 @@ func (rt *refreshToken) revoke(now time.Time) {
 	rt.revoked, rt.updatedAt = true, now
 }
 
-var refreshTokenFormat = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile("^[a-z0-9]{12}$")
-})
+var refreshTokenFormat = regexp.MustCompile("^[a-z0-9]{12}$")
 
 // refreshGrant rotates a refresh token (token_refresh.go, tokens/service.go).
 func (s *Server) refreshGrant(w http.ResponseWriter, r *http.Request) error {
@@ -133,7 +130,7 @@ func (s *Server) refreshGrant(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &p, "RefreshTokenGrantParams"); err != nil {
 		return err
 	}
-	if !refreshTokenFormat().MatchString(p.RefreshToken) {
+	if !refreshTokenFormat.MatchString(p.RefreshToken) {
 		return invalid("Refresh token is not valid")
 	}
 	var u *user

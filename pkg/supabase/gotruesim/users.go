@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -343,9 +342,7 @@ func anySlice(in []string) []any {
 
 // emailFormat is the HTML living standard's pattern, which is all that GoTrue checks: any length of
 // local part passes, no DNS is asked (mail.go, validateEmail).
-var emailFormat = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile("^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@" + hostLabel + `(?:\.` + hostLabel + ")*$")
-})
+var emailFormat = regexp.MustCompile("^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@" + hostLabel + `(?:\.` + hostLabel + ")*$")
 
 const hostLabel = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 
@@ -356,19 +353,17 @@ func validEmail(email string) (string, error) {
 		return "", invalid("An email address is required")
 	case len(email) > 255:
 		return "", invalid("An email address is too long")
-	case !emailFormat().MatchString(email):
+	case !emailFormat.MatchString(email):
 		return "", invalid("Unable to validate email address: invalid format")
 	}
 	return strings.ToLower(email), nil
 }
 
-var phoneFormat = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile("^[1-9][0-9]{1,14}$")
-})
+var phoneFormat = regexp.MustCompile("^[1-9][0-9]{1,14}$")
 
 func validPhone(phone string) (string, error) {
 	phone = strings.ReplaceAll(strings.TrimPrefix(phone, "+"), " ", "")
-	if !phoneFormat().MatchString(phone) {
+	if !phoneFormat.MatchString(phone) {
 		return "", invalid("Invalid phone number format (E.164 required)")
 	}
 	return phone, nil
