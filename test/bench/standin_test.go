@@ -21,7 +21,7 @@ import (
 // population is how many people have an account already; higher numbers sign in for the first time.
 const population = 4096
 
-// standin stands in for TikTok and for GoTrue. It knows who a code is of, that a code's person may be
+// standin replaces TikTok and GoTrue. It knows who a code is of, that a code's person may be
 // new, and that a new link ends the one before; it checks no secret.
 type standin struct {
 	addr string

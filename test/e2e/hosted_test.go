@@ -253,7 +253,7 @@ func TestHostedWeb(t *testing.T) {
 	b.wantOnlyComplaint(t, "status of 400")
 }
 
-// TestHostedCookie signs in without a verifier: the flow cookie of the browser stands in for it,
+// TestHostedCookie signs in without a verifier: the flow cookie of the browser replaces it,
 // where bridge and app are of one site.
 func TestHostedCookie(t *testing.T) {
 	s, app := startForApp(t)
