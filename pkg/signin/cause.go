@@ -12,6 +12,9 @@ const (
 	CauseGuideFlowOff  Cause = "guide_flow_off"
 	CauseCodeMalformed Cause = "code_malformed"
 
+	CauseWebhookSignature Cause = "webhook_signature"
+	CauseWebhookTime      Cause = "webhook_time"
+
 	CauseStateUnreadable Cause = "state_unreadable"
 	CauseOtherBrowser    Cause = "other_browser"
 
@@ -20,6 +23,7 @@ const (
 
 	CauseCodeSpent       Cause = "code_spent"
 	CauseVerifierRefused Cause = "verifier_refused"
+	CauseGrantEnded      Cause = "grant_ended"
 
 	CauseReturnNotAllowed      Cause = "return_not_allowed"
 	CauseRedirectURINotAllowed Cause = "redirect_uri_not_allowed"
@@ -124,6 +128,21 @@ var causes = []causeTexts{
 		fix:     "Read the code with URLSearchParams, which decodes it once, and send it as it is.",
 	},
 	{
+		cause: CauseWebhookSignature, code: InvalidRequest,
+		message: "TikTok's signature is missing or wrong.",
+		seen: "At the webhook: the header `Tiktok-Signature` is missing, or was made with another client secret. TikTok " +
+			"signs with the secret of the app that the webhook belongs to; or the request is not from TikTok.",
+		fix: "Set tiktok.client_secret to the secret of the TikTok app whose webhook leads here. After replacing the " +
+			"secret, keep the old one in tiktok.previous_client_secret for four days.",
+	},
+	{
+		cause: CauseWebhookTime, code: InvalidRequest,
+		message: "This event was signed too long ago, or in the future.",
+		seen: "At the webhook: the signature fits, but is more than 72 hours old or from the future. TikTok repeats an " +
+			"event for 72 hours.",
+		fix: "Set the clock of this machine. If it is right, somebody sent an old event again: there is nothing to do.",
+	},
+	{
 		cause: CauseStateUnreadable, code: InvalidState,
 		message: "This sign-in was not started here, or its address is damaged. " +
 			"Please go back to the app and sign in again.",
@@ -169,6 +188,15 @@ var causes = []causeTexts{
 		seen: "TikTok does not accept the PKCE verifier.",
 		fix: "In the hosted flow, set tiktok.pkce to what the TikTok app wants: off for the platform Web. In the guide " +
 			"flow, send the fitting code_verifier with the code, or no code_challenge at all.",
+	},
+	{
+		cause: CauseGrantEnded, code: InvalidGrant,
+		message: "TikTok no longer gives this app access to your account. Please sign in with TikTok again.",
+		seen: "TikTok does not accept the token of a signed-in person: they removed the app in TikTok, the refresh token " +
+			"is 180 days old, or it was used before. TikTok replaces a refresh token with each use, so one whose answer " +
+			"got lost is used as well. When revoking, the access token may also just have expired.",
+		fix: "Let the person sign in again. If it happens often, keep the refresh token of the last answer, and refresh " +
+			"in one place.",
 	},
 	{
 		cause: CauseReturnNotAllowed, code: RedirectURIMismatch,
