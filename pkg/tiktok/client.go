@@ -193,7 +193,7 @@ func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity,
 }
 
 // Refresh returns new tokens for a refresh token, and whose they are; the caller knows who it must be. Each
-// call ends the life of the refresh token at once (TikTok docs: Refresh User Access Token, November 2026),
+// call ends the life of the refresh token at once (TikTok docs: Refresh a User Access Token, November 2026),
 // even if the answer gets lost. Like Exchange it is therefore never repeated: a second try with the same
 // token ends in [signin.CauseGrantEnded], and the person signs in anew.
 func (c *Client) Refresh(ctx context.Context, refreshToken string) (signin.Identity, error) {
@@ -210,7 +210,7 @@ func (c *Client) Refresh(ctx context.Context, refreshToken string) (signin.Ident
 }
 
 // Revoke ends the person's grant to the app and with it all their tokens; the next sign-in asks for consent
-// again (TikTok docs: Revoke Access). It takes an access token that has not expired.
+// again (TikTok docs: User Access Token Management). It takes an access token that has not expired.
 func (c *Client) Revoke(ctx context.Context, accessToken string) error {
 	_, _, err := c.post(ctx, "/v2/oauth/revoke/", url.Values{
 		"client_key":    {c.opts.ClientKey},
@@ -347,7 +347,7 @@ func (c *Client) call(t http.RoundTripper, req *http.Request, name string) (repl
 		return nil, ans, ans.unavailable(upstream.NoAnswer(err))
 	}
 	if name == callRevoke && ans.status == http.StatusOK && len(body) == 0 {
-		body = []byte("{}") // TikTok docs: Revoke Access: a success has no body
+		body = []byte("{}") // TikTok docs: User Access Token Management: a success has no body
 	}
 	var r reply
 	if err = json.Unmarshal(body, &r); err == nil {

@@ -138,7 +138,9 @@ func TestClient_grantFails(t *testing.T) {
 
 func TestClient_Refresh_incomplete(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"", "{}", `{"access_token":"a"}`, `{"open_id":"o"}`, `{"access_token":"a","open_id":"\ud83d"}`} {
+	for _, body := range []string{
+		"", "{}", `{"access_token":"a"}`, `{"open_id":"o"}`, `{"access_token":"a","open_id":"\ud83d"}`,
+	} {
 		m := answering(http.MethodPost, tokenURL, response(http.StatusOK, body))
 		_, err := newClient(m).Refresh(t.Context(), refreshToken)
 		if e := signin.AsError(err); err == nil || e.Cause != signin.CauseTikTokFails || e.Call != "refresh" {

@@ -19,11 +19,13 @@ func TestNext(t *testing.T) {
 		{"another person", map[string]string{"result": "grant", "open_id": tiktoksim.OpenIDMax}, tiktoksim.OpenIDMax, asked},
 		{"a stranger", map[string]string{"result": "grant", "open_id": "-000X"}, "-000X", asked},
 		{
-			"unticked", map[string]string{"result": "grant", "scopes": "video.list,video.upload"},
+			"unticked",
+			map[string]string{"result": "grant", "scopes": "video.list,video.upload"},
 			tiktoksim.OpenIDMira, "user.info.basic,video.list",
 		},
 		{
-			"all unticked", map[string]string{"result": "grant", "scopes": ""},
+			"all unticked",
+			map[string]string{"result": "grant", "scopes": ""},
 			tiktoksim.OpenIDMira, "user.info.basic",
 		},
 	}

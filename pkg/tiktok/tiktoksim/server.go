@@ -57,7 +57,7 @@ type Options struct {
 	PKCE string
 
 	// CodeTTL, AccessTokenTTL and RefreshTokenTTL are lifetimes. Zero means ten minutes (TikTok
-	// documents none), two hours and 180 days.
+	// documents none), two hours and 180 days; until 2026 TikTok's were 24 hours and 365 days.
 	CodeTTL, AccessTokenTTL, RefreshTokenTTL time.Duration
 
 	// Now is the clock; nil means time.Now.

@@ -111,8 +111,8 @@ func (s *Server) tokensFor(g grant) answer {
 	})
 }
 
-// revoke is POST /v2/oauth/revoke/. Success is an empty body (TikTok docs: Revoke Access), and the webhook
-// hears of it with reason 5 (TikTok docs: Webhook Events).
+// revoke is POST /v2/oauth/revoke/. Success is an empty body (TikTok docs: User Access Token Management), and
+// the webhook hears of it with reason 5 (TikTok docs: Webhook Events).
 func (s *Server) revoke(r *http.Request, body []byte) answer {
 	form, problem := s.oauthForm(r, body)
 	if problem != nil {
