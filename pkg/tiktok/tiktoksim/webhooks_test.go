@@ -23,6 +23,7 @@ type receiver struct {
 	url    string
 	status chan int // the next answers; 200 when empty
 	got    chan hook
+	hold   chan struct{} // if set, closing it lets events in
 }
 
 type hook struct{ signature, contentType, body string }
@@ -32,6 +33,13 @@ func receive(t *testing.T) *receiver {
 	rec := &receiver{status: make(chan int, 100), got: make(chan hook, 100)}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
+		if rec.hold != nil {
+			select {
+			case <-rec.hold:
+			case <-r.Context().Done():
+				t.Error("the sender waits for the receiver before it answers others")
+			}
+		}
 		rec.got <- hook{r.Header.Get("Tiktok-Signature"), r.Header.Get("Content-Type"), string(body)}
 		select {
 		case status := <-rec.status:
@@ -112,11 +120,17 @@ func TestWebhook_revoke(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			s, rec := start(t, tiktoksim.Options{}), receive(t)
 			s.hook(rec.url)
+			if fault == "none" {
+				rec.hold = make(chan struct{})
+			}
 			access, refresh := s.tokens(tiktoksim.OpenIDMira)
 			s.fault("revoke", fault)
 			r := s.request("POST", "/v2/oauth/revoke/", form, credentials("token", access).Encode())
 			if got, err := s.do(r); (err == nil) != (fault == "none") || got.body != "" {
 				t.Errorf("got %q, %v", got.body, err)
+			}
+			if rec.hold != nil {
+				close(rec.hold)
 			}
 			h := <-rec.got
 			wantSigned(t, h, s.clock.Now())
