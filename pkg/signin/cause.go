@@ -11,6 +11,7 @@ const (
 	CauseNoReturnPage  Cause = "no_return_page"
 	CauseGuideFlowOff  Cause = "guide_flow_off"
 	CauseCodeMalformed Cause = "code_malformed"
+	CauseClientUnknown Cause = "client_unknown"
 
 	CauseWebhookSignature Cause = "webhook_signature"
 	CauseWebhookTime      Cause = "webhook_time"
@@ -29,6 +30,7 @@ const (
 	CauseRedirectURINotAllowed Cause = "redirect_uri_not_allowed"
 	CauseRedirectURIIsCallback Cause = "redirect_uri_is_callback"
 	CauseTikTokRedirectURI     Cause = "tiktok_redirect_uri"
+	CauseClientRedirectURI     Cause = "client_redirect_uri"
 
 	CauseOriginNotAllowed Cause = "origin_not_allowed"
 
@@ -120,6 +122,12 @@ var causes = []causeTexts{
 		message: "This way of signing in is switched off here. Please tell whoever runs the app.",
 		seen:    "The guide flow is switched off.",
 		fix:     "Set security.guide_flow to true, or use the hosted flow.",
+	},
+	{
+		cause: CauseClientUnknown, code: InvalidRequest,
+		message: notSetUpForApp,
+		seen:    "At `/oidc/authorize`: no client has this `client_id`.",
+		fix:     "Use the id of a client in oidc.clients; with oidc.supabase_secret it is supabase.",
 	},
 	{
 		cause: CauseCodeMalformed, code: InvalidRequest,
@@ -222,6 +230,13 @@ var causes = []causeTexts{
 		seen: "In the guide flow: it is the bridge's own `/api/auth/tiktok/callback`. Codes from there cannot be " +
 			"exchanged by a page.",
 		fix: "Use the address of the page.",
+	},
+	{
+		cause: CauseClientRedirectURI, code: RedirectURIMismatch,
+		message: notSetUpForApp,
+		seen:    "At `/oidc/authorize`: the client's `redirect_uri` is missing, or not one of its `redirect_uris`.",
+		fix: "Add the address to the client's redirect_uris in oidc.clients, exactly as the client sends it. Supabase " +
+			"sends <supabase.auth_url>/callback.",
 	},
 	{
 		cause: CauseTikTokRedirectURI, code: RedirectURIMismatch,
