@@ -363,7 +363,7 @@ var causes = []causeTexts{
 		cause: CauseDatabaseFails, code: SupabaseUnavailable,
 		message: supabaseDown,
 		seen: "Supabase Auth reported a fault, most often of the database: 500 and `unexpected_failure` at another call " +
-			"than `create_user`, `verify` and `id_token`.",
+			"than `create_user`, `verify` and `id_token`, or 400 and `server_error` at `id_token`.",
 		fix: "Try again in a minute. If it persists, check the project's status in the Supabase dashboard and the errors " +
 			"in its Postgres log, and look at triggers and constraints on auth.users.",
 	},

@@ -37,6 +37,7 @@ const (
 	callSettings     = "settings"
 	callHealth       = "health"
 	callIDToken      = "id_token"
+	callProvider     = "custom_provider"
 )
 
 // call describes one call to GoTrue.

@@ -74,11 +74,8 @@ func newAPIError(resp *http.Response, body []byte) *apiError {
 	if e.code != "" {
 		return e
 	}
-	if code, ok := parsed.Code.(string); ok {
-		e.code = upstream.Code(code)
-	} else {
-		e.code = upstream.Code(parsed.ErrorCode)
-	}
+	code, _ := parsed.Code.(string)
+	e.code = upstream.Code(cmp.Or(code, parsed.ErrorCode, parsed.OAuth))
 	// Before error codes, GoTrue repeated the status.
 	status, isNumber := parsed.Code.(float64)
 	e.old = isNumber && int(status) == e.status && parsed.ErrorCode == "" && parsed.Msg != ""

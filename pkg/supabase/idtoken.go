@@ -33,6 +33,7 @@ func (c *Client) signInByIDToken(
 		in, err := c.redeemIDToken(ctx, token, id.OpenID, clientIP)
 		if err == nil {
 			in.Account.Profile = p
+			in.Created = in.Created && tries == 1 // others were lost to whoever made the account
 			return in, nil
 		}
 		e := signin.AsError(err)
@@ -75,12 +76,8 @@ func (c *Client) redeemIDToken(
 	if !user.has(c.opts.Provider, openID) {
 		return signin.SignedIn{}, failure(callIDToken, errOtherIdentity)
 	}
-	created := user.isNew()
-	if created {
-		c.audit(ctx, "account_created", user.ID)
-	}
 	return signin.SignedIn{
-		Session: session, Account: signin.Account{ID: user.ID.String(), OpenID: openID}, Created: created,
+		Session: session, Account: signin.Account{ID: user.ID.String(), OpenID: openID}, Created: user.isNew(),
 	}, nil
 }
 
@@ -105,7 +102,8 @@ func (u providerUser) has(provider, id string) bool {
 }
 
 // isNew reports whether this sign-in made the account. GoTrue does not say it, but it makes account and session
-// in one transaction. Somebody who signs in twice within the first second of their account counts twice.
+// in one transaction. Somebody who signs in twice within the first second of their account counts twice, so
+// there is no audit event of it.
 func (u providerUser) isNew() bool {
 	return u.LastSignInAt.Sub(u.CreatedAt) < time.Second
 }

@@ -219,7 +219,10 @@ func TestIDTokenFailures(t *testing.T) {
 			"other audience", oauth("invalid request", "Unacceptable audience in id_token: [canary]"),
 			signin.CauseIDTokenAudience, 1,
 		},
-		{"sign-ups are off", coded(422, "signup_disabled", "Signups not allowed for this instance"), signin.CauseSettingRefuses, 1},
+		{
+			"sign-ups are off", coded(422, "signup_disabled", "Signups not allowed for this instance"),
+			signin.CauseSettingRefuses, 1,
+		},
 		{"hook says no", coded(403, "unknown", "Bad ID token, says canary"), signin.CauseHookRefuses, 1},
 		{"hook raises", coded(500, "unexpected_failure", "canary"), signin.CauseHookFails, 2},
 		{"banned", coded(403, "user_banned", "User is banned"), signin.CauseBanned, 1},
@@ -287,7 +290,8 @@ func TestIDTokenProfile(t *testing.T) {
 	if in.Account.Profile != ada {
 		t.Errorf("the account holds %+v; want what was sent", in.Account.Profile)
 	}
-	if err := m.UpdateProfile(t.Context(), in.Account, signin.Profile{DisplayName: "Bea"}); err != nil || len(m.seen) != 1 {
+	err = m.UpdateProfile(t.Context(), in.Account, signin.Profile{DisplayName: "Bea"})
+	if err != nil || len(m.seen) != 1 {
 		t.Errorf("a late profile ends with %v and %d calls; want it left to the next sign-in", err, len(m.seen))
 	}
 }
