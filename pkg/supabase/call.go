@@ -54,16 +54,20 @@ func (c *Client) adminCall(name string) call { return call{name, c.secret, maxAc
 // publicCall returns a call with the publishable key.
 func (c *Client) publicCall(name string) call { return call{name, c.public, maxAccount} }
 
-// sessionCall returns a call that makes a session for somebody at clientIP. It is public, but a forwarded IP
-// is believed only with the secret key.
+// sessionCall returns a call that makes a session for somebody at clientIP. It is public, but Supabase believes
+// a forwarded IP only with the secret key; a GoTrue that is told to trust a header takes it with any.
 func (c *Client) sessionCall(name string, clientIP netip.Addr) call {
 	k := call{name, c.public, maxSession}
-	if header := c.opts.ForwardClientIP; header != "" {
+	header := c.opts.ForwardClientIP
+	if header == "" {
+		return k
+	}
+	if c.opts.SecretKey != "" {
 		k.headers = c.secret
-		if clientIP.IsValid() {
-			k.headers = c.secret.Clone()
-			k.headers.Set(header, clientIP.String())
-		}
+	}
+	if clientIP.IsValid() {
+		k.headers = k.headers.Clone()
+		k.headers.Set(header, clientIP.String())
 	}
 	return k
 }

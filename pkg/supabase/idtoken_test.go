@@ -90,18 +90,26 @@ func TestIDTokenRequest(t *testing.T) {
 	}
 }
 
-// TestIDTokenForwardsClientIP: GoTrue limits id_tokens by IP, and believes a forwarded one only with the secret
-// key.
+// TestIDTokenForwardsClientIP: GoTrue limits id_tokens by IP. Supabase believes a forwarded one only with the
+// secret key; a GoTrue of one's own needs none.
 func TestIDTokenForwardsClientIP(t *testing.T) {
-	opts := byIDToken()
-	opts.PublishableKey, opts.SecretKey, opts.ForwardClientIP = "sb_publishable_p", "sb_secret_s", supabase.SBForwardedFor
-	m := newMockedIDToken(t, opts)
-	if _, err := m.signIn(t); err != nil {
-		t.Fatal(err)
-	}
-	h := m.seen[0].Header
-	if h.Get("Apikey") != "sb_secret_s" || h.Get(supabase.SBForwardedFor) != device.String() {
-		t.Errorf("headers are %v; want the secret key and %s", h, device)
+	for _, tt := range []struct{ header, secret, key string }{
+		{supabase.SBForwardedFor, "sb_secret_s", "sb_secret_s"},
+		{"X-Real-Ip", "", "sb_publishable_p"},
+	} {
+		t.Run(tt.header, func(t *testing.T) {
+			opts := byIDToken()
+			opts.PublishableKey, opts.SecretKey = "sb_publishable_p", signin.Secret(tt.secret)
+			opts.ForwardClientIP = tt.header
+			m := newMockedIDToken(t, opts)
+			if _, err := m.signIn(t); err != nil {
+				t.Fatal(err)
+			}
+			h := m.seen[0].Header
+			if h.Get("Apikey") != tt.key || h.Get(tt.header) != device.String() {
+				t.Errorf("headers are %v; want the key %s and %s", h, tt.key, device)
+			}
+		})
 	}
 }
 

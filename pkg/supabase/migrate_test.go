@@ -42,7 +42,8 @@ func TestMigrationSQLQuotes(t *testing.T) {
 	s.Identifier, s.Issuer = "custom:x'; drop table users;\n--", `https://a'b\c`
 	got := supabase.MigrationSQL(s, "a_b%'")
 	for _, want := range []string{
-		"'custom:x''; drop table users;\n--'", `E'https://a''b\\c'`, `like E'%@a\\_b\\%'''`, "-- provider custom:x'; drop table users; --.",
+		"'custom:x''; drop table users;\n--'", `E'https://a''b\\c'`, `like E'%@a\\_b\\%'''`,
+		"-- provider custom:x'; drop table users; --.",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the SQL lacks %s:\n%s", want, got)

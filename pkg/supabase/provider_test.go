@@ -201,12 +201,21 @@ func TestSetupProviderRefused(t *testing.T) {
 		respond   httpmock.Responder
 		seen, fix string
 	}{
-		{"no GoTrue with custom providers", "GET", httpmock.NewStringResponder(404, "404 page not found\n"), "no custom providers", "2.196.0"},
+		{
+			"no GoTrue with custom providers", "GET", httpmock.NewStringResponder(404, "404 page not found\n"),
+			"no custom providers", "2.196.0",
+		},
 		{"switched off", "GET", coded(404, "feature_disabled"), "switched off", "GOTRUE_CUSTOM_OAUTH_ENABLED"},
 		{"not an admin key", "GET", coded(403, "not_admin"), "not_admin", "service_role"},
-		{"wrong key", "GET", httpmock.NewStringResponder(401, `{"message":"Invalid API key"}`), "401", "Copy the address and both keys"},
+		{
+			"wrong key", "GET", httpmock.NewStringResponder(401, `{"message":"Invalid API key"}`),
+			"401", "Copy the address and both keys",
+		},
 		{"down", "GET", httpmock.NewStringResponder(503, ""), "503", "Try again in a minute"},
-		{"another type", "GET", httpmock.NewJsonResponderOrPanic(200, row(map[string]any{"provider_type": "oauth2"})), "not an OpenID provider", "Delete it"},
+		{
+			"another type", "GET", httpmock.NewJsonResponderOrPanic(200, row(map[string]any{"provider_type": "oauth2"})),
+			"not an OpenID provider", "Delete it",
+		},
 		{"quota", "POST", coded(400, "over_custom_provider_quota"), "as many custom providers", "Free has 3"},
 		{"not https", "POST", invalid("URL must use HTTPS"), "https", "server.public_url"},
 		{"loopback", "POST", invalid("URL cannot point to localhost or loopback addresses"), "private", "tunnel"},
@@ -216,12 +225,18 @@ func TestSetupProviderRefused(t *testing.T) {
 			"issuer", "POST", invalid(discovery + `issuer mismatch, expected "x" got "canary"`), "another address",
 			"the same server.public_url",
 		},
-		{"bridge is not there", "POST", invalid(discovery + "discovery request failed: canary"), "cannot read " + document, "Start the bridge"},
+		{
+			"bridge is not there", "POST", invalid(discovery + "discovery request failed: canary"),
+			"cannot read " + document, "Start the bridge",
+		},
 		{
 			"somebody else is there", "POST",
 			invalid("OIDC discovery document is missing required fields: issuer"), "Something other than the bridge", "Lead",
 		},
-		{"old GoTrue", "POST", httpmock.NewJsonResponderOrPanic(201, row(map[string]any{"custom_claims_allowlist": nil})), "ignores custom_claims_allowlist", "2.196.0"},
+		{
+			"old GoTrue", "POST", httpmock.NewJsonResponderOrPanic(201, row(map[string]any{"custom_claims_allowlist": nil})),
+			"ignores custom_claims_allowlist", "2.196.0",
+		},
 		{"anything else", "POST", coded(400, "validation_failed"), "validation_failed", "Check supabase.url"},
 	}
 	for _, tt := range tests {
