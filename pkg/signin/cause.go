@@ -11,6 +11,7 @@ const (
 	CauseNoReturnPage  Cause = "no_return_page"
 	CauseGuideFlowOff  Cause = "guide_flow_off"
 	CauseCodeMalformed Cause = "code_malformed"
+	CauseClientUnknown Cause = "client_unknown"
 
 	CauseStateUnreadable Cause = "state_unreadable"
 	CauseOtherBrowser    Cause = "other_browser"
@@ -25,6 +26,7 @@ const (
 	CauseRedirectURINotAllowed Cause = "redirect_uri_not_allowed"
 	CauseRedirectURIIsCallback Cause = "redirect_uri_is_callback"
 	CauseTikTokRedirectURI     Cause = "tiktok_redirect_uri"
+	CauseClientRedirectURI     Cause = "client_redirect_uri"
 
 	CauseOriginNotAllowed Cause = "origin_not_allowed"
 
@@ -125,6 +127,12 @@ var causes = []causeTexts{
 		fix:     "Set security.guide_flow to true, or use the hosted flow.",
 	},
 	{
+		cause: CauseClientUnknown, code: InvalidRequest,
+		message: notSetUpForApp,
+		seen:    "At `/oidc/authorize`: no client has this `client_id`.",
+		fix:     "Use the id of a client in oidc.clients; with oidc.supabase_secret it is supabase.",
+	},
+	{
 		cause: CauseCodeMalformed, code: InvalidRequest,
 		message: "TikTok's answer arrived damaged. Please sign in again.",
 		seen:    "TikTok finds the code malformed. Codes contain `*` and `!`.",
@@ -201,6 +209,13 @@ var causes = []causeTexts{
 		seen: "In the guide flow: it is the bridge's own `/api/auth/tiktok/callback`. Codes from there cannot be " +
 			"exchanged by a page.",
 		fix: "Use the address of the page.",
+	},
+	{
+		cause: CauseClientRedirectURI, code: RedirectURIMismatch,
+		message: notSetUpForApp,
+		seen:    "At `/oidc/authorize`: the client's `redirect_uri` is missing, or not one of its `redirect_uris`.",
+		fix: "Add the address to the client's redirect_uris in oidc.clients, exactly as the client sends it. Supabase " +
+			"sends <supabase.auth_url>/callback.",
 	},
 	{
 		cause: CauseTikTokRedirectURI, code: RedirectURIMismatch,
