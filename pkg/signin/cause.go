@@ -75,7 +75,7 @@ const (
 	CauseProviderMissing   Cause = "provider_missing"
 	CauseNoCustomProviders Cause = "no_custom_providers"
 	CauseIDTokenRefused    Cause = "id_token_refused"
-	CauseIDTokenAudience   Cause = "id_token_audience"
+	CauseIDTokenAudience   Cause = "id_token_audience" //nolint:gosec // a name
 	CauseEmailNeeded       Cause = "email_needed"
 	CauseOtherIdentity     Cause = "other_identity"
 

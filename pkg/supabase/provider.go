@@ -234,7 +234,7 @@ func (s ProviderSettings) check() error {
 		return &SetupError{Seen: notHTTPS, Fix: publicAddress}
 	case s.ClientID == "" || s.ClientSecret == "":
 		return &SetupError{
-			Seen: "There is no client for Supabase.",
+			Seen: "Supabase has no client with a secret here.",
 			Fix:  "Set oidc.supabase_secret to 32 random characters or more.",
 		}
 	}
