@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -142,7 +143,7 @@ func (o *op) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		u.Form[name] = form.Get(name)
 	}
-	if r.URL.Hostname() != "203.0.113.10" && r.URL.Hostname() != "127.0.0.1" {
+	if !slices.Contains([]string{"203.0.113.10", "127.0.0.1", "op.example"}, r.URL.Hostname()) {
 		return nil, errors.New("nobody answers")
 	}
 	o.mu.Lock()

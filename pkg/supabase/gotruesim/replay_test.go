@@ -394,7 +394,9 @@ type world struct {
 func newWorld(t testing.TB, o gotruesim.Options) *world {
 	w := &world{op: newOP(t), bound: map[string]string{}}
 	o.Transport = w.op
-	o.LookupIP = func(string) ([]net.IP, error) { return nil, errors.New("no such host") }
+	if o.LookupIP == nil {
+		o.LookupIP = func(string) ([]net.IP, error) { return nil, errors.New("no such host") }
+	}
 	w.project = newProject(t, o)
 	return w
 }
