@@ -354,6 +354,34 @@ func TestFlowThroughGateway(t *testing.T) {
 	}
 }
 
+// TestForeignDestination: the provider is told of it, but the person ends at the site, with the code.
+func TestForeignDestination(t *testing.T) {
+	t.Parallel()
+	w := newTikTok(t, gotruesim.Options{RedirectURLs: []string{"myapp://oauth/auth"}})
+	sum := sha256.Sum256([]byte(verifier))
+	for asked, want := range map[string]string{
+		"https://evil.example/":   "http://127.0.0.1:3000",
+		"myapp://oauth/auth?x=1":  "http://127.0.0.1:3000",
+		"myapp://oauth/auth":      "myapp://oauth/auth",
+		"http://127.0.0.1:9/deep": "http://127.0.0.1:9/deep", // the site is on loopback, where ports do not count
+	} {
+		r := w.do("GET", "/authorize?"+url.Values{
+			"provider": {tiktok}, "redirect_to": {asked}, "code_challenge": {b64(sum[:])},
+			"code_challenge_method": {"s256"},
+		}.Encode(), nil)
+		if got := location(t, r).Query().Get("redirect_to"); got != asked {
+			t.Errorf("%s: the provider is told %q", asked, got)
+		}
+		state := location(t, r).Query().Get("state")
+		to := location(t, w.back(state, codeContent{Claims: person("-000A"), Access: "act.1"}))
+		code := to.Query().Get("code")
+		to.RawQuery = ""
+		if to.String() != want || code == "" {
+			t.Errorf("%s: ends at %s with code %q; want %s", asked, to, code, want)
+		}
+	}
+}
+
 // TestTokenRateLimit: all grants of an address share a bucket of thirty (token.go).
 func TestTokenRateLimit(t *testing.T) {
 	t.Parallel()
