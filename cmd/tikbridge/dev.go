@@ -25,6 +25,7 @@ import (
 // devOptions are the flags of tikbridge dev.
 type devOptions struct {
 	listen, tiktok, supabase string
+	provider                 bool
 }
 
 func devCommand() *cobra.Command {
@@ -42,6 +43,8 @@ func devCommand() *cobra.Command {
 	cmd.Flags().StringVar(&opts.listen, "listen", "127.0.0.1:8080", "`address` of the bridge and the demo app")
 	cmd.Flags().StringVar(&opts.tiktok, "tiktok-listen", "127.0.0.1:8081", "`address` of the simulated TikTok")
 	cmd.Flags().StringVar(&opts.supabase, "supabase-listen", "127.0.0.1:8082", "`address` of the emulated Supabase")
+	cmd.Flags().BoolVar(&opts.provider, "provider", true,
+		"make TikTok a provider of the emulated Supabase; without, sessions come from links")
 	return cmd
 }
 
@@ -72,7 +75,9 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 			c.Supabase.URL = webURL(emulated)
 			c.Supabase.PublishableKey = gotruesim.PublishableKey
 			c.Supabase.SecretKey = signin.Secret(gotruesim.SecretKey)
-			devProvider(c)
+			if opts.provider {
+				devProvider(c)
+			}
 		}
 	})
 	if usesEmulator && emulatedErr != nil {
@@ -104,6 +109,8 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 			})
 			return server.Serve(ctx, emulated, emulator, time.Second, log)
 		})
+	}
+	if usesEmulator && opts.provider {
 		g.Go(func() error {
 			// The emulator reads the bridge's discovery document meanwhile. Both listeners are open.
 			_, err := supabase.New(supabaseOptions(cfg)).SetupProvider(ctx, providerSettings(cfg), false)
