@@ -51,7 +51,7 @@ type providerReplica struct {
 	log    *output.Buffer
 	stop   func() error // nil while it does not run
 	proxy  *httputil.ReverseProxy
-	busy   sync.RWMutex // held for reading while it answers, for writing while it does not run
+	busy   sync.RWMutex // held for reading while it answers, for writing while it stops
 	up     atomic.Bool
 }
 
@@ -159,27 +159,25 @@ func (r *providerReplica) restart(keys ...string) {
 	r.start(keys...)
 }
 
-// inTurn returns a route over the replicas that run.
+// inTurn returns a route that passes over replicas that do not run.
 func (s *providerStack) inTurn() func(*http.Request) *providerReplica {
 	var turn atomic.Int64
 	return func(*http.Request) *providerReplica {
-		for range s.replicas {
+		for {
 			if r := s.replicas[int(turn.Add(1))%len(s.replicas)]; r.up.Load() {
 				return r
 			}
 		}
-		return nil
 	}
 }
 
 // ServeHTTP is the load balancer in front of the replicas.
 func (s *providerStack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	replica := s.route(r)
-	if replica == nil {
-		http.Error(w, "no replica runs", http.StatusBadGateway)
-		return
+	for replica.busy.RLock(); !replica.up.Load(); replica.busy.RLock() { // it was stopped meanwhile
+		replica.busy.RUnlock()
+		replica = s.route(r)
 	}
-	replica.busy.RLock()
 	defer replica.busy.RUnlock()
 	replica.proxy.ServeHTTP(w, r)
 }
