@@ -17,7 +17,15 @@ async function signIn(clientId) {
     trustHost: true,
     skipCSRFCheck, // its form would carry a token; that is between the app and its own page
     providers: [
-      { id: 'tiktok', name: 'TikTok', type: 'oidc', issuer, clientId, clientSecret: secret, checks: ['pkce', 'state', 'nonce'] },
+      {
+        id: 'tiktok',
+        name: 'TikTok',
+        type: 'oidc',
+        issuer,
+        clientId,
+        clientSecret: secret,
+        checks: ['pkce', 'state', 'nonce'],
+      },
     ],
     callbacks: {
       jwt: ({ token, account }) => (account ? { ...token, openID: account.providerAccountId } : token),
