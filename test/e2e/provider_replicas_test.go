@@ -15,7 +15,7 @@ import (
 func TestProvider_replicasStop(t *testing.T) {
 	s := startProvider(t, 3, "")
 	first, second, third := s.replicas[0], s.replicas[1], s.replicas[2]
-	s.route = func(r *http.Request) *providerReplica {
+	route := func(r *http.Request) *providerReplica {
 		switch r.URL.Path {
 		case "/oidc/authorize":
 			return first
@@ -27,6 +27,7 @@ func TestProvider_replicasStop(t *testing.T) {
 		}
 		return third
 	}
+	s.route.Store(&route)
 	rp, err := s.discover(t.Context(), "RS256")
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,11 +38,11 @@ const (
 type providerStack struct {
 	t        *testing.T
 	issuer   string
-	tiktok   string
 	settings string // of all replicas, without their keys
 	replicas []*providerReplica
+	turn     atomic.Int64
 	// route picks the replica for a request. Default: in turn.
-	route func(*http.Request) *providerReplica
+	route atomic.Pointer[func(*http.Request) *providerReplica]
 }
 
 // providerReplica is one process of the bridge.
@@ -89,27 +90,24 @@ func startProvider(t *testing.T, n int, settings string) *providerStack {
 	t.Cleanup(tiktok.Close)
 	supabase := httptest.NewServer(gotruesim.New(gotruesim.Options{}))
 	t.Cleanup(supabase.Close)
-	front := httptest.NewServer(s)
-	t.Cleanup(front.Close)
-	s.issuer, s.tiktok = front.URL, tiktok.URL
+	front := httptest.NewUnstartedServer(s)
+	s.issuer = "http://" + front.Listener.Addr().String()
 	s.settings = fmt.Sprintf(
-		providerSettings, front.URL, tiktoksim.DefaultClientKey, tiktoksim.DefaultClientSecret, tiktok.URL, tiktok.URL,
+		providerSettings, s.issuer, tiktoksim.DefaultClientKey, tiktoksim.DefaultClientSecret, tiktok.URL, tiktok.URL,
 		supabase.URL, gotruesim.PublishableKey, gotruesim.SecretKey, clientSecret,
 	) + settings
 	for _, listen := range process.FreeAddresses(t, n) {
-		r := &providerReplica{
+		s.replicas = append(s.replicas, &providerReplica{
 			stack: s, listen: listen,
 			proxy: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: listen}),
-		}
-		r.start(firstKey)
-		s.replicas = append(s.replicas, r)
+		})
 	}
-	s.route = s.inTurn()
-	t.Cleanup(func() {
-		for _, r := range s.replicas {
-			r.shutDown()
-		}
-	})
+	front.Start() // before the replicas, which ask for their public address
+	t.Cleanup(front.Close)
+	for _, r := range s.replicas {
+		t.Cleanup(r.shutDown)
+		r.start(firstKey)
+	}
 	return s
 }
 
@@ -143,14 +141,16 @@ func (r *providerReplica) start(keys ...string) {
 
 // shutDown ends the process, if it runs, after it has answered what it was asked.
 func (r *providerReplica) shutDown() {
-	if !r.up.Swap(false) {
-		return
-	}
+	r.up.Store(false)
 	r.busy.Lock()
 	defer r.busy.Unlock()
+	if r.stop == nil {
+		return
+	}
 	if err := r.stop(); err != nil {
 		r.stack.t.Error(err)
 	}
+	r.stop = nil
 }
 
 // restart is a rolling update of the replica: nobody is sent there meanwhile.
@@ -159,27 +159,37 @@ func (r *providerReplica) restart(keys ...string) {
 	r.start(keys...)
 }
 
-// inTurn returns a route that passes over replicas that do not run.
-func (s *providerStack) inTurn() func(*http.Request) *providerReplica {
-	var turn atomic.Int64
-	return func(*http.Request) *providerReplica {
-		for {
-			if r := s.replicas[int(turn.Add(1))%len(s.replicas)]; r.up.Load() {
-				return r
-			}
-		}
-	}
-}
-
 // ServeHTTP is the load balancer in front of the replicas.
 func (s *providerStack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	replica := s.route(r)
-	for replica.busy.RLock(); !replica.up.Load(); replica.busy.RLock() { // it was stopped meanwhile
-		replica.busy.RUnlock()
-		replica = s.route(r)
+	for _, replica := range s.candidates(r) {
+		if replica.serve(w, r) {
+			return
+		}
 	}
-	defer replica.busy.RUnlock()
-	replica.proxy.ServeHTTP(w, r)
+	http.Error(w, "no replica runs", http.StatusBadGateway)
+}
+
+// candidates returns the replicas that may answer, the first choice first.
+func (s *providerStack) candidates(r *http.Request) []*providerReplica {
+	if route := s.route.Load(); route != nil {
+		return []*providerReplica{(*route)(r)}
+	}
+	first := int(s.turn.Add(1)) % len(s.replicas)
+	return slices.Concat(s.replicas[first:], s.replicas[:first])
+}
+
+// serve answers a request, if the replica runs.
+func (r *providerReplica) serve(w http.ResponseWriter, req *http.Request) bool {
+	if !r.up.Load() { // do not wait until it has stopped
+		return false
+	}
+	r.busy.RLock()
+	defer r.busy.RUnlock()
+	if !r.up.Load() {
+		return false
+	}
+	r.proxy.ServeHTTP(w, req)
+	return true
 }
 
 // person is somebody with a browser of their own. They are Mira at TikTok.
