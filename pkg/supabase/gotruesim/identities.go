@@ -160,7 +160,7 @@ func (s *Server) settle(tx *tx, r *http.Request, x *external, d *decision, issui
 	if d.kind == linkToCaller {
 		return s.link(tx, r, x, u, issuing)
 	}
-	proves := !(x.noEmail && d.candidate == "") && !u.confirmed()
+	proves := (!x.noEmail || d.candidate != "") && !u.confirmed()
 	trusted := (x.email != "" && x.verified) || !s.opts.RequireConfirmation
 	if proves && !trusted && d.candidate != "" {
 		if err := s.checkFrequency(u.ConfirmationSentAt); err != nil {
@@ -368,7 +368,7 @@ func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
 		sendJSON(w, http.StatusOK, map[string]string{"url": address})
 		return nil
 	}
-	http.Redirect(w, r, address, http.StatusFound)
+	found(w, r, address)
 	return nil
 }
 

@@ -53,8 +53,13 @@ func (s *Server) startSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, address, http.StatusFound)
+	found(w, r, address)
 	return nil
+}
+
+// found redirects to the provider, or to an address that passed the allow list.
+func found(w http.ResponseWriter, r *http.Request, address string) {
+	http.Redirect(w, r, address, http.StatusFound) //nolint:gosec // see above
 }
 
 // deadline bounds what a request may wait for a provider.
@@ -226,7 +231,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	address, err := s.finishFlow(w.Header(), r, flow, target, params)
 	switch e, typed := errors.AsType[*apiError](err); {
 	case err == nil:
-		http.Redirect(w, r, address, http.StatusFound)
+		found(w, r, address)
 		return nil
 	case typed && e.code == codeTimeout:
 		return err
@@ -244,7 +249,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	u.Fragment = fragment.Encode()
-	http.Redirect(w, r, u.String(), http.StatusFound)
+	found(w, r, u.String())
 	return nil
 }
 

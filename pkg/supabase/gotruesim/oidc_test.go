@@ -300,7 +300,8 @@ func TestTokenHookAtProviders(t *testing.T) {
 	if got := to.Query().Get("error_description"); got != "403: not you" || w.Users() != 0 {
 		t.Errorf("implicit: got %q, %d accounts; want the refusal and none", got, w.Users())
 	}
-	code := location(t, w.back(w.begin(true), codeContent{Claims: person("-000A"), Access: "act.1"})).Query().Get("code")
+	to = location(t, w.back(w.begin(true), codeContent{Claims: person("-000A"), Access: "act.1"}))
+	code := to.Query().Get("code")
 	r = w.exchange(code)
 	if r.status != 403 || w.Users() != 1 {
 		t.Errorf("pkce: got %d %s, %d accounts; want the refusal at the exchange", r.status, r.text, w.Users())
@@ -333,7 +334,8 @@ func TestFlowThroughGateway(t *testing.T) {
 	t.Parallel()
 	w := newTikTok(t, gotruesim.Options{})
 	sum := sha256.Sum256([]byte(verifier))
-	r := w.do("GET", "/auth/v1/authorize?provider="+tiktok+"&code_challenge_method=s256&code_challenge="+b64(sum[:]), nil)
+	start := "/auth/v1/authorize?provider=" + tiktok + "&code_challenge_method=s256&code_challenge="
+	r := w.do("GET", start+b64(sum[:]), nil)
 	wantStatus(t, r, 302)
 	back, err := url.Parse(location(t, r).Query().Get("redirect_uri"))
 	if err != nil {
@@ -352,12 +354,41 @@ func TestFlowThroughGateway(t *testing.T) {
 	}
 }
 
+// TestForeignDestination: the provider is told of it, but the person ends at the site, with the code.
+func TestForeignDestination(t *testing.T) {
+	t.Parallel()
+	w := newTikTok(t, gotruesim.Options{RedirectURLs: []string{"myapp://oauth/auth"}})
+	sum := sha256.Sum256([]byte(verifier))
+	for asked, want := range map[string]string{
+		"https://evil.example/":   "http://127.0.0.1:3000",
+		"myapp://oauth/auth?x=1":  "http://127.0.0.1:3000",
+		"myapp://oauth/auth":      "myapp://oauth/auth",
+		"http://127.0.0.1:9/deep": "http://127.0.0.1:9/deep", // the site is on loopback, where ports do not count
+	} {
+		r := w.do("GET", "/authorize?"+url.Values{
+			"provider": {tiktok}, "redirect_to": {asked}, "code_challenge": {b64(sum[:])},
+			"code_challenge_method": {"s256"},
+		}.Encode(), nil)
+		if got := location(t, r).Query().Get("redirect_to"); got != asked {
+			t.Errorf("%s: the provider is told %q", asked, got)
+		}
+		state := location(t, r).Query().Get("state")
+		to := location(t, w.back(state, codeContent{Claims: person("-000A"), Access: "act.1"}))
+		code := to.Query().Get("code")
+		to.RawQuery = ""
+		if to.String() != want || code == "" {
+			t.Errorf("%s: ends at %s with code %q; want %s", asked, to, code, want)
+		}
+	}
+}
+
 // TestTokenRateLimit: all grants of an address share a bucket of thirty (token.go).
 func TestTokenRateLimit(t *testing.T) {
 	t.Parallel()
 	w := newTikTok(t, gotruesim.Options{RateLimitHeader: "X-Forwarded-For"})
 	post := func(ip, grant string) reply {
-		return w.do("POST", "/token?grant_type="+grant, fields{}, "X-Forwarded-For", ip, "X-Supabase-Api-Version", "2024-01-01")
+		return w.do("POST", "/token?grant_type="+grant, fields{}, "X-Forwarded-For", ip,
+			"X-Supabase-Api-Version", "2024-01-01")
 	}
 	for i := range 30 {
 		if r := post("203.0.113.1", []string{"id_token", "pkce", "refresh_token"}[i%3]); r.status == 429 {
@@ -382,8 +413,9 @@ func TestLinkingNeedsAProof(t *testing.T) {
 		})
 	}
 	wantError(t, link(person("-000B")), 500, "unexpected_failure")
-	wantStatus(t, link(person("-000C", "email", "c@example.com", "email_verified", true)), 200)
-	wantError(t, link(person("-000C", "email", "c@example.com", "email_verified", true)), 422, "identity_already_exists")
+	proven := person("-000C", "email", "c@example.com", "email_verified", true)
+	wantStatus(t, link(proven), 200)
+	wantError(t, link(proven), 422, "identity_already_exists")
 	if u := w.as(token, "GET", "/user", nil); len(u.body["identities"].([]any)) != 2 {
 		t.Errorf("got %s; want the failed link to leave nothing", u.text)
 	}
