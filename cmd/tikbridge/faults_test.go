@@ -62,7 +62,7 @@ func kinds() []kind {
 
 // question is a call of a sign-in.
 type question struct {
-	name    string // the heading in docs/faults.md
+	name    string // in docs/faults.md
 	call    faulty.Call
 	when    string       // the bridge asks it
 	arrange func(*world) // so that it does
@@ -72,12 +72,12 @@ type question struct {
 var asked = []question{
 	{"token", faulty.Token, "Exchanges the code at TikTok.", returning},
 	{"user_info", faulty.UserInfo, "Reads the profile at TikTok. Sign-ins continue without it.", returning},
-	{"user_info of a newcomer", faulty.UserInfo, "A new account waits for the profile, five seconds at most.", newcomer},
+	{"user_info, newcomer", faulty.UserInfo, "A new account waits for the profile, five seconds at most.", newcomer},
 	{"generate_link", faulty.GenerateLink, "Finds the account.", returning},
 	{"verify", faulty.Verify, "Makes the session.", returning},
 	{"get_user", faulty.GetUser, "A first sign-in checks for an account under another address.", newcomer},
-	{"get_user of somebody with another address", faulty.GetUser, "Finds the account of somebody who changed their e-mail address.", moved},
-	{"get_user of somebody whose address is taken", faulty.GetUser, "Finds the person's own account when somebody else has their address.", squatted},
+	{"get_user, address changed", faulty.GetUser, "Finds the account of somebody who changed their e-mail address.", moved},
+	{"get_user, address taken", faulty.GetUser, "Finds the person's own account when somebody else has their address.", squatted},
 	{"create_user", faulty.CreateUser, "A first sign-in creates the account.", newcomer},
 	{"store_profile", faulty.StoreProfile, "Stores a changed name or picture after the sign-in.", returning},
 	{"evict", faulty.Evict, "Moves a squatter's account off the person's address. If that fails, the person gets an account at another address.", squatted},
@@ -516,19 +516,27 @@ func TestFaultMatrix(t *testing.T) {
 		names[j] = k.name
 	}
 	fmt.Fprintf(&b, "Faults: %s.\n\n", strings.Join(names, "; "))
+	for _, a := range asked {
+		fmt.Fprintf(&b, "- **%s**: %s\n", a.name, a.when)
+	}
+	b.WriteString("\n| call | fault | met once | met every time | breaker opens |\n| --- | --- | --- | --- | --- |\n")
 	for i, a := range asked {
 		outcomes := make([]string, len(all))
 		for j, r := range rows[i] {
-			outcomes[j] = fmt.Sprintf("%s | %s | %s", r.first, r.always, r.breaker)
+			always := r.always
+			if always == r.first {
+				always = "same"
+			}
+			outcomes[j] = fmt.Sprintf("%s | %s | %s", r.first, always, r.breaker)
 		}
-		fmt.Fprintf(&b, "### %s\n\n%s\n\n| fault | met once | met every time | breaker opens |\n| --- | --- | --- | --- |\n", a.name, a.when)
-		b.WriteString(faultTable(names, outcomes) + "\n")
+		b.WriteString(faultRows("| "+a.name+" ", names, outcomes))
 	}
+	b.WriteString("\n")
 	wantOnPage(t, "calls", b.String())
 }
 
-// faultTable has one row for all faults of one outcome. The outcome of most faults comes last.
-func faultTable(faults, outcomes []string) string {
+// faultRows has one row for all faults of one outcome. The outcome of most faults comes last.
+func faultRows(before string, faults, outcomes []string) string {
 	byOutcome := map[string][]string{}
 	var order []string
 	for i, o := range outcomes {
@@ -541,14 +549,14 @@ func faultTable(faults, outcomes []string) string {
 	var b strings.Builder
 	for _, o := range order {
 		if o != most {
-			fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(byOutcome[o], "; "), o)
+			fmt.Fprintf(&b, "%s| %s | %s |\n", before, strings.Join(byOutcome[o], "; "), o)
 		}
 	}
 	rest := "all others"
 	if len(order) == 1 {
 		rest = "every fault"
 	}
-	fmt.Fprintf(&b, "| %s | %s |\n", rest, most)
+	fmt.Fprintf(&b, "%s| %s | %s |\n", before, rest, most)
 	return b.String()
 }
 

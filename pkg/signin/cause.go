@@ -420,8 +420,8 @@ var causes = []causeTexts{
 		message: "Your account could not be created. Please tell whoever runs the app.",
 		seen: "Creating the user failed twice: 500 and `unexpected_failure` at `create_user`. Most often a trigger " +
 			"on `auth.users` raises, such as one that fills a table of profiles.",
-		fix: "Creating the user failed in the database: check triggers and constraints on auth.users. The error " +
-			"is in the Postgres log of the Supabase dashboard.",
+		fix: "Check triggers and constraints on auth.users: creating the user failed. The error is in the " +
+			"Postgres log of the Supabase dashboard.",
 	},
 	{
 		cause: CauseHookFails, code: SupabaseMisconfigured,
@@ -429,17 +429,17 @@ var causes = []causeTexts{
 		seen: "Creating the session failed twice: 500 and `unexpected_failure` at `verify`, or `hook_payload_…`. " +
 			"Most often the Custom Access Token hook raises, returns invalid claims, refuses without an " +
 			"`http_code`, or is a Postgres function that takes over two seconds.",
-		fix: "Creating the session failed in a hook or in the database: check the Custom Access Token hook " +
-			"(Authentication > Hooks in the Supabase dashboard) and triggers on auth.users and auth.sessions. A " +
-			"hook that refuses somebody must answer with http_code 403.",
+		fix: "Creating the session failed: check the Custom Access Token hook (Authentication > Hooks in the " +
+			"Supabase dashboard) and triggers on auth.users and auth.sessions. A hook that refuses somebody must " +
+			"answer with http_code 403.",
 	},
 	{
 		cause: CauseAnchorLost, code: SupabaseMisconfigured,
 		message: supabaseRefuses,
 		seen: "`app_metadata.tiktok` vanished from the account right after the bridge set it, twice. Without it " +
 			"nobody gets in.",
-		fix: "Something removes app_metadata.tiktok as it is written: check triggers on auth.users, and code that " +
-			"replaces app_metadata instead of adding to it.",
+		fix: "Something removes app_metadata.tiktok: check triggers on auth.users, and code that replaces " +
+			"app_metadata instead of adding to it.",
 		more: "accounts.md#identity",
 	},
 	{
