@@ -308,7 +308,7 @@ func TestFaultMatrix_redis(t *testing.T) {
 	}
 	wantOnPage(t, "redis", "Faults: "+strings.Join(names, "; ")+".\n\n"+
 		"| fault | sign-in | a second use of a state or handoff, on one replica | reported by `/readyz` and the log |\n"+
-		"| --- | --- | --- | --- |\n"+faultRows("", names, outcomes)+"\n")
+		"| --- | --- | --- | --- |\n"+strings.Join(faultRows(names, outcomes), "\n")+"\n\n")
 }
 
 func meetRedis(t *testing.T, f redisFault) (outcome string) {

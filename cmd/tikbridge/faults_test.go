@@ -520,6 +520,8 @@ func TestFaultMatrix(t *testing.T) {
 		fmt.Fprintf(&b, "- **%s**: %s\n", a.name, a.when)
 	}
 	b.WriteString("\n| call | fault | met once | met every time | breaker opens |\n| --- | --- | --- | --- | --- |\n")
+	var order []string
+	calls := map[string][]string{} // by the rest of the row
 	for i, a := range asked {
 		outcomes := make([]string, len(all))
 		for j, r := range rows[i] {
@@ -529,14 +531,22 @@ func TestFaultMatrix(t *testing.T) {
 			}
 			outcomes[j] = fmt.Sprintf("%s | %s | %s", r.first, always, r.breaker)
 		}
-		b.WriteString(faultRows("| "+a.name+" ", names, outcomes))
+		for _, row := range faultRows(names, outcomes) {
+			if calls[row] == nil {
+				order = append(order, row)
+			}
+			calls[row] = append(calls[row], a.name)
+		}
+	}
+	for _, row := range order {
+		fmt.Fprintf(&b, "| %s %s\n", strings.Join(calls[row], "; "), row)
 	}
 	b.WriteString("\n")
 	wantOnPage(t, "calls", b.String())
 }
 
 // faultRows has one row for all faults of one outcome. The outcome of most faults comes last.
-func faultRows(before string, faults, outcomes []string) string {
+func faultRows(faults, outcomes []string) []string {
 	byOutcome := map[string][]string{}
 	var order []string
 	for i, o := range outcomes {
@@ -546,18 +556,17 @@ func faultRows(before string, faults, outcomes []string) string {
 		byOutcome[o] = append(byOutcome[o], faults[i])
 	}
 	most := slices.MaxFunc(order, func(a, b string) int { return len(byOutcome[a]) - len(byOutcome[b]) })
-	var b strings.Builder
+	var rows []string
 	for _, o := range order {
 		if o != most {
-			fmt.Fprintf(&b, "%s| %s | %s |\n", before, strings.Join(byOutcome[o], "; "), o)
+			rows = append(rows, fmt.Sprintf("| %s | %s |", strings.Join(byOutcome[o], "; "), o))
 		}
 	}
 	rest := "all others"
 	if len(order) == 1 {
 		rest = "every fault"
 	}
-	fmt.Fprintf(&b, "%s| %s | %s |\n", before, rest, most)
-	return b.String()
+	return append(rows, fmt.Sprintf("| %s | %s |", rest, most))
 }
 
 // TestFaultMatrix_calls keeps the list of calls whole.

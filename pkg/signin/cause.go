@@ -138,17 +138,17 @@ var causes = []causeTexts{
 	{
 		cause: CauseWebhookSignature, code: InvalidRequest,
 		message: "TikTok's signature is missing or wrong.",
-		seen: "At the webhook: the header `Tiktok-Signature` is missing, or was made with another client secret. TikTok " +
-			"signs with the secret of the app that the webhook belongs to; or the request is not from TikTok.",
+		seen: "At the webhook: `Tiktok-Signature` is missing or made with another client secret, or the request is " +
+			"not from TikTok.",
 		fix: "Set tiktok.client_secret to the secret of the TikTok app whose webhook leads here. After replacing the " +
 			"secret, keep the old one in tiktok.previous_client_secret for four days.",
 	},
 	{
 		cause: CauseWebhookTime, code: InvalidRequest,
 		message: "This event was signed too long ago, or in the future.",
-		seen: "At the webhook: the signature fits, but is more than 72 hours old or from the future. TikTok repeats an " +
-			"event for 72 hours.",
-		fix: "Set the clock of this machine. If it is right, somebody sent an old event again: there is nothing to do.",
+		seen: "At the webhook: the signature fits, but is from the future or over 72 hours old, after which TikTok " +
+			"repeats no event.",
+		fix: "Check this machine's clock. If it is right, somebody sent an old event again, which does no harm.",
 	},
 	{
 		cause: CauseStateUnreadable, code: InvalidState,
@@ -201,11 +201,11 @@ var causes = []causeTexts{
 	{
 		cause: CauseGrantEnded, code: InvalidGrant,
 		message: "TikTok no longer gives this app access to your account. Please sign in with TikTok again.",
-		seen: "TikTok does not accept the token of a signed-in person: they removed the app in TikTok, the refresh token " +
-			"is 180 days old, or it was used before. TikTok replaces a refresh token with each use, so one whose answer " +
-			"got lost is used as well. When revoking, the access token may also just have expired.",
-		fix: "Let the person sign in again. If it happens often, keep the refresh token of the last answer, and refresh " +
-			"in one place.",
+		seen: "TikTok rejects the token of a signed-in person: they removed the app in TikTok, or the refresh " +
+			"token is 180 days old or was used before, perhaps by a request whose answer got lost. When " +
+			"revoking, the access token may just have expired.",
+		fix: "Let the person sign in again. If it happens often, keep the refresh token of the last answer, and " +
+			"refresh in one place.",
 	},
 	{
 		cause: CauseReturnNotAllowed, code: RedirectURIMismatch,
