@@ -65,6 +65,7 @@ const (
 	CauseDatabaseFails       Cause = "database_fails"
 	CauseHookTimeout         Cause = "hook_timeout"
 	CauseLinkSuperseded      Cause = "link_superseded"
+	CauseDiscoveryFails      Cause = "discovery_fails"
 
 	CauseSupabaseKeys      Cause = "supabase_keys"
 	CauseSupabaseNotAdmin  Cause = "supabase_not_admin"
@@ -75,6 +76,12 @@ const (
 	CauseCreateFails       Cause = "create_fails"
 	CauseHookFails         Cause = "hook_fails"
 	CauseAnchorLost        Cause = "anchor_lost"
+	CauseProviderMissing   Cause = "provider_missing"
+	CauseNoCustomProviders Cause = "no_custom_providers"
+	CauseIDTokenRefused    Cause = "id_token_refused"
+	CauseIDTokenAudience   Cause = "id_token_audience" //nolint:gosec // a name
+	CauseEmailNeeded       Cause = "email_needed"
+	CauseOtherIdentity     Cause = "other_identity"
 
 	CauseSupabaseRestricted Cause = "supabase_restricted"
 )
@@ -317,9 +324,9 @@ var causes = []causeTexts{
 	{
 		cause: CauseHookRefuses, code: SignInRefused,
 		message: "This app does not let you sign in. Please contact its support.",
-		seen: "A hook of the project refused, such as a Custom Access Token hook for people who are not invited. " +
-			"The log line has `\"call\":\"verify\"` and `\"upstream_code\":\"unknown\"`; Supabase's log has the " +
-			"hook's message.",
+		seen: "A Custom Access Token or Before User Created hook refused, as for people who are not invited. The " +
+			"log line has `\"call\":\"verify\"` or `\"call\":\"id_token\"`, and `\"upstream_code\":\"unknown\"`; " +
+			"Supabase's log has the hook's message.",
 		fix: "If this person may sign in, change the hook: Authentication > Hooks in the Supabase dashboard.",
 	},
 	{
@@ -397,7 +404,7 @@ var causes = []causeTexts{
 		cause: CauseDatabaseFails, code: SupabaseUnavailable,
 		message: supabaseDown,
 		seen: "Supabase Auth reported a fault, most often of the database: 500 and `unexpected_failure` at a call " +
-			"other than `create_user` and `verify`.",
+			"other than `create_user`, `verify` and `id_token`, or 400 and `server_error` at `id_token`.",
 		fix: "Try again in a minute. If it persists, check the project's status and Postgres log in the Supabase " +
 			"dashboard, and triggers and constraints on auth.users.",
 	},
@@ -416,6 +423,14 @@ var causes = []causeTexts{
 			"before.",
 		fix: "Start again. If it keeps happening to one person, something keeps making links or mails for that " +
 			"user.",
+	},
+	{
+		cause: CauseDiscoveryFails, code: SupabaseUnavailable,
+		message: supabaseDown,
+		seen: "Supabase was just restarted and cannot read the bridge's discovery document: 500 and " +
+			"`unexpected_failure` at `id_token`, twice.",
+		fix: "Open server.public_url followed by /.well-known/openid-configuration from outside, as tikbridge " +
+			"doctor does: it must answer by https, without a log-in.",
 	},
 	{
 		cause: CauseSupabaseKeys, code: SupabaseMisconfigured,
@@ -461,17 +476,17 @@ var causes = []causeTexts{
 	{
 		cause: CauseCreateFails, code: SupabaseMisconfigured,
 		message: "Your account could not be created. Please tell whoever runs the app.",
-		seen: "Creating the user failed twice: 500 and `unexpected_failure` at `create_user`. Most often a trigger " +
-			"on `auth.users` raises, such as one that fills a table of profiles.",
+		seen: "Creating the user failed twice: 500 and `unexpected_failure` at `create_user` or `id_token`. Most " +
+			"often a trigger on `auth.users` raises, such as one that fills a table of profiles.",
 		fix: "Check triggers and constraints on auth.users: creating the user failed. The error is in the " +
 			"Postgres log of the Supabase dashboard.",
 	},
 	{
 		cause: CauseHookFails, code: SupabaseMisconfigured,
 		message: "Your session could not be created. Please tell whoever runs the app.",
-		seen: "Creating the session failed twice: 500 and `unexpected_failure` at `verify`, or `hook_payload_…`. " +
-			"Most often the Custom Access Token hook raises, returns invalid claims, refuses without an " +
-			"`http_code`, or is a Postgres function that takes over two seconds.",
+		seen: "Creating the session failed twice: 500 and `unexpected_failure` at `verify` or `id_token`, or " +
+			"`hook_payload_…`. Most often the Custom Access Token hook raises, returns invalid claims, refuses " +
+			"without an `http_code`, or is a Postgres function that takes over two seconds.",
 		fix: "Creating the session failed: check the Custom Access Token hook (Authentication > Hooks in the " +
 			"Supabase dashboard) and triggers on auth.users and auth.sessions. A hook that refuses somebody must " +
 			"answer with http_code 403.",
@@ -484,6 +499,49 @@ var causes = []causeTexts{
 		fix: "Something removes app_metadata.tiktok: check triggers on auth.users, and code that replaces " +
 			"app_metadata instead of adding to it.",
 		more: "accounts.md#identity",
+	},
+	{
+		cause: CauseProviderMissing, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen:    "The project has no provider named as in `supabase.provider`, or it is disabled or not OIDC.",
+		fix: "Run tikbridge supabase setup, which creates and enables it. If it has another name, set " +
+			"supabase.provider to that.",
+	},
+	{
+		cause: CauseNoCustomProviders, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen:    "This Supabase Auth has no custom providers: it is too old, or they are off.",
+		fix: "Update Supabase Auth (the image supabase/auth, or the Supabase CLI) to 2.196.0 or newer, and do not " +
+			"set GOTRUE_CUSTOM_OAUTH_ENABLED to false.",
+	},
+	{
+		cause: CauseIDTokenRefused, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen: "Supabase rejects the bridge's id_token (`Bad ID token`): the provider has another issuer, the " +
+			"clocks differ, or Supabase knows only older keys or algorithms.",
+		fix: "Run tikbridge supabase setup, which sets the issuer and makes Supabase read the discovery document " +
+			"again, and tikbridge doctor, which compares issuer and clocks. Give all replicas the same keys.",
+	},
+	{
+		cause: CauseIDTokenAudience, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen:    "The provider in Supabase has another client id than the bridge's (`Unacceptable audience`).",
+		fix:     "Run tikbridge supabase setup.",
+	},
+	{
+		cause: CauseEmailNeeded, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen: "Supabase wants a confirmed e-mail address: `provider_email_needs_verification`. TikTok gives none. " +
+			"The provider does not allow users without one, or this person's is not confirmed.",
+		fix: "Run tikbridge supabase setup, which allows users without an e-mail. If it happens to one person " +
+			"only, confirm or remove their address.",
+	},
+	{
+		cause: CauseOtherIdentity, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen:    "Supabase answered with the session of a user without this person's TikTok identity. Nobody got it.",
+		fix: "Something between the bridge and Supabase Auth keeps or changes answers: let them reach the bridge " +
+			"unchanged.",
 	},
 	{
 		cause: CauseSupabaseRestricted, code: SupabaseRestricted,
