@@ -164,16 +164,6 @@ func TestExchange_guideFlowOff(t *testing.T) {
 	}
 }
 
-// TestExchange_brokenUser is an answer of Supabase that cannot be passed on: the person gets an error
-// and no half of a session.
-func TestExchange_brokenUser(t *testing.T) {
-	t.Parallel()
-	b := newBridge(t, people{signIn: func(context.Context, netip.Addr) (signin.SignedIn, error) {
-		return signin.SignedIn{Session: signin.Session{AccessToken: "a.b.c", User: json.RawMessage(`{"id":`)}}, nil
-	}})
-	wantError(t, b.post(t, goodBody), http.StatusInternalServerError, signin.Internal)
-}
-
 func TestExchange_deadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -269,15 +269,6 @@ func TestHosted_CORS(t *testing.T) {
 	}
 }
 
-// TestHosted_guideFlowOff: without the guide flow this one still works.
-func TestHosted_guideFlowOff(t *testing.T) {
-	t.Parallel()
-	b := newHosted(t, func(o *hostedOptions) { o.options.GuideFlow = false })
-	s := b.begin(t, "platform", "web", "challenge", challenge())
-	wantStatus(t, b.do(t, http.MethodPost, redeemPath, redeemBody(t, b.handoffOf(t, s), appVerifier)), http.StatusOK)
-	wantError(t, b.post(t, goodBody), http.StatusBadRequest, signin.InvalidRequest)
-}
-
 // TestHosted_off: without a public URL nothing is begun, and the log says what to set.
 func TestHosted_off(t *testing.T) {
 	t.Parallel()
@@ -325,11 +316,4 @@ func TestReadyz_notes(t *testing.T) {
 			}
 		}
 	}
-	notes = []string{"something"}
-	b.Drain()
-	resp := b.do(t, http.MethodGet, "/readyz", "")
-	if got := readBody(t, resp); resp.StatusCode != http.StatusServiceUnavailable || got != "stopping\n" {
-		t.Errorf("while draining: %d %q; want 503 stopping", resp.StatusCode, got)
-	}
-	wantStatus(t, b.do(t, http.MethodGet, "/healthz", ""), http.StatusOK)
 }

@@ -133,18 +133,6 @@ func wantGrant(t *testing.T, resp *http.Response, origin string, allowed bool) {
 	}
 }
 
-// TestCORS_errors checks that the app's page can read why something failed.
-func TestCORS_errors(t *testing.T) {
-	t.Parallel()
-	b := newBridge(t, failing(&signin.Error{Code: signin.TikTokUnavailable, Message: "No."}), limited(3))
-	for _, status := range []int{503, 400, 413, 429} {
-		body := map[int]string{503: goodBody, 400: "{", 413: bodyOf(70 << 10), 429: goodBody}[status]
-		resp := b.post(t, body, "Origin", appOrigin)
-		wantGrant(t, resp, appOrigin, true)
-		wantStatus(t, resp, status)
-	}
-}
-
 // TestForeignOrigin checks that what a foreign page sends neither spends a code nor counts.
 func TestForeignOrigin(t *testing.T) {
 	t.Parallel()
