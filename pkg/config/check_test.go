@@ -3,6 +3,8 @@ package config_test
 import (
 	"encoding/base64"
 	"fmt"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,38 +21,58 @@ func jwt(claims string) string {
 	return encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode([]byte(claims)) + "." + encode([]byte("signature"))
 }
 
+// set gives a key the value that a text says.
+func set(t *testing.T, c *config.Config, key, text string) {
+	t.Helper()
+	tagged := func(v reflect.Value, tag string) reflect.Value {
+		for i := range v.NumField() {
+			if v.Type().Field(i).Tag.Get("mapstructure") == tag {
+				return v.Field(i)
+			}
+		}
+		t.Fatalf("there is no %s", key)
+		return v
+	}
+	section, name, _ := strings.Cut(key, ".")
+	field := tagged(tagged(reflect.ValueOf(c).Elem(), section), name)
+	var err error
+	switch v := field.Addr().Interface().(type) {
+	case *[]string:
+		*v = strings.Fields(text)
+	case *[]signin.Secret:
+		for _, secret := range strings.Fields(text) {
+			*v = append(*v, signin.Secret(secret))
+		}
+	case *time.Duration:
+		*v, err = time.ParseDuration(text)
+	case *int:
+		*v, err = strconv.Atoi(text)
+	default:
+		field.SetString(text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCheck(t *testing.T) {
-	duration := func(s string) time.Duration {
-		d, err := time.ParseDuration(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
-	}
-	number := func(s string) (n int) {
-		if _, err := fmt.Sscan(s, &n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
 	// A bad value gives exactly one problem, of this key: nothing that follows from it adds noise.
 	tests := []struct {
 		key       string
-		set       func(c *config.Config, value string)
 		bad, good []string
 	}{
 		{
-			"server.listen", func(c *config.Config, v string) { c.Server.Listen = v },
+			"server.listen",
 			[]string{"", "8080", "localhost", ":", "localhost:", ":99999", ":-1", ":http", "::1:80"},
 			[]string{":8080", ":0", "127.0.0.1:65535", "[::1]:80", "localhost:80"},
 		},
 		{
-			"server.admin_listen", func(c *config.Config, v string) { c.Server.AdminListen = v },
+			"server.admin_listen",
 			[]string{"9090", "127.0.0.1", ":70000"},
 			[]string{"", "127.0.0.1:9090", "[::1]:9090"},
 		},
 		{
-			"server.public_url", func(c *config.Config, v string) { c.Server.PublicURL = v },
+			"server.public_url",
 			[]string{
 				"signin.test", "http://signin.test", "https://signin.test/path", "https://*.test",
 				"https://*.signin.test", "https://u@signin.test",
@@ -60,42 +82,18 @@ func TestCheck(t *testing.T) {
 			},
 		},
 		{
-			"server.trusted_proxies", func(c *config.Config, v string) { c.Server.TrustedProxies = []string{v} },
-			[]string{"", "proxy.test", "10.0.0.0/33", "10.0.0.1:80", "10.0"},
+			"server.trusted_proxies",
+			[]string{"proxy.test", "10.0.0.0/33", "10.0.0.1:80", "10.0"},
 			[]string{"10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"},
 		},
+		{"server.shutdown_delay", []string{"-1s"}, []string{"0s", "1ms", "1h"}},
+		{"server.shutdown_timeout", []string{"0", "-1s"}, []string{"1ms", "1h"}},
+		{"tiktok.client_key", []string{""}, []string{"awkey"}},
+		{"tiktok.client_secret", []string{""}, []string{"secret"}},
+		{"tiktok.scopes", []string{""}, []string{"user.info.basic", "user.info.basic video.list"}},
+		{"tiktok.pkce", []string{"", "on", "Hex", "S256"}, []string{"off", "hex", "base64url"}},
 		{
-			"server.shutdown_delay", func(c *config.Config, v string) { c.Server.ShutdownDelay = duration(v) },
-			[]string{"-1s"},
-			[]string{"0s", "1ms", "1h"},
-		},
-		{
-			"server.shutdown_timeout", func(c *config.Config, v string) { c.Server.ShutdownTimeout = duration(v) },
-			[]string{"0", "-1s"},
-			[]string{"1ms", "1h"},
-		},
-		{
-			"tiktok.client_key", func(c *config.Config, v string) { c.TikTok.ClientKey = v },
-			[]string{""},
-			[]string{"awkey"},
-		},
-		{
-			"tiktok.client_secret", func(c *config.Config, v string) { c.TikTok.ClientSecret = signin.Secret(v) },
-			[]string{""},
-			[]string{"secret"},
-		},
-		{
-			"tiktok.scopes", func(c *config.Config, v string) { c.TikTok.Scopes = strings.Fields(v) },
-			[]string{""},
-			[]string{"user.info.basic", "user.info.basic video.list"},
-		},
-		{
-			"tiktok.pkce", func(c *config.Config, v string) { c.TikTok.PKCE = v },
-			[]string{"", "on", "Hex", "S256"},
-			[]string{"off", "hex", "base64url"},
-		},
-		{
-			"tiktok.authorize_url", func(c *config.Config, v string) { c.TikTok.AuthorizeURL = v },
+			"tiktok.authorize_url",
 			[]string{
 				"", "www.tiktok.com", "ftp://tiktok.test", "/v2/auth", "https://", "https://u:p@tiktok.test",
 				"https://tiktok.test/?a=b", "https://tiktok.test/#a", "javascript:alert(1)", "https://tik tok.test",
@@ -103,17 +101,13 @@ func TestCheck(t *testing.T) {
 			[]string{"https://www.tiktok.com/v2/auth/authorize/", "http://127.0.0.1:8081/v2/auth/authorize/"},
 		},
 		{
-			"tiktok.api_url", func(c *config.Config, v string) { c.TikTok.APIURL = v },
+			"tiktok.api_url",
 			[]string{"", "open.tiktokapis.com", "https://"},
 			[]string{"https://open.tiktokapis.com", "http://127.0.0.1:8081"},
 		},
+		{"tiktok.timeout", []string{"0", "-1s"}, []string{"1s"}},
 		{
-			"tiktok.timeout", func(c *config.Config, v string) { c.TikTok.Timeout = duration(v) },
-			[]string{"0", "-1s"},
-			[]string{"1s"},
-		},
-		{
-			"supabase.url", func(c *config.Config, v string) { c.Supabase.URL = v },
+			"supabase.url",
 			[]string{
 				"", "abc", "abc.supabase.co", "postgres://postgres:pw@db.test:5432", "https://",
 				"https://abc.supabase.co?x=y", "https://abc.supabase.co/rest/v1", "https://abc.supabase.co/auth/v1/",
@@ -122,17 +116,17 @@ func TestCheck(t *testing.T) {
 			[]string{"https://abc.supabase.co", "https://abc.supabase.co/", "http://kong:8000"},
 		},
 		{
-			"supabase.auth_url", func(c *config.Config, v string) { c.Supabase.AuthURL = v },
+			"supabase.auth_url",
 			[]string{"gotrue:9999", "gotrue", "https://u@gotrue"},
 			[]string{"", "http://gotrue:9999", "https://abc.supabase.co/auth/v1/"},
 		},
 		{
-			"supabase.publishable_key", func(c *config.Config, v string) { c.Supabase.PublishableKey = v },
+			"supabase.publishable_key",
 			[]string{"", "sb_secret_x", jwt(`{"role":"service_role"}`)},
 			[]string{"sb_publishable_x", jwt(`{"role":"anon"}`), "key-of-another-gateway", "a.b.c", "a.!.c", jwt(`[]`)},
 		},
 		{
-			"supabase.secret_key", func(c *config.Config, v string) { c.Supabase.SecretKey = signin.Secret(v) },
+			"supabase.secret_key",
 			[]string{"", "sb_publishable_x", jwt(`{"role":"anon"}`)},
 			[]string{
 				"sb_secret_x", jwt(`{"role":"service_role"}`), jwt(`{"role":"supabase_admin"}`), "key-of-another-gateway",
@@ -140,33 +134,25 @@ func TestCheck(t *testing.T) {
 			},
 		},
 		{
-			"supabase.email_domain", func(c *config.Config, v string) { c.Supabase.EmailDomain = v },
+			"supabase.email_domain",
 			[]string{
 				"", "localhost", "TikTok.OAuth", "@tiktok.oauth", "tiktok..oauth", ".oauth", "tiktok.oauth.", "-a.test",
 				"a-.test", "a b.test", "a_b.test", strings.Repeat("a.", 64) + "a",
 			},
 			[]string{"tiktok.oauth", "a.b.c-d.test", "x1.invalid"},
 		},
+		{"supabase.adopt", []string{"", "reset", "never", "Hold"}, []string{"hold", "evict"}},
 		{
-			"supabase.adopt", func(c *config.Config, v string) { c.Supabase.Adopt = v },
-			[]string{"", "reset", "never", "Hold"},
-			[]string{"hold", "evict"},
-		},
-		{
-			"supabase.forward_client_ip", func(c *config.Config, v string) { c.Supabase.ForwardClientIP = v },
+			"supabase.forward_client_ip",
 			[]string{
 				"", "X Forwarded", "X-Forwarded-For:", "Authorization", "apikey", "content-type", "Host", "user-agent",
 				"X-Supabase-Api-Version", "a\r\nb",
 			},
 			[]string{"off", "sb-forwarded-for", "X-Forwarded-For", "cf-connecting-ip"},
 		},
+		{"supabase.timeout", []string{"0", "-1s"}, []string{"1s"}},
 		{
-			"supabase.timeout", func(c *config.Config, v string) { c.Supabase.Timeout = duration(v) },
-			[]string{"0", "-1s"},
-			[]string{"1s"},
-		},
-		{
-			"app.origins", func(c *config.Config, v string) { c.App.Origins = strings.Fields(v) },
+			"app.origins",
 			[]string{
 				"", "app.test", "https://app.test/", "http://app.test", "https://App.test",
 				"https://app.test:443", "https://*.test", "null",
@@ -177,7 +163,7 @@ func TestCheck(t *testing.T) {
 			},
 		},
 		{
-			"app.redirect_uris", func(c *config.Config, v string) { c.App.RedirectURIs = strings.Fields(v) },
+			"app.redirect_uris",
 			[]string{
 				"/auth", "http://app.test/auth", "https://app.test/auth?a=b", "https://app.test/auth#a",
 				"myapp://oauth/auth", "https://app.test/" + strings.Repeat("a", 512),
@@ -185,12 +171,12 @@ func TestCheck(t *testing.T) {
 			[]string{"", "https://app.test/auth", "https://app.test/native-callback.html", "http://localhost:3000/auth"},
 		},
 		{
-			"app.deeplink_schemes", func(c *config.Config, v string) { c.App.DeeplinkSchemes = strings.Fields(v) },
+			"app.deeplink_schemes",
 			[]string{"myapp://", "javascript", "https", "MyApp", "1app", "intent"},
 			[]string{"", "myapp", "myapp com.example.app"},
 		},
 		{
-			"app.auth_path", func(c *config.Config, v string) { c.App.AuthPath = v },
+			"app.auth_path",
 			[]string{
 				"", "auth", "//evil.test", `/\evil.test`, "/auth?a=b", "/auth#a", "/a b", `/a"b`, "/a'b", "/<b>",
 				"https://app.test/auth",
@@ -198,21 +184,17 @@ func TestCheck(t *testing.T) {
 			[]string{"/", "/auth", "/auth.html", "/a/b-c_d"},
 		},
 		{
-			"app.default_redirect", func(c *config.Config, v string) { c.App.DefaultRedirect = v },
+			"app.default_redirect",
 			[]string{"", "home", "//evil.test", `/\evil.test`, "https://evil.test", "javascript:alert(1)", "/a\nb"},
 			[]string{"/", "/home"},
 		},
 		{
-			"seal.keys", func(c *config.Config, v string) {
-				for _, key := range strings.Fields(v) {
-					c.Seal.Keys = append(c.Seal.Keys, signin.Secret(key))
-				}
-			},
+			"seal.keys",
 			[]string{"key", strings.Repeat("a", 31), strings.Repeat("a", 32) + " short"},
 			[]string{"", strings.Repeat("a", 32), strings.Repeat("a", 32) + " " + strings.Repeat("b", 44)},
 		},
 		{
-			"store.redis_url", func(c *config.Config, v string) { c.Store.RedisURL = signin.Secret(v) },
+			"store.redis_url",
 			[]string{
 				"localhost:6379", "http://localhost", "redis:///0", "unix:///run/redis.sock", "redis://redis/main",
 				"redis://redis:6379#0", "redis://:p@ss#w/rd@host", "redis://:p@ss@host", "redis://:p#ss@host",
@@ -224,31 +206,11 @@ func TestCheck(t *testing.T) {
 				"redis://:a:b!c@host", "redis://host:6379?protocol=3", "redis://:password@host/?client_name=a@b",
 			},
 		},
-		{
-			"rate_limit.start", func(c *config.Config, v string) { c.RateLimit.Start = number(v) },
-			[]string{"0", "-1"},
-			[]string{"1", "600"},
-		},
-		{
-			"rate_limit.exchange", func(c *config.Config, v string) { c.RateLimit.Exchange = number(v) },
-			[]string{"0", "-1"},
-			[]string{"1", "600"},
-		},
-		{
-			"rate_limit.redeem", func(c *config.Config, v string) { c.RateLimit.Redeem = number(v) },
-			[]string{"0", "-1"},
-			[]string{"1", "600"},
-		},
-		{
-			"log.level", func(c *config.Config, v string) { c.Log.Level = v },
-			[]string{"", "trace", "INFO"},
-			[]string{"debug", "info", "warn", "error"},
-		},
-		{
-			"log.format", func(c *config.Config, v string) { c.Log.Format = v },
-			[]string{"", "JSON", "logfmt"},
-			[]string{"json", "text"},
-		},
+		{"rate_limit.start", []string{"0", "-1"}, []string{"1", "600"}},
+		{"rate_limit.exchange", []string{"0", "-1"}, []string{"1", "600"}},
+		{"rate_limit.redeem", []string{"0", "-1"}, []string{"1", "600"}},
+		{"log.level", []string{"", "trace", "INFO"}, []string{"debug", "info", "warn", "error"}},
+		{"log.format", []string{"", "JSON", "logfmt"}, []string{"json", "text"}},
 	}
 	setenv(t, complete)
 	tested := map[string]string{ // either value is good
@@ -258,7 +220,7 @@ func TestCheck(t *testing.T) {
 		tested[tt.key] = ""
 		for _, value := range tt.bad {
 			t.Run(tt.key+" bad "+value, func(t *testing.T) {
-				_, err := config.Load("", func(c *config.Config) { tt.set(c, value) })
+				_, err := config.Load("", func(c *config.Config) { set(t, c, tt.key, value) })
 				p := problems(t, err)
 				if diff := cmp.Diff([]string{tt.key}, keysOf(p)); diff != "" {
 					t.Fatalf("keys with problems (-want +got):\n%s%v", diff, err)
@@ -270,7 +232,7 @@ func TestCheck(t *testing.T) {
 		}
 		for _, value := range tt.good {
 			t.Run(tt.key+" good "+value, func(t *testing.T) {
-				if _, err := config.Load("", func(c *config.Config) { tt.set(c, value) }); err != nil {
+				if _, err := config.Load("", func(c *config.Config) { set(t, c, tt.key, value) }); err != nil {
 					t.Error(err)
 				}
 			})
