@@ -312,13 +312,3 @@ func FuzzOpen(f *testing.F) {
 		wantInvalid(t, ring, purpose+"x", token)
 	})
 }
-
-func BenchmarkRing(b *testing.B) {
-	ring := mustRing(b, keyA)
-	payload := bytes.Repeat([]byte("x"), 400)
-	for b.Loop() {
-		if _, err := ring.Open("state", ring.Seal("state", payload)); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
