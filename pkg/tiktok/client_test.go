@@ -686,32 +686,6 @@ func TestClient_reusesConnection(t *testing.T) {
 	}
 }
 
-// Every goroutine with a sign-in of its own gets its own answer.
-func TestClient_concurrent(t *testing.T) {
-	t.Parallel()
-	srv, _ := counting(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = fmt.Fprintf(w, `{"open_id":%q,"access_token":"a"}`, r.PostFormValue("code"))
-	}))
-	c := over(t, srv.URL)
-	const people = 50
-	errs := make(chan error, people)
-	for i := range people {
-		go func() {
-			want := fmt.Sprintf("person-%d", i)
-			got, err := c.Exchange(t.Context(), signin.Grant{Code: want, RedirectURI: callback})
-			if err == nil && got.OpenID != want {
-				err = fmt.Errorf("got the identity of %s; want %s", got.OpenID, want)
-			}
-			errs <- err
-		}()
-	}
-	for range people {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // A client that gets into a log shows nothing.
 func TestClient_prints(t *testing.T) {
 	t.Parallel()

@@ -79,17 +79,3 @@ func TestObserver(t *testing.T) {
 		})
 	}
 }
-
-func TestObserver_profile(t *testing.T) {
-	t.Parallel()
-	o := &observed{}
-	m := httpmock.NewMockTransport()
-	m.RegisterResponder(
-		http.MethodGet, `=~/v2/user/info/`,
-		response(http.StatusUnauthorized, `{"error":{"code":"access_token_invalid"}}`),
-	)
-	_, _ = newClient(m, func(opts *tiktok.Options) { opts.Observer = o }).Profile(t.Context(), identity)
-	if diff := cmp.Diff([]string{"tiktok user_info refused 401 access_token_invalid"}, o.lines); diff != "" {
-		t.Errorf("what the observer was told (-want +got):\n%s", diff)
-	}
-}
