@@ -388,25 +388,6 @@ func TestNoAccount(t *testing.T) {
 	})
 }
 
-// TestTimeout: a GoTrue that hangs costs one call's time, not several.
-func TestTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMocked(t, supabase.Options{Timeout: 4 * time.Second})
-		m.transport.RegisterResponder(http.MethodPost, authURL+"/verify", func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})
-		start := time.Now()
-		_, err := m.signIn(t)
-		if got := signin.CodeOf(err); got != signin.SupabaseUnavailable {
-			t.Errorf("code is %s; want supabase_unavailable", got)
-		}
-		if got := time.Since(start); got != 4*time.Second {
-			t.Errorf("took %v; want 4s", got)
-		}
-	})
-}
-
 // TestCancelled: nobody waits for an answer, so no call follows.
 func TestCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

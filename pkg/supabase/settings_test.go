@@ -52,14 +52,6 @@ func TestCheckSettingsReal(t *testing.T) {
 	}
 }
 
-func TestCheckSettingsFails(t *testing.T) {
-	m := newMocked(t, supabase.Options{})
-	m.answer("GET", "/settings", 401, map[string]any{"message": "Invalid API key"})
-	if _, err := m.CheckSettings(t.Context()); signin.CodeOf(err) != signin.SupabaseMisconfigured {
-		t.Errorf("error is %v; want supabase_misconfigured", err)
-	}
-}
-
 // TestCheckAccounts: accounts whose owners cannot sign in are counted, with the command to run.
 func TestCheckAccounts(t *testing.T) {
 	for mode, text := range map[supabase.Adopt]string{
