@@ -336,97 +336,58 @@ func TestLoadDurationsAndBools(t *testing.T) {
 
 func TestLoadRefusesUnknownNames(t *testing.T) {
 	const noIdea = "Remove it, or see configs/tikbridge.example.yaml for all keys."
-	tests := []struct {
-		name string
-		env  map[string]string
-		file string
-		want config.Problems
-	}{
-		{
-			name: "key of nothing",
-			file: "bananas: {ripe: true}\ntop: 1",
-			want: config.Problems{
-				{"bananas.ripe", "is not a key of the configuration", noIdea},
-				{"top", "is not a key of the configuration", noIdea},
-			},
-		},
-		{
-			name: "key without a name",
-			file: `{"": 1}`,
-			want: config.Problems{{`""`, "is not a key of the configuration", noIdea}},
-		},
-		{
-			name: "misspelt key without a value",
-			file: "app:\n  orgins:\n",
-			want: config.Problems{
-				{"app.orgins", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"},
-			},
-		},
-		{
-			name: "value where a section belongs",
-			file: "log:\n  level:warn\n",
-			want: config.Problems{
-				{"log", "is a section and has no value itself", "Write its keys below it, each indented by two spaces."},
-			},
-		},
-		{
-			name: "misspelt variable of a section with two words",
-			env:  map[string]string{"TIKBRIDGE_RATELIMIT_ENABLE": "x"},
-			want: config.Problems{
-				{
-					"TIKBRIDGE_RATELIMIT_ENABLE", "is a variable that sets nothing",
-					"Did you mean rate_limit.enabled (TIKBRIDGE_RATE_LIMIT_ENABLED)?",
-				},
-			},
-		},
-		{
-			name: "variables of nothing, in order",
-			env:  map[string]string{"TIKBRIDGE_ZEBRA": "x", "TIKBRIDGE_APPLE_PIE": "x", "TIKBRIDGE_PORT": "8080"},
-			want: config.Problems{
-				{"TIKBRIDGE_APPLE_PIE", "is a variable that sets nothing", noIdea},
-				{"TIKBRIDGE_PORT", "is a variable that sets nothing", noIdea},
-				{"TIKBRIDGE_ZEBRA", "is a variable that sets nothing", noIdea},
-			},
-		},
-		{
-			name: "file, environment and values at once",
-			env:  map[string]string{"TIKBRIDGE_NOTHING": "x", "TIKTOK_CLIENT_KEY": "", "TIKBRIDGE_TIKTOK_TIMEOUT": "soon"},
-			file: "log: {lvel: info}",
-			want: config.Problems{
-				{"log.lvel", "is not a key of the configuration", "Did you mean log.level (TIKBRIDGE_LOG_LEVEL)?"},
-				{"TIKBRIDGE_NOTHING", "is a variable that sets nothing", noIdea},
-				{"tiktok.timeout", "has a value of the wrong type", "It must be a number with a unit, like 10s."},
-				{
-					"tiktok.client_key", "is missing",
-					"Set TIKTOK_CLIENT_KEY to the Client key of your app at developers.tiktok.com.",
-				},
-			},
-		},
-		{
-			name: "other programs' variables",
-			env: map[string]string{
-				"TIKTOK_SOMETHING": "x", "SUPABASE_DB_PASSWORD": "x", "TIKBRIDGE_CONTRACT_URL": "x",
-				// Kubernetes, for services named tikbridge and tikbridge-admin.
-				"TIKBRIDGE_SERVICE_HOST": "10.0.0.1", "TIKBRIDGE_SERVICE_PORT": "80", "TIKBRIDGE_SERVICE_PORT_HTTP": "80",
-				"TIKBRIDGE_PORT": "tcp://10.0.0.1:80", "TIKBRIDGE_PORT_80_TCP": "tcp://10.0.0.1:80",
-				"TIKBRIDGE_PORT_80_TCP_PROTO": "tcp", "TIKBRIDGE_PORT_80_TCP_PORT": "80", "TIKBRIDGE_PORT_80_TCP_ADDR": "10.0.0.1",
-				"TIKBRIDGE_ADMIN_SERVICE_HOST": "10.0.0.2", "TIKBRIDGE_ADMIN_PORT": "tcp://10.0.0.2:9090",
-			},
-		},
+	noKey := func(key, fix string) config.Problem {
+		return config.Problem{Key: key, What: "is not a key of the configuration", Fix: fix}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			setenv(t, complete, tt.env)
-			file := ""
-			if tt.file != "" {
-				file = writeFile(t, "c.yaml", tt.file)
+	noVariable := func(name, fix string) config.Problem {
+		return config.Problem{Key: name, What: "is a variable that sets nothing", Fix: fix}
+	}
+	type env = map[string]string
+	refuses := func(name string, env env, file string, want ...config.Problem) {
+		t.Run(name, func(t *testing.T) {
+			setenv(t, complete, env)
+			path := ""
+			if file != "" {
+				path = writeFile(t, "c.yaml", file)
 			}
-			_, err := config.Load(file)
-			if diff := cmp.Diff(tt.want, problems(t, err)); diff != "" {
+			_, err := config.Load(path)
+			if diff := cmp.Diff(config.Problems(want), problems(t, err)); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})
 	}
+	refuses("key of nothing", nil, "bananas: {ripe: true}\ntop: 1", noKey("bananas.ripe", noIdea), noKey("top", noIdea))
+	refuses("key without a name", nil, `{"": 1}`, noKey(`""`, noIdea))
+	refuses("misspelt key without a value", nil, "app:\n  orgins:\n",
+		noKey("app.orgins", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"))
+	refuses("value where a section belongs", nil, "log:\n  level:warn\n", config.Problem{
+		Key: "log", What: "is a section and has no value itself",
+		Fix: "Write its keys below it, each indented by two spaces.",
+	})
+	refuses("misspelt variable of a section with two words", env{"TIKBRIDGE_RATELIMIT_ENABLE": "x"}, "",
+		noVariable("TIKBRIDGE_RATELIMIT_ENABLE", "Did you mean rate_limit.enabled (TIKBRIDGE_RATE_LIMIT_ENABLED)?"))
+	refuses("variables of nothing, in order",
+		env{"TIKBRIDGE_ZEBRA": "x", "TIKBRIDGE_APPLE_PIE": "x", "TIKBRIDGE_PORT": "8080"}, "",
+		noVariable("TIKBRIDGE_APPLE_PIE", noIdea), noVariable("TIKBRIDGE_PORT", noIdea),
+		noVariable("TIKBRIDGE_ZEBRA", noIdea))
+	refuses("file, environment and values at once",
+		env{"TIKBRIDGE_NOTHING": "x", "TIKTOK_CLIENT_KEY": "", "TIKBRIDGE_TIKTOK_TIMEOUT": "soon"}, "log: {lvel: info}",
+		noKey("log.lvel", "Did you mean log.level (TIKBRIDGE_LOG_LEVEL)?"), noVariable("TIKBRIDGE_NOTHING", noIdea),
+		config.Problem{
+			Key: "tiktok.timeout", What: "has a value of the wrong type", Fix: "It must be a number with a unit, like 10s.",
+		},
+		config.Problem{
+			Key: "tiktok.client_key", What: "is missing",
+			Fix: "Set TIKTOK_CLIENT_KEY to the Client key of your app at developers.tiktok.com.",
+		})
+	refuses("nothing of other programs' variables", env{
+		"TIKTOK_SOMETHING": "x", "SUPABASE_DB_PASSWORD": "x", "TIKBRIDGE_CONTRACT_URL": "x",
+		// Kubernetes, for services named tikbridge and tikbridge-admin.
+		"TIKBRIDGE_SERVICE_HOST": "10.0.0.1", "TIKBRIDGE_SERVICE_PORT": "80", "TIKBRIDGE_SERVICE_PORT_HTTP": "80",
+		"TIKBRIDGE_PORT": "tcp://10.0.0.1:80", "TIKBRIDGE_PORT_80_TCP": "tcp://10.0.0.1:80",
+		"TIKBRIDGE_PORT_80_TCP_PROTO": "tcp", "TIKBRIDGE_PORT_80_TCP_PORT": "80", "TIKBRIDGE_PORT_80_TCP_ADDR": "10.0.0.1",
+		"TIKBRIDGE_ADMIN_SERVICE_HOST": "10.0.0.2", "TIKBRIDGE_ADMIN_PORT": "tcp://10.0.0.2:9090",
+	}, "")
 }
 
 func TestLoadReportsWrongTypes(t *testing.T) {
