@@ -31,7 +31,8 @@ func TestExchange(t *testing.T) {
 				grant = g
 				return signin.Identity{OpenID: "-000open"}, nil
 			}})
-			const body = `{"code":"a*b!c","redirect_uri":"https://app.example/auth","state":"u|myapp","code_verifier":"v","extra":{"x":[1]}}`
+			const body = `{"code":"a*b!c","redirect_uri":"https://app.example/auth","state":"u|myapp",` +
+				`"code_verifier":"v","extra":{"x":[1]}}`
 			resp := b.do(t, http.MethodPost, path, body)
 			if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("answer is %d %s; want 200 application/json", resp.StatusCode, resp.Header.Get("Content-Type"))

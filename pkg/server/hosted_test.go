@@ -76,7 +76,8 @@ func newHosted(tb testing.TB, adjust ...func(*hostedOptions)) bridge {
 		tb.Fatal(err)
 	}
 	o := hostedOptions{policy: lists, options: server.Options{
-		GuideFlow: true, Allow: lists, AuthPath: "/auth", DefaultRedirect: "/", PublicURL: publicURL, StartPage: appOrigin + "/",
+		GuideFlow: true, Allow: lists, AuthPath: "/auth", DefaultRedirect: "/", PublicURL: publicURL,
+		StartPage: appOrigin + "/",
 	}}
 	for _, f := range adjust {
 		f(&o)
@@ -227,10 +228,7 @@ func TestHosted_CORS(t *testing.T) {
 	for _, tt := range tests {
 		for _, origin := range []string{appOrigin, publicURL, "https://evil.example", "null", ""} {
 			allowed := origin == appOrigin || origin == publicURL
-			preflight := b.do(
-				t, http.MethodOptions, tt.path, "", "Origin", origin, "Access-Control-Request-Method", tt.method,
-				"Access-Control-Request-Headers", "content-type",
-			)
+			preflight := b.preflight(t, tt.path, origin, tt.method, "content-type")
 			for what, resp := range map[string]*http.Response{
 				"preflight": preflight, "answer": b.do(t, tt.method, tt.path, "{}", "Origin", origin),
 			} {

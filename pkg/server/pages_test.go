@@ -273,7 +273,7 @@ func TestPages_head(t *testing.T) {
 
 func TestSDK(t *testing.T) {
 	t.Parallel()
-	types := map[string]string{".js": "text/javascript; charset=utf-8", ".ts": "text/plain; charset=utf-8", ".css": "text/css; charset=utf-8"}
+	types := map[string]string{".js": "text/javascript", ".ts": "text/plain", ".css": "text/css"}
 	files := map[string]string{} // by the name that is served
 	for _, pattern := range []string{"sdk/*", "pages/*.js", "pages/*.css"} {
 		names, err := fs.Glob(static.Files, pattern)
@@ -295,7 +295,7 @@ func TestSDK(t *testing.T) {
 			t.Errorf("%s: status %d, %d bytes; want 200 and the file, %d bytes", served, resp.StatusCode, len(got), len(want))
 		}
 		for name, want := range map[string]string{
-			"Content-Type":                     types[path.Ext(served)],
+			"Content-Type":                     types[path.Ext(served)] + "; charset=utf-8",
 			"Access-Control-Allow-Origin":      "*",
 			"Access-Control-Allow-Credentials": "",
 			"Cross-Origin-Resource-Policy":     "cross-origin",

@@ -317,7 +317,8 @@ func TestAdmin_documented(t *testing.T) {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 	for page, marker := range map[string]string{
-		"README.md": "| `server.admin_listen` |", "docs/http.md": "On the admin address", "docs/observing.md": "The admin address",
+		"README.md": "| `server.admin_listen` |", "docs/http.md": "On the admin address",
+		"docs/observing.md": "The admin address",
 	} {
 		content, err := os.ReadFile("../../" + page)
 		if err != nil {

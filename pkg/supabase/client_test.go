@@ -346,7 +346,8 @@ func TestRecovers(t *testing.T) {
 		}
 		// Each attempt has a link of its own: a used one may have been used up.
 		calls := m.transport.GetCallCountInfo()
-		if links, verifies := calls["POST "+authURL+"/admin/generate_link"], calls["POST "+authURL+"/verify"]; links != 3 || verifies != 3 {
+		links, verifies := calls["POST "+authURL+"/admin/generate_link"], calls["POST "+authURL+"/verify"]
+		if links != 3 || verifies != 3 {
 			t.Errorf("%d links and %d verifies; want 3 of each", links, verifies)
 		}
 	})
@@ -376,10 +377,11 @@ func TestCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMocked(t, supabase.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
-		m.transport.RegisterResponder(http.MethodPost, authURL+"/admin/generate_link", func(*http.Request) (*http.Response, error) {
+		leave := func(*http.Request) (*http.Response, error) {
 			cancel()
 			return nil, context.Canceled
-		})
+		}
+		m.transport.RegisterResponder(http.MethodPost, authURL+"/admin/generate_link", leave)
 		if _, err := m.SignIn(ctx, someone, device, noProfile); !errors.Is(err, context.Canceled) {
 			t.Errorf("error is %v; want that the caller has gone", err)
 		}

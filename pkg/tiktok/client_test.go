@@ -374,7 +374,8 @@ func userInfo(members string) string {
 
 func TestClient_Profile(t *testing.T) {
 	t.Parallel()
-	const signed = "https://p16-sign-va.tiktokcdn.com/musically-maliva-obj/1~c5_168x168.jpeg?x-expires=1700000000&x-signature=aB%2Bc%2f%3D&a=b+c%20d;e"
+	const signed = "https://p16-sign-va.tiktokcdn.com/musically-maliva-obj/1~c5_168x168.jpeg" +
+		"?x-expires=1700000000&x-signature=aB%2Bc%2f%3D&a=b+c%20d;e"
 	tests := []struct {
 		name    string
 		members string

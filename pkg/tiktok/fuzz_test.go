@@ -61,7 +61,7 @@ func addAnswers(f *testing.F, good string) {
 		good, "", "{}", "null", "[]", "7", `"x"`, "{", "<html>", good + good, `{"error":""}`, `{"error":"ok"}`,
 		`{"error":null}`,
 		`{"error":"invalid_grant","error_description":"Authorization code is expired.","log_id":"2022"}`,
-		`{"error":"invalid_request","error_description":"Redirect_uri is not matched with the uri when requesting code.","log_id":"2022"}`,
+		`{"error":"invalid_request","error_description":"` + redirectMismatch + `","log_id":"2022"}`,
 		`{"error":"invalid_request","error_description":"Code verifier or code challenge is invalid.","log_id":"2022"}`,
 		`{"error":"invalid_client","error_description":"Client key or secret is incorrect.","log_id":"2022"}`,
 		`{"error":{"code":"access_token_invalid","message":"The access token is invalid.","log_id":"2022"}}`,
@@ -171,7 +171,8 @@ func jsonUTF16(raw []byte) string {
 func FuzzUserInfo(f *testing.F) {
 	addAnswers(
 		f,
-		`{"data":{"user":{"open_id":"`+openID+`","union_id":"u","display_name":"Ada","avatar_url":"https://p16.example/a.jpeg?x=a%2Bb"}},"error":{"code":"ok","message":"","log_id":"2022"}}`,
+		`{"data":{"user":{"open_id":"`+openID+`","union_id":"u","display_name":"Ada",`+
+			`"avatar_url":"https://p16.example/a.jpeg?x=a%2Bb"}},"error":{"code":"ok","message":"","log_id":"2022"}}`,
 	)
 	f.Fuzz(func(t *testing.T, status int, body, retryAfter string) {
 		p, err := fixed{status, body, retryAfter}.client().Profile(t.Context(), identity)

@@ -61,7 +61,7 @@ func TestObserver(t *testing.T) {
 			t.Parallel()
 			o := &observed{}
 			m := httpmock.NewMockTransport()
-			m.RegisterResponder(http.MethodPost, tiktok.DefaultAPIURL+"/v2/oauth/token/", func(req *http.Request) (*http.Response, error) {
+			m.RegisterResponder(http.MethodPost, tokenURL, func(req *http.Request) (*http.Response, error) {
 				if req.Context().Value(begunKey{}) != "token" {
 					t.Error("the call goes on without the observer's context")
 				}

@@ -87,8 +87,9 @@ func (b *browser) redeem(t *testing.T, s stack, body map[string]string, credenti
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf(`fetch(%q, {method: 'POST', credentials: %q, headers: {'Content-Type': 'application/json'}, body: %q})
-		.then(async r => ({status: r.status, body: await r.json()}))`, s.bridge+bridgePath+"redeem", credentials, payload)
+	script := fmt.Sprintf(`fetch(%q, {
+			method: 'POST', credentials: %q, headers: {'Content-Type': 'application/json'}, body: %q,
+		}).then(async r => ({status: r.status, body: await r.json()}))`, s.bridge+bridgePath+"redeem", credentials, payload)
 	answer := read(t, b, "the answer of redeem", chromedp.Evaluate[struct {
 		Status int     `json:"status"`
 		Body   session `json:"body"`

@@ -158,8 +158,9 @@ func (b device) reload(t *testing.T) {
 func (b device) wantAccessible(t *testing.T, axe string) {
 	t.Helper()
 	b.run(t, "load axe", chromedp.Evaluate[chromedp.Void](axe))
-	for _, violation := range eval[[]string](t, b, `axe.run({ resultTypes: ['violations'], preload: false }).then(({ violations }) =>
-		violations.map(({ id, help, nodes }) => id + ': ' + help + ': ' + nodes.map(({ html }) => html).join(' ')))`) {
+	for _, violation := range eval[[]string](t, b, `axe.run({ resultTypes: ['violations'], preload: false })
+		.then(({ violations }) => violations.map(({ id, help, nodes }) =>
+			id + ': ' + help + ': ' + nodes.map(({ html }) => html).join(' ')))`) {
 		t.Errorf("not accessible: %s", violation)
 	}
 }

@@ -35,7 +35,8 @@
 // reauthentication and audit logs: these routes answer 501. Phones are only what admins and users
 // write on accounts, and nobody is anonymous. A code_challenge is ignored, so links follow the
 // implicit flow. Of the hooks there are before-user-created and custom access token, which may refuse
-// and fail but changes no claims. Only /verify is limited by rate; mails are not sent, though Options.EmailMaxFrequency limits them and Server.Outbox shows them.
+// and fail but changes no claims. Only /verify is limited by rate; mails are not sent, though
+// Options.EmailMaxFrequency limits them and Server.Outbox shows them.
 // The order of a user's identities is as unspecified as on the real server. Passwords are hashed at
 // bcrypt's lowest cost; argon2 and scrypt hashes are taken, but no password matches them. Nothing
 // outlives the process.
