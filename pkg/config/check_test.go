@@ -1,7 +1,12 @@
 package config_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -34,15 +39,20 @@ func set(t *testing.T, c *config.Config, key, text string) {
 		return v
 	}
 	section, name, _ := strings.Cut(key, ".")
+	if section == "oidc" || key == "supabase.provider" {
+		withProvider(c)
+	}
 	field := tagged(tagged(reflect.ValueOf(c).Elem(), section), name)
 	var err error
 	switch v := field.Addr().Interface().(type) {
 	case *[]string:
 		*v = strings.Fields(text)
 	case *[]signin.Secret:
-		for _, secret := range strings.Fields(text) {
+		for _, secret := range strings.FieldsFunc(text, func(r rune) bool { return r == '|' }) {
 			*v = append(*v, signin.Secret(secret))
 		}
+	case *[]config.OIDCClient:
+		err = json.Unmarshal([]byte(text), v)
 	case *time.Duration:
 		*v, err = time.ParseDuration(text)
 	case *int:
@@ -114,6 +124,39 @@ func TestCheck(t *testing.T) {
 			bad("", "X Forwarded", "X-Forwarded-For:", "Authorization", "apikey", "content-type", "Host",
 				"user-agent", "X-Supabase-Api-Version", "a\r\nb"),
 			good("off", "sb-forwarded-for", "X-Forwarded-For", "cf-connecting-ip")),
+		of("supabase.provider", bad("tiktok", "custom:", "custom:TikTok", "custom:tik_tok", "custom:-a"),
+			good("", "custom:tiktok", "custom:t")),
+		of("oidc.supabase_secret", bad("short", strings.Repeat("s", 31)), good("", strings.Repeat("s", 32))),
+		of("oidc.clients",
+			bad(
+				`[{"RedirectURIs":["https://a.test/cb"]}]`,
+				`[{"ID":"a b","RedirectURIs":["https://a.test/cb"]}]`,
+				`[{"ID":"a:b","RedirectURIs":["https://a.test/cb"]}]`,
+				`[{"ID":"a"}]`,
+				`[{"ID":"a","Secret":"short","RedirectURIs":["https://a.test/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/*"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb#x"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://u@a.test/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["http://a.test/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["myapp:/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["javascript:alert(1)//a.b"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"HS256"}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"none"}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Prompt":"none"}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"]},{"ID":"a","RedirectURIs":["https://b.test/cb"]}]`,
+			),
+			good(
+				`[]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb?x=y","http://localhost:3000/cb","com.example.app:/cb"]}]`,
+				`[{"ID":"a","Secret":"0123456789abcdef0123456789abcdef","RedirectURIs":["http://gotrue:9999/callback"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"ES256","Prompt":"consent","TikTokTokens":true}]`,
+			)),
+		of("oidc.issuer", bad("signin.test", "http://signin.test", "https://signin.test/path", "https://u@signin.test"),
+			good("", "https://signin.test", "https://signin.test/", "http://127.0.0.1:8080")),
+		of("oidc.signing_keys",
+			bad("key", "-----BEGIN KEY-----\nQUJD\n-----END KEY-----", newSigningKey(t, 1024)),
+			good(newSigningKey(t, 2048))),
 		of("supabase.timeout", bad("0", "-1s"), good("1s")),
 		of("app.origins",
 			bad("", "app.test", "https://app.test/", "http://app.test", "https://App.test", "https://app.test:443",
@@ -133,8 +176,8 @@ func TestCheck(t *testing.T) {
 		of("app.default_redirect",
 			bad("", "home", "//evil.test", `/\evil.test`, "https://evil.test", "javascript:alert(1)", "/a\nb"),
 			good("/", "/home")),
-		of("seal.keys", bad("key", strings.Repeat("a", 31), strings.Repeat("a", 32)+" short"),
-			good("", strings.Repeat("a", 32), strings.Repeat("a", 32)+" "+strings.Repeat("b", 44))),
+		of("seal.keys", bad("key", strings.Repeat("a", 31), strings.Repeat("a", 32)+"|short"),
+			good("", strings.Repeat("a", 32), strings.Repeat("a", 32)+"|"+strings.Repeat("b", 44))),
 		of("store.redis_url",
 			bad("localhost:6379", "http://localhost", "redis:///0", "unix:///run/redis.sock", "redis://redis/main",
 				"redis://redis:6379#0", "redis://:p@ss#w/rd@host", "redis://:p@ss@host", "redis://:p#ss@host",
@@ -177,6 +220,59 @@ func TestCheck(t *testing.T) {
 	}
 	if diff := cmp.Diff(allKeys(), sortedLike(allKeys(), tested)); diff != "" {
 		t.Errorf("keys without a test (-Config +test):\n%s", diff)
+	}
+}
+
+// withProvider makes the bridge an OpenID Provider of Supabase.
+func withProvider(c *config.Config) {
+	c.Server.PublicURL = "https://signin.test"
+	c.Seal.Keys = []signin.Secret{"0123456789abcdef0123456789abcdef"}
+	c.OIDC.SupabaseSecret = "fedcba9876543210fedcba9876543210"
+}
+
+// newSigningKey returns an RSA key in PEM.
+func newSigningKey(t *testing.T, bits int) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})))
+}
+
+// The provider signs with keys that only the operator has, at an address that clients reach, and the minting of
+// supabase.provider needs it.
+func TestCheckProvider(t *testing.T) {
+	tests := []struct {
+		name string
+		set  func(c *config.Config)
+		want []string
+	}{
+		{"complete", func(*config.Config) {}, nil},
+		{"no seal.keys", func(c *config.Config) { c.Seal.Keys = nil }, []string{"seal.keys"}},
+		{"no public address", func(c *config.Config) { c.Server.PublicURL = "" }, []string{"server.public_url"}},
+		{"minting there, without its client", func(c *config.Config) {
+			c.OIDC.SupabaseSecret, c.Supabase.Provider = "", "custom:tiktok"
+		}, []string{"supabase.provider"}},
+		{"minting there needs no secret key", func(c *config.Config) {
+			c.Supabase.SecretKey, c.Supabase.Provider = "", "custom:tiktok"
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, complete)
+			_, err := config.Load("", func(c *config.Config) {
+				withProvider(c)
+				tt.set(c)
+			})
+			if diff := cmp.Diff(tt.want, keysOf(problems(t, err))); diff != "" {
+				t.Errorf("keys with problems (-want +got):\n%s%v", diff, err)
+			}
+		})
 	}
 }
 
