@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/tiktok"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
@@ -96,43 +94,6 @@ func (s *sim) fault(endpoint, name string) {
 	}
 }
 
-func TestSimulator_signIn(t *testing.T) {
-	t.Parallel()
-	for _, p := range tiktoksim.People() {
-		t.Run(p.Slug, func(t *testing.T) {
-			t.Parallel()
-			s := startSim(t, tiktoksim.Options{})
-			c := s.client()
-			id, err := c.Exchange(t.Context(), s.grant(p.OpenID))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if id.OpenID != p.OpenID || id.AccessToken == "" || id.RefreshToken == "" {
-				t.Errorf("got open_id %q and tokens %t %t; want %q and both",
-					id.OpenID, id.AccessToken != "", id.RefreshToken != "", p.OpenID)
-			}
-			if diff := cmp.Diff([]string{"user.info.basic"}, id.Scopes); diff != "" {
-				t.Errorf("scopes (-want +got):\n%s", diff)
-			}
-			got, err := c.Profile(t.Context(), id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := signin.Profile{UnionID: p.UnionID, DisplayName: p.DisplayName, AvatarURL: got.AvatarURL}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("profile (-want +got):\n%s", diff)
-			}
-			if (got.AvatarURL != "") != (p.Avatar != "") {
-				t.Errorf("got avatar %q for %q", got.AvatarURL, p.Avatar)
-			}
-			if s.Exchanges() != 1 || s.UserInfos() != 1 || s.Revocations() != 0 {
-				t.Errorf("got %d exchanges, %d user infos, %d revocations; want 1, 1, 0",
-					s.Exchanges(), s.UserInfos(), s.Revocations())
-			}
-		})
-	}
-}
-
 func TestSimulator_refusals(t *testing.T) {
 	t.Parallel()
 	wrongSecret := func(o *tiktok.Options) { o.ClientSecret = secret }
@@ -189,51 +150,6 @@ func TestSimulator_refusals(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// Each way of PKCE against an app that wants just that: the authorize request is taken, the right
-// verifier too, and the wrong one refused.
-func TestSimulator_pkce(t *testing.T) {
-	t.Parallel()
-	for _, mode := range []tiktok.PKCE{tiktok.PKCEOff, tiktok.PKCEHex, tiktok.PKCEBase64URL} {
-		t.Run(string(mode), func(t *testing.T) {
-			t.Parallel()
-			s := startSim(t, tiktoksim.Options{PKCE: string(mode)})
-			c := s.client(func(o *tiktok.Options) { o.PKCE = mode })
-			proof := strings.Repeat("verifier~", 6)
-			authorize, ok := strings.CutPrefix(c.AuthorizeURL(signin.AuthorizeRequest{
-				RedirectURI: callback, State: "uuid|myapp", Verifier: proof, SelectAccount: true,
-			}), s.url)
-			if !ok {
-				t.Fatalf("got %s; want an address of the simulator", authorize)
-			}
-			if status, body := s.do(http.MethodGet, authorize, nil); status != http.StatusOK {
-				t.Fatalf("authorize: %d %s", status, body)
-			}
-			_, query, _ := strings.Cut(authorize, "?")
-			q, err := url.ParseQuery(query)
-			if err != nil {
-				t.Fatal(err)
-			}
-
-			g := s.grant(tiktoksim.OpenIDMira, "code_challenge", q.Get("code_challenge"))
-			g.CodeVerifier = proof
-			if _, err := c.Exchange(t.Context(), g); err != nil {
-				t.Errorf("right verifier: got %v; want a sign-in", err)
-			}
-			g = s.grant(tiktoksim.OpenIDMira, "code_challenge", q.Get("code_challenge"))
-			g.CodeVerifier = verifier
-			_, err = c.Exchange(t.Context(), g)
-			if want := map[bool]signin.Code{
-				true: "", false: signin.InvalidGrant,
-			}[mode == tiktok.PKCEOff]; signin.CodeOf(err) != want {
-				t.Errorf("other verifier: got %v; want %q", err, want)
-			}
-			if err != nil {
-				wantQuiet(t, err)
-			}
-		})
 	}
 }
 

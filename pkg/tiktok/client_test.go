@@ -452,32 +452,21 @@ func TestClient_Profile(t *testing.T) {
 func TestClient_lacking(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
-		userInfo(`"display_name":"Mira"`):                 "answer lacks data.user.open_id",
-		userInfo(`"open_id":null`):                        "answer lacks data.user.open_id",
-		userInfo(`"open_id":""`):                          "answer lacks data.user.open_id",
-		userInfo(`"OPEN_ID":"` + openID + `"`):            "answer lacks data.user.open_id",
-		userInfo(`"open_id":7`):                           "answer's data.user.open_id is not a string",
-		`{"data":{},"error":{"code":"ok"}}`:               "answer lacks data.user",
-		`{"data":{"user":[]},"error":{"code":"ok"}}`:      "answer's data.user is not an object",
-		`{"data":null,"error":{"code":"ok"}}`:             "answer lacks data",
-		`{}`:                                              "answer lacks data",
-		userInfo(`"open_id":"-000SomebodyElse` + `"`):     "user info belongs to another person than the token",
-		userInfo(`"open_id":"` + openID + `","x":null`):   "",
-		`{"data":{"user":"x"},"error":{"code":"ok"}}`:     "answer's data.user is not an object",
-		`{"data":{"user":null},"error":{"code":"ok"}}`:    "answer lacks data.user",
-		`{"data":[{"user":{}}],"error":{"code":"ok"}}`:    "answer's data is not an object",
-		`{"data":{"user":{}},"error":{"code":"ok"}}`:      "answer lacks data.user.open_id",
-		`{"open_id":"` + openID + `","error":{"code":0}}`: "answer lacks data",
+		`{}`: "answer lacks data",
+		`{"data":[{"user":{}}],"error":{"code":"ok"}}`: "answer's data is not an object",
+		`{"data":{"user":null},"error":{"code":"ok"}}`: "answer lacks data.user",
+		`{"data":{"user":"x"},"error":{"code":"ok"}}`:  "answer's data.user is not an object",
+		userInfo(`"open_id":null`):                     "answer lacks data.user.open_id",
+		userInfo(`"open_id":7`):                        "answer's data.user.open_id is not a string",
+		userInfo(`"open_id":"-000SomebodyElse"`):       "user info belongs to another person than the token",
 	} {
 		_, err := newClient(answering(http.MethodGet, infoURL, response(200, body))).Profile(t.Context(), identity)
 		wantCause(t, body, err, want)
 	}
 	for body, want := range map[string]string{
-		`{"access_token":"a"}`:                  "answer lacks open_id",
-		`{"open_id":"o"}`:                       "answer lacks access_token",
-		`{"access_token":null,"open_id":"o"}`:   "answer lacks access_token",
-		`{"access_token":"a","open_id":["o"]}`:  "answer's open_id is not a string",
-		`{"access_token":"a","open_id":123456}`: "answer's open_id is not a string",
+		`{"access_token":"a"}`:                 "answer lacks open_id",
+		`{"open_id":"o"}`:                      "answer lacks access_token",
+		`{"access_token":"a","open_id":["o"]}`: "answer's open_id is not a string",
 	} {
 		_, err := newClient(answering(http.MethodPost, tokenURL, response(200, body))).Exchange(t.Context(), grant)
 		wantCause(t, body, err, want)
