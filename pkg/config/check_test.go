@@ -277,10 +277,7 @@ func TestCheckProvider(t *testing.T) {
 }
 
 func TestCheckReportsEachEntry(t *testing.T) {
-	setenv(
-		t, complete,
-		map[string]string{"TIKBRIDGE_APP_ORIGINS": "https://a.test/, https://b.test, http://c.test"},
-	)
+	setenv(t, complete, map[string]string{"TIKBRIDGE_APP_ORIGINS": "https://a.test/, https://b.test, http://c.test"})
 	_, err := config.Load("")
 	want := config.Problems{
 		{

@@ -172,9 +172,7 @@ func TestPages_withoutScript(t *testing.T) {
 		"native-callback": {"/native-callback?code=c&state=0b5c%7Cmyapp", "needs JavaScript"},
 		"auth":            {"/auth?code=c", "needs JavaScript"},
 		"demo":            {"/", "needs JavaScript"},
-		"error": {
-			bridgePath + "start?platform=web&redirect_to=https://evil.example/", "Sign-in did not work",
-		},
+		"error":           {bridgePath + "start?platform=web&redirect_to=https://evil.example/", "Sign-in did not work"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBrowser(t, 390, 844)

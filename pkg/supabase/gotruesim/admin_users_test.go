@@ -60,9 +60,7 @@ func TestUpdateLosesParallelUpdates(t *testing.T) {
 		p := newProject(t, gotruesim.Options{WriteDelay: time.Second, Now: time.Now})
 		id := p.user(victim)
 		replies := parallel(2, func(i int) reply {
-			return p.call("PUT", "/admin/users/"+id, fields{
-				"app_metadata": fields{fmt.Sprint("k", i): 1},
-			})
+			return p.call("PUT", "/admin/users/"+id, fields{"app_metadata": fields{fmt.Sprint("k", i): 1}})
 		})
 		if diff := cmp.Diff(map[int]int{200: 2}, count(replies)); diff != "" {
 			t.Errorf("answers (-want +got):\n%s", diff)

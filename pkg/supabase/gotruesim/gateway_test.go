@@ -24,10 +24,7 @@ func TestGatewayKeys(t *testing.T) {
 			name: "bearer without apikey", status: 401, message: "No API key found in request",
 			headers: []string{"Authorization", "Bearer " + service},
 		},
-		{
-			name: "unknown key", status: 401, message: "Invalid API key",
-			headers: []string{"apikey", "sb_secret_x"},
-		},
+		{name: "unknown key", status: 401, message: "Invalid API key", headers: []string{"apikey", "sb_secret_x"}},
 		{
 			name: "JWT of another project", status: 401, message: "Invalid API key",
 			headers: []string{"apikey", service + "x"},
@@ -35,9 +32,7 @@ func TestGatewayKeys(t *testing.T) {
 		{name: "secret key", status: 200, headers: []string{"apikey", gotruesim.SecretKey}},
 		{
 			name: "secret key twice", status: 200,
-			headers: []string{
-				"apikey", gotruesim.SecretKey, "Authorization", "Bearer " + gotruesim.SecretKey,
-			},
+			headers: []string{"apikey", gotruesim.SecretKey, "Authorization", "Bearer " + gotruesim.SecretKey},
 		},
 		{
 			name: "secret key from a browser", status: 401,
@@ -67,14 +62,8 @@ func TestGatewayKeys(t *testing.T) {
 			message: "invalid JWT: unable to parse or verify signature, token is malformed: " +
 				"token contains an invalid number of segments",
 		},
-		{
-			name: "settings with a key", status: 200,
-			path: "/auth/v1/settings?apikey=" + gotruesim.PublishableKey,
-		},
-		{
-			name: "settings without", path: "/auth/v1/settings", status: 401,
-			message: "No API key found in request",
-		},
+		{name: "settings with a key", status: 200, path: "/auth/v1/settings?apikey=" + gotruesim.PublishableKey},
+		{name: "settings without", path: "/auth/v1/settings", status: 401, message: "No API key found in request"},
 		{
 			name: "verify is open", path: "/auth/v1/verify?type=magiclink", status: 400,
 			message: "Verify requires a token or a token hash",

@@ -15,9 +15,7 @@ func TestBodyTooLarge(t *testing.T) {
 
 func TestLeftOutRoutesSaySo(t *testing.T) {
 	p := newProject(t, gotruesim.Options{})
-	for _, target := range []string{
-		"/token?grant_type=id_token", "/resend", "/admin/custom-providers",
-	} {
+	for _, target := range []string{"/token?grant_type=id_token", "/resend", "/admin/custom-providers"} {
 		r := p.call("POST", target, fields{})
 		wantStatus(t, r, 501)
 		if !strings.Contains(r.str("message"), "does not emulate") {

@@ -33,9 +33,7 @@ func TestSimCodes(t *testing.T) {
 		},
 		{
 			"built-in with an empty name",
-			map[string]string{
-				"open_id": tiktoksim.OpenIDMira, "display_name": "", "union_id": "", "avatar_url": "",
-			},
+			map[string]string{"open_id": tiktoksim.OpenIDMira, "display_name": "", "union_id": "", "avatar_url": ""},
 			map[string]any{"open_id": tiktoksim.OpenIDMira, "display_name": "", "avatar_url": ""},
 		},
 	}

@@ -59,9 +59,7 @@ func TestCountersAndReset(t *testing.T) {
 	s.fault("token", "status_500")
 
 	counts := func() []int {
-		return []int{
-			s.Authorizations(), s.Exchanges(), s.UserInfos(), s.Revocations(), s.Elsewhere(),
-		}
+		return []int{s.Authorizations(), s.Exchanges(), s.UserInfos(), s.Revocations(), s.Elsewhere()}
 	}
 	if diff := cmp.Diff([]int{1, 1, 1, 1, 1}, counts()); diff != "" {
 		t.Error(diff)
