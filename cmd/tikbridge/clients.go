@@ -44,7 +44,7 @@ func supabaseOptions(cfg config.Config) supabase.Options {
 func providerSettings(cfg config.Config) supabase.ProviderSettings {
 	client, _ := cfg.SupabaseClient()
 	return supabase.ProviderSettings{
-		Identifier:   cmp.Or(cfg.Supabase.Provider, "custom:tiktok"),
+		Identifier:   cmp.Or(cfg.Supabase.Provider, supabase.DefaultProvider),
 		Issuer:       cfg.OIDC.Issuer,
 		ClientID:     client.ID,
 		ClientSecret: client.Secret,
@@ -68,9 +68,10 @@ func (a *App) newAccounts(calls upstream.Observer) *supabase.Client {
 	opts := supabaseOptions(a.cfg)
 	opts.Observer = calls
 	opts.Logger = a.log
-	clientID := providerSettings(a.cfg).ClientID
-	opts.IDToken = func(_ context.Context, id signin.Identity, p signin.Profile) (string, error) {
-		return a.provider.IDToken(clientID, id, p)
+	if client, ok := a.cfg.SupabaseClient(); ok {
+		opts.IDToken = func(_ context.Context, id signin.Identity, p signin.Profile) (string, error) {
+			return a.provider.IDToken(client.ID, id, p)
+		}
 	}
 	opts.Transport = a.guarded(a.opts.SupabaseTransport, upstream.BreakerOptions{
 		Service: "supabase", Timeout: opts.Timeout, IsFault: supabase.IsFault,

@@ -12,6 +12,7 @@ const (
 	CauseGuideFlowOff  Cause = "guide_flow_off"
 	CauseCodeMalformed Cause = "code_malformed"
 	CauseClientUnknown Cause = "client_unknown"
+	CauseTokensOff     Cause = "tokens_off"
 
 	CauseWebhookSignature Cause = "webhook_signature"
 	CauseWebhookTime      Cause = "webhook_time"
@@ -25,6 +26,10 @@ const (
 	CauseCodeSpent       Cause = "code_spent"
 	CauseVerifierRefused Cause = "verifier_refused"
 	CauseGrantEnded      Cause = "grant_ended"
+	CauseTokenUnreadable Cause = "token_unreadable"
+
+	CauseSignedOut Cause = "signed_out"
+	CauseNotOwner  Cause = "not_owner"
 
 	CauseReturnNotAllowed      Cause = "return_not_allowed"
 	CauseRedirectURINotAllowed Cause = "redirect_uri_not_allowed"
@@ -203,6 +208,31 @@ var causes = []causeTexts{
 		seen: "TikTok does not accept the PKCE verifier.",
 		fix: "In the hosted flow, set tiktok.pkce to what the TikTok app wants: off for the platform Web. In the guide " +
 			"flow, send the fitting code_verifier with the code, or no code_challenge at all.",
+	},
+	{
+		cause: CauseTokensOff, code: InvalidRequest,
+		message: "This app does not use TikTok after the sign-in. Please tell whoever runs it.",
+		seen:    "At `token` and `revoke`: TikTok's tokens stay with the bridge.",
+		fix:     "Set tiktok.return_tokens to true. Only sessions made after that have the tokens.",
+	},
+	{
+		cause: CauseTokenUnreadable, code: InvalidGrant,
+		message: "TikTok no longer gives this app access to your account. Please sign in with TikTok again.",
+		seen:    "At `token` and `revoke`: `provider_refresh_token` is not one that this bridge sealed with its present keys.",
+		fix: "Send the provider_refresh_token of the session, or of the last answer, as it is. If seal.keys were " +
+			"replaced, let the person sign in again.",
+	},
+	{
+		cause: CauseSignedOut, code: AccessDenied,
+		message: "You are signed out. Please sign in again.",
+		seen:    "At `token` and `revoke`: the access token of the session is missing, expired or of another project.",
+		fix:     "Send the access token of the person's session as Authorization: Bearer. supabase.auth.getSession() keeps it fresh.",
+	},
+	{
+		cause: CauseNotOwner, code: AccessDenied,
+		message: "This TikTok account belongs to somebody else. Please sign in with TikTok again.",
+		seen:    "At `token` and `revoke`: the session is another person's than the TikTok token.",
+		fix:     "Throw the provider tokens away when somebody signs out.",
 	},
 	{
 		cause: CauseGrantEnded, code: InvalidGrant,

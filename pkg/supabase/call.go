@@ -37,6 +37,9 @@ const (
 	callSettings     = "settings"
 	callHealth       = "health"
 	callIDToken      = "id_token"
+	callUser         = "user"
+	callDeleteUser   = "delete_user"
+	callLogOut       = "logout"
 	callProvider     = "custom_provider"
 )
 
@@ -118,12 +121,12 @@ func (c *Client) send(ctx context.Context, k call, req *http.Request, into any) 
 	req = req.WithContext(calling)
 	req.Header = k.headers
 	resp, body, release, err := c.large.Send(c.opts.Transport, req, k.limit) //nolint:bodyclose // it does
-	if err == nil && resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
+	if err == nil && !isSuccess(resp.StatusCode) {
 		err = newAPIError(resp, body)
 	}
 	done(resultOf(err))
 	switch {
-	case err == nil:
+	case err == nil && into != nil:
 		err = decode(body, into)
 	case errors.Is(err, upstream.ErrTooLarge):
 		err = errUnreadable
@@ -135,6 +138,11 @@ func (c *Client) send(ctx context.Context, k call, req *http.Request, into any) 
 		release()
 	}
 	return err
+}
+
+// isSuccess reports whether a call did what it should. Any other status is a fault, a redirect among them.
+func isSuccess(status int) bool {
+	return status == http.StatusOK || status == http.StatusCreated || status == http.StatusNoContent
 }
 
 // decode reads an answer. JSON of another shape than GoTrue's, or nested too deep, is errUnreadable: anybody

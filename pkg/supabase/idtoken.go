@@ -62,7 +62,7 @@ func (c *Client) redeemIDToken(
 	body := struct {
 		Provider string `json:"provider"`
 		IDToken  string `json:"id_token"`
-	}{c.opts.Provider, token}
+	}{c.providerName(), token}
 	var session signin.Session
 	k := c.sessionCall(callIDToken, clientIP)
 	if err := c.do(ctx, k, http.MethodPost, "/token?grant_type=id_token", body, &session); err != nil {
@@ -73,7 +73,7 @@ func (c *Client) redeemIDToken(
 		session.AccessToken == "" || session.RefreshToken == "" {
 		return signin.SignedIn{}, failure(callIDToken, errNoSession)
 	}
-	if !user.has(c.opts.Provider, openID) {
+	if !user.has(c.providerName(), openID) {
 		return signin.SignedIn{}, failure(callIDToken, errOtherIdentity)
 	}
 	return signin.SignedIn{
@@ -83,13 +83,10 @@ func (c *Client) redeemIDToken(
 
 // providerUser is what the bridge reads of the user in a session by id_token.
 type providerUser struct {
-	ID           uuid.UUID `json:"id"`
-	CreatedAt    time.Time `json:"created_at"`
-	LastSignInAt time.Time `json:"last_sign_in_at"`
-	Identities   []struct {
-		Provider string `json:"provider"`
-		ID       string `json:"id"` // as the provider says it, letter for letter
-	} `json:"identities"`
+	ID           uuid.UUID  `json:"id"`
+	CreatedAt    time.Time  `json:"created_at"`
+	LastSignInAt time.Time  `json:"last_sign_in_at"`
+	Identities   []identity `json:"identities"`
 }
 
 func (u providerUser) has(provider, id string) bool {
