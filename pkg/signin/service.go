@@ -33,8 +33,8 @@ type Authenticator interface {
 type Accounts interface {
 	// SignIn finds or creates the person's account and returns a new session for it. It vets the account
 	// before it returns: the owner of id.OpenID reaches their own account or none. profile waits for the
-	// person's profile, at most for its deadline, and is called only where the profile is needed. Safe for concurrent use, also for one
-	// person. Errors are *Error.
+	// person's profile, at most for its deadline, and is called only where the profile is needed. Safe for
+	// concurrent use, also for one person. Errors are *Error.
 	SignIn(ctx context.Context, id Identity, clientIP netip.Addr, profile func() Profile) (SignedIn, error)
 	// UpdateProfile stores p with the account, and keeps everything else that is stored there.
 	UpdateProfile(ctx context.Context, account Account, p Profile) error

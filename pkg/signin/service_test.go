@@ -72,18 +72,3 @@ func TestService_Close(t *testing.T) {
 		})
 	}
 }
-
-// The defaults are enough to work, and a logger is no must.
-func TestNew_defaults(t *testing.T) {
-	t.Parallel()
-	w := newWorld()
-	w.opts.Logger = nil
-	w.tiktok.profile = func(context.Context, signin.Identity) (signin.Profile, error) {
-		return signin.Profile{}, errors.New("broken")
-	}
-	s := w.start(t)
-	if _, err := s.Exchange(t.Context(), request); err != nil {
-		t.Fatal(err)
-	}
-	closeService(t, s)
-}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -232,12 +230,9 @@ func TestEngines(t *testing.T) {
 		{"demo", engineDemo},
 		{"hosted flow on the web", engineWeb},
 		{"hosted flow cancelled", engineCancel},
-		{"hosted flow fails", engineError},
 		{"page already mounted", engineMounted},
-		{"setSession late", engineLate},
 		{"return page", engineReturn},
 		{"guide's page of the bridge", engineNativeCallback},
-		{"guide's own pages", engineGuide},
 		{"supabase-js", engineSupabase},
 	}
 	for engine, e := range engines {
@@ -341,32 +336,6 @@ func engineCancel(t *testing.T, engine string) {
 // unavailable is what the bridge answers while TikTok is down.
 const unavailable = "tikbridge_error=tiktok_unavailable&tikbridge_error_description=Later&tikbridge_request_id=r1"
 
-// engineError: the bridge reports an error in the address, and later refuses the handoff.
-func engineError(t *testing.T, engine string) {
-	s := startSDK(t)
-	w := openWindow(t, engine, "")
-	w.visit(t, s.equipped+"/web/in?"+unavailable+"&x=1", "window.ready")
-	if r := w.wantStatuses(t, "failed tiktok_unavailable")[0]; r.RequestID != "r1" {
-		t.Errorf("the result is %+v; want the request", r)
-	}
-	w.wantLocation(t, s.equipped+"/web/in?x=1")
-
-	s.front.next(func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-		rw.WriteHeader(http.StatusForbidden)
-		_, _ = io.WriteString(rw, `{"error":"user_banned","error_description":"No.","request_id":"r2"}`)
-	}, hangUp)
-	for _, want := range []string{"failed user_banned", "failed network_error"} {
-		w.do(t, "tiktok.signIn({ selectAccount: true })")
-		w.agree(t, "mira")
-		w.wantStatuses(t, want)
-		w.wantLocation(t, s.equipped+"/web/in?x=1")
-		s.front.wantRedeems(t, 1)
-	}
-	w.do(t, "tiktok.handleRedirect()")
-	w.wantStatuses(t, "failed network_error", "signed_in")
-}
-
 // inDespia begins a sign-in in the web view of a Despia app, and opens its secure browser.
 func (s *sdkStack) inDespia(t *testing.T, w window) (secure window) {
 	t.Helper()
@@ -452,26 +421,6 @@ func engineMounted(t *testing.T, engine string) {
 	w.wantNoComplaints(t)
 }
 
-// engineLate: the app takes the session after the time limit.
-func engineLate(t *testing.T, engine string) {
-	s := startSDK(t)
-	w := openWindow(t, engine, "")
-	w.visit(t, s.equipped+"/late", "window.ready")
-	w.do(t, "makeLater()")
-	w.until(t, "window.tiktok")
-	w.do(t, "tiktok.signIn()")
-	w.agree(t, "mira")
-	w.until(t, "window.ready && arrival.includes('tikbridge_handoff')")
-	w.do(t, "(window.stall = true, makeLater())")
-	w.until(t, "window.goOn")
-	w.do(t, "endTimeLimit()")
-	w.wantStatuses(t, "failed invalid_session")
-	w.do(t, "goOn()")
-	w.wantStatuses(t, "failed invalid_session", "signed_in")
-	s.front.wantRedeems(t, 1)
-	w.wantNoComplaints(t)
-}
-
 // engineReturn looks at the pages of the hosted flow that a secure browser ends on.
 func engineReturn(t *testing.T, engine string) {
 	s := startDev(t)
@@ -537,29 +486,6 @@ func engineNativeCallback(t *testing.T, engine string) {
 	if got := w.deeplink(t, page).Query().Get("error"); got != "invalid_grant" {
 		t.Errorf("for a code that TikTok does not know, the deeplink reports %q", got)
 	}
-}
-
-// engineGuide signs in with an app that was built from Despia's guide, reloads it, and cancels.
-func engineGuide(t *testing.T, engine string) {
-	npmInstall(t)
-	s := apps(t)
-	w := openWindow(t, engine, "")
-	w.visit(t, s.host+"/choose/guide", shown(signInButton))
-	w.press(t, signInButton)
-	w.agree(t, "layla")
-	w.until(t, "document.querySelector('#name')?.textContent")
-	name := w.text(t, nameHeading)
-	w.reload(t, "document.querySelector('#name')?.textContent")
-	if got := w.text(t, nameHeading); got != name {
-		t.Errorf("after a reload the name is %q; want %q", got, name)
-	}
-
-	w = openWindow(t, engine, "")
-	w.visit(t, s.host+"/choose/guide", shown(signInButton))
-	w.press(t, signInButton)
-	w.press(t, cancelButton)
-	w.until(t, "document.querySelector('#status')?.textContent === 'Sign in failed: access_denied'")
-	w.wantNoComplaints(t)
 }
 
 // engineSupabase: with supabase-js, whoever is signed in stays so through a reload, a cancelled sign-in and

@@ -158,8 +158,9 @@ func (b device) reload(t *testing.T) {
 func (b device) wantAccessible(t *testing.T, axe string) {
 	t.Helper()
 	b.run(t, "load axe", chromedp.Evaluate[chromedp.Void](axe))
-	for _, violation := range eval[[]string](t, b, `axe.run({ resultTypes: ['violations'], preload: false }).then(({ violations }) =>
-		violations.map(({ id, help, nodes }) => id + ': ' + help + ': ' + nodes.map(({ html }) => html).join(' ')))`) {
+	for _, violation := range eval[[]string](t, b, `axe.run({ resultTypes: ['violations'], preload: false })
+		.then(({ violations }) => violations.map(({ id, help, nodes }) =>
+			id + ': ' + help + ': ' + nodes.map(({ html }) => html).join(' ')))`) {
 		t.Errorf("not accessible: %s", violation)
 	}
 }
@@ -171,9 +172,7 @@ func TestPages_withoutScript(t *testing.T) {
 		"native-callback": {"/native-callback?code=c&state=0b5c%7Cmyapp", "needs JavaScript"},
 		"auth":            {"/auth?code=c", "needs JavaScript"},
 		"demo":            {"/", "needs JavaScript"},
-		"error": {
-			bridgePath + "start?platform=web&redirect_to=https://evil.example/", "Sign-in did not work",
-		},
+		"error":           {bridgePath + "start?platform=web&redirect_to=https://evil.example/", "Sign-in did not work"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBrowser(t, 390, 844)

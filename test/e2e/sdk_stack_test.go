@@ -162,9 +162,11 @@ func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html")
 	w.Header().Set("Content-Security-Policy", fmt.Sprintf(
-		"default-src 'none'; img-src data:; script-src 'self' %s; connect-src %s %s; require-trusted-types-for 'script'; trusted-types 'none'",
+		"default-src 'none'; img-src data:; script-src 'self' %s; connect-src %s %s; "+
+			"require-trusted-types-for 'script'; trusted-types 'none'",
 		s.front.url, s.front.url, s.supabase))
-	_, _ = fmt.Fprintf(w, `<!doctype html><html data-bridge="%s" data-supabase-url="%s" data-supabase-key="%s"><link rel="icon" href="data:,">`,
+	_, _ = fmt.Fprintf(w, `<!doctype html><html data-bridge="%s" data-supabase-url="%s" data-supabase-key="%s">`+
+		`<link rel="icon" href="data:,">`,
 		s.front.url, s.supabase, gotruesim.PublishableKey)
 	for _, script := range scripts {
 		_, _ = fmt.Fprintf(w, `<script src="%s"></script>`, script)
