@@ -23,11 +23,6 @@ const TEXT = {
       'Sign-in is not set up correctly',
       'You did nothing wrong. Please tell the people who make this app; the details below help them.',
     ],
-    implicit: [
-      'Sign-in is not set up correctly',
-      'Supabase has put tokens into an address, which is not supported, so they were not used. ' +
-        'You did nothing wrong. Please tell the people who make this app.',
-    ],
     busy: ['Very busy right now', 'Please wait a minute, then try again.'],
     tiktok: ['TikTok is not answering', 'Please try again in a few minutes.'],
     broken: [
@@ -112,7 +107,7 @@ const EXPLANATIONS = {
   provider_disabled: 'setup',
   signup_disabled: 'refused',
   // Made by the pages themselves.
-  implicit_flow: 'implicit',
+  implicit_flow: 'setup',
   network_error: 'offline',
   no_code: 'empty',
   invalid_session: 'damaged',

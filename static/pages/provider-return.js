@@ -15,6 +15,7 @@ const TEXT = {
     title: 'Nothing left to do here',
     text: 'This page brings you back to the app after a sign-in. Go back to the app; you can close this page.',
   },
+  implicit: 'Tokens in an address are not supported. They were not used.',
   noScheme: {
     title: 'No app to return to',
     text:
@@ -65,7 +66,7 @@ function run() {
     // Whoever made this address may not pick where the code goes.
     fail(config.schemes[0], 'scheme_not_allowed');
   } else if (hasTokens) {
-    fail(scheme, 'implicit_flow');
+    fail(scheme, 'implicit_flow', '', TEXT.implicit);
   } else if (error || errorCode) {
     fail(scheme, error, errorCode);
   } else if (code) {
@@ -83,12 +84,13 @@ function run() {
  * @param {string} scheme
  * @param {string} error
  * @param {string} [errorCode] More exact, if Supabase itself refuses.
+ * @param {string} [description]
  */
-function fail(scheme, error, errorCode) {
+function fail(scheme, error, errorCode, description) {
   const link = deeplink(config, scheme, {
     error: failure(error).error,
     error_code: errorCode && failure(errorCode).error,
   });
   follow(link);
-  showFailure(failure(errorCode || error), { label: TEXT.openApp, href: link });
+  showFailure(failure(errorCode || error, description), { label: TEXT.openApp, href: link });
 }

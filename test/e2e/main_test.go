@@ -112,7 +112,11 @@ var devStack = shared(func() (*sdkStack, error) {
 		return nil, err
 	}
 	s.front = newFront(s.bridge)
-	s.front.url, err = serveShared(s.front)
+	if s.front.url, err = serveShared(s.front); err != nil {
+		return nil, err
+	}
+	s.gotrue = newFakeGoTrue()
+	s.gotrue.url, err = serveShared(s.gotrue)
 	return s, err
 })
 

@@ -5,10 +5,14 @@ import { failed, TEXT } from './result.js';
 
 /** @import { Failed } from '../tikbridge.js' */
 
+/** Without a verifier, older versions of supabase-js ask GoTrue with an empty one. */
+const NO_VERIFIER = /^(pkce_code_verifier_not_found|validation_failed)$/;
+
 /** @type {[own: string, text: string, gotrue: RegExp][]} */
 const KNOWN = [
-  // supabase-js keeps one verifier: the last. Without one, GoTrue is asked with an empty one.
-  ['invalid_state', TEXT.startedAgain, /^(bad_code_verifier|pkce_code_verifier_not_found|validation_failed)$/],
+  // supabase-js keeps one verifier: the last.
+  ['invalid_state', TEXT.startedAgain, /^bad_code_verifier$/],
+  ['invalid_state', TEXT.startedAgain, NO_VERIFIER],
   ['invalid_state', TEXT.tooLate, /^(flow_state_\w+|bad_oauth_\w+)$/],
   ['user_banned', TEXT.banned, /^user_banned$/],
   ['sign_in_refused', TEXT.refused, /^(signup|provider)_disabled$/],
@@ -37,4 +41,9 @@ export function explainCode(code = '') {
 export function explainError(cause) {
   const offline = cause?.name === 'AuthRetryableFetchError';
   return { ...(offline ? failed('network_error', TEXT.noConnection) : explainCode(cause?.code)), cause };
+}
+
+/** @param {any} error */
+export function lacksVerifier(error) {
+  return NO_VERIFIER.test(error?.code);
 }

@@ -3,7 +3,7 @@
 import { currentSession, hasEmail, isOfTikTok, otherAccount, sessionId } from './account.js';
 import { returnAddress } from './address.js';
 import { deliver } from './deliver.js';
-import { explainCode, explainError } from './gotrue.js';
+import { explainCode, explainError, lacksVerifier } from './gotrue.js';
 import { failed, TEXT } from './result.js';
 import { inTime } from './time-limit.js';
 
@@ -20,7 +20,8 @@ import { inTime } from './time-limit.js';
  * @returns {Flow}
  */
 export function createProviderFlow(page, { bridgeUrl, supabase, provider, scheme }, platform) {
-  const { auth } = supabase;
+  /** @type {any} It has more than is declared: flowType, and in all versions initialize. */
+  const auth = supabase.auth;
   const flows = page.providerFlows;
 
   /** @type {Flow['begin']} */
@@ -47,7 +48,7 @@ export function createProviderFlow(page, { bridgeUrl, supabase, provider, scheme
    * @returns {Promise<string | Failed>} The address to open.
    */
   async function requestAddress(method, session, { redirectTo, selectAccount }) {
-    if (/** @type {any} */ (auth).flowType === 'implicit') {
+    if (auth.flowType === 'implicit') {
       const cause = new Error("Make the client with auth: { flowType: 'pkce' }");
       return { ...failed('implicit_flow', TEXT.setUp), cause };
     }
@@ -111,7 +112,9 @@ export function createProviderFlow(page, { bridgeUrl, supabase, provider, scheme
     const late = await findSession(flow); // The app may have exchanged it.
     if (late) return succeed(late);
     flows.remove(flow);
-    return explainError(cause);
+    // If supabase-js tried first and failed, the verifier is gone, and it knows why.
+    const first = lacksVerifier(cause) && (await auth.initialize?.())?.error;
+    return explainError(first || cause);
   }
 
   /** @type {Flow['findResult']} */

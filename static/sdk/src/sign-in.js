@@ -7,8 +7,8 @@ import { browserStores, RecentValues } from './storage.js';
 
 /** @import { Arrival } from './address.js' */
 /** @import { Page } from './page.js' */
-/** @import { Failed, HostedOptions, LinkOptions, ProviderOptions, Result, SignInOptions } from '../tikbridge.js' */
-/** @import { TikTokProviderSignIn, TikTokSignIn, TikTokSignInOptions } from '../tikbridge.js' */
+/** @import { Failed, LinkOptions, Result, SignInOptions } from '../tikbridge.js' */
+/** @import { TikTokProviderSignIn, TikTokSignIn } from '../tikbridge.js' */
 
 /**
  * @typedef {object} Flow A way to sign in: hosted or provider.
@@ -25,7 +25,7 @@ const LIFETIME = 10 * 60_000;
 
 /**
  * @param {Page} page
- * @param {TikTokSignInOptions} options
+ * @param {any} options TikTokSignInOptions; a check of provider does not tell TypeScript which.
  * @returns {TikTokSignIn | TikTokProviderSignIn}
  */
 export function createSignIn(page, options) {
@@ -34,8 +34,8 @@ export function createSignIn(page, options) {
   /** The ends of the ids of arrivals that are done with. */
   const handled = new RecentValues(stores, 'tikbridge.arrivals', LIFETIME);
   const flow = options.provider
-    ? createProviderFlow(page, /** @type {ProviderOptions} */ (options), platform)
-    : createHostedFlow(page, /** @type {HostedOptions} */ (options), platform, stores);
+    ? createProviderFlow(page, options, platform)
+    : createHostedFlow(page, options, platform, stores);
 
   if (platform === 'native' && flow.isUnderWay()) watchAddress();
 

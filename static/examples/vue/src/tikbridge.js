@@ -471,9 +471,11 @@ function createHostedFlow(page2, { bridgeUrl, supabase, setSession, scheme }, pl
 }
 
 // src/gotrue.js
+var NO_VERIFIER = /^(pkce_code_verifier_not_found|validation_failed)$/;
 var KNOWN = [
-  // supabase-js keeps one verifier: the last. Without one, GoTrue is asked with an empty one.
-  ["invalid_state", TEXT.startedAgain, /^(bad_code_verifier|pkce_code_verifier_not_found|validation_failed)$/],
+  // supabase-js keeps one verifier: the last.
+  ["invalid_state", TEXT.startedAgain, /^bad_code_verifier$/],
+  ["invalid_state", TEXT.startedAgain, NO_VERIFIER],
   ["invalid_state", TEXT.tooLate, /^(flow_state_\w+|bad_oauth_\w+)$/],
   ["user_banned", TEXT.banned, /^user_banned$/],
   ["sign_in_refused", TEXT.refused, /^(signup|provider)_disabled$/],
@@ -493,10 +495,13 @@ function explainError(cause) {
   const offline = cause?.name === "AuthRetryableFetchError";
   return { ...offline ? failed("network_error", TEXT.noConnection) : explainCode(cause?.code), cause };
 }
+function lacksVerifier(error) {
+  return NO_VERIFIER.test(error?.code);
+}
 
 // src/provider.js
 function createProviderFlow(page2, { bridgeUrl, supabase, provider, scheme }, platform) {
-  const { auth } = supabase;
+  const auth = supabase.auth;
   const flows = page2.providerFlows;
   async function begin({ replaceSession, ...options }) {
     const { session, failure } = await currentSession(supabase);
@@ -511,10 +516,7 @@ function createProviderFlow(page2, { bridgeUrl, supabase, provider, scheme }, pl
     return requestAddress("linkIdentity", session, options);
   }
   async function requestAddress(method, session, { redirectTo, selectAccount }) {
-    if (
-      /** @type {any} */
-      auth.flowType === "implicit"
-    ) {
+    if (auth.flowType === "implicit") {
       const cause = new Error("Make the client with auth: { flowType: 'pkce' }");
       return { ...failed("implicit_flow", TEXT.setUp), cause };
     }
@@ -562,7 +564,8 @@ function createProviderFlow(page2, { bridgeUrl, supabase, provider, scheme }, pl
     const late = await findSession(flow);
     if (late) return succeed(late);
     flows.remove(flow);
-    return explainError(cause);
+    const first = lacksVerifier(cause) && (await auth.initialize?.())?.error;
+    return explainError(first || cause);
   }
   function findResult() {
     page2.finding ?? (page2.finding = find().finally(() => page2.finding = void 0));
@@ -597,18 +600,7 @@ function createSignIn(page2, options) {
   const platform = isDespia() ? "native" : "web";
   const stores = [page2.store, ...options.storage ? [options.storage] : browserStores()];
   const handled = new RecentValues(stores, "tikbridge.arrivals", LIFETIME2);
-  const flow = options.provider ? createProviderFlow(
-    page2,
-    /** @type {ProviderOptions} */
-    options,
-    platform
-  ) : createHostedFlow(
-    page2,
-    /** @type {HostedOptions} */
-    options,
-    platform,
-    stores
-  );
+  const flow = options.provider ? createProviderFlow(page2, options, platform) : createHostedFlow(page2, options, platform, stores);
   if (platform === "native" && flow.isUnderWay()) watchAddress();
   function signIn(signInOptions = {}) {
     return start(() => flow.begin(signInOptions));
