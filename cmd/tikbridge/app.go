@@ -16,6 +16,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/limit"
 	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/provider"
 	"github.com/tikbridge/tikbridge/pkg/redis"
 	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/server"
@@ -34,6 +35,7 @@ type App struct {
 	tracing  *telemetry.Tracing // nil if off
 	accounts *supabase.Client
 	service  *signin.Service
+	provider *provider.Provider // nil if off
 	server   *server.Server
 	once     once.Store
 	limiter  limit.Limiter
@@ -94,8 +96,9 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 	calls := telemetry.Calls(a.metrics, tracing)
 	a.accounts = a.newAccounts(calls)
 	startPage := cfg.StartPage()
+	authenticator := a.newTikTok(calls)
 	a.service = signin.New(signin.Options{
-		Authenticator:   a.newTikTok(calls),
+		Authenticator:   authenticator,
 		Accounts:        a.accounts,
 		Policy:          lists,
 		Sealer:          ring,
@@ -106,6 +109,9 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		ReturnTokens:    cfg.TikTok.ReturnTokens,
 		Logger:          a.log,
 	})
+	if a.provider, err = a.newProvider(authenticator, ring); err != nil {
+		return nil, err
+	}
 	limits := cfg.RateLimit
 	if !limits.Enabled {
 		limits = config.RateLimit{}
@@ -113,6 +119,7 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 	a.server, err = server.New(server.Options{
 		Service:           a.service,
 		Allow:             lists,
+		Provider:          a.provider,
 		GuideFlow:         cfg.Security.GuideFlow,
 		PublicURL:         cfg.Server.PublicURL,
 		AuthPath:          cfg.App.AuthPath,
@@ -249,6 +256,7 @@ func (a *App) logStart(ctx context.Context) {
 		slog.String("listen", a.public.Addr().String()),
 		slog.Bool("hosted_flow", a.cfg.Server.PublicURL != ""),
 		slog.Bool("guide_flow", a.cfg.Security.GuideFlow),
+		slog.Bool("provider_flow", a.provider != nil),
 		slog.Any("origins", a.cfg.App.Origins),
 		slog.Any("deeplink_schemes", a.cfg.App.DeeplinkSchemes),
 		slog.String("adopt", a.cfg.Supabase.Adopt),

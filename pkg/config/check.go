@@ -57,14 +57,14 @@ type rule struct {
 func (c Config) check() Problems {
 	var problems Problems
 	for _, r := range slices.Concat(
-		c.Server.rules(), c.TikTok.rules(), c.Supabase.rules(), c.App.rules(), c.rules(),
+		c.Server.rules(), c.TikTok.rules(), c.Supabase.rules(), c.oidcRules(), c.App.rules(), c.rules(),
 		c.Seal.rules(), c.Store.rules(), c.RateLimit.rules(), c.Log.rules(),
 	) {
 		if r.bad && !problems.has(r.key) {
 			problems = append(problems, Problem{r.key, r.what, r.fix})
 		}
 	}
-	return append(problems, c.badEntries()...)
+	return slices.Concat(problems, c.badEntries(), c.badClients())
 }
 
 func (s Server) rules() []rule {
@@ -136,7 +136,7 @@ func (s Supabase) rules() []rule {
 				"browsers may have seen it.",
 		},
 		{!s.ofProject(s.PublishableKey), "supabase.publishable_key", otherProject, copyBoth},
-		missing("supabase.secret_key", secret == ""),
+		missing("supabase.secret_key", secret == "" && s.Provider == ""),
 		notWhole("supabase.secret_key", secret),
 		{
 			isPublicKey(secret), "supabase.secret_key", "holds a publishable key, which may not manage users",

@@ -1,7 +1,12 @@
 package config_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"strings"
 	"testing"
@@ -161,6 +166,70 @@ func TestCheck(t *testing.T) {
 			[]string{"off", "sb-forwarded-for", "X-Forwarded-For", "cf-connecting-ip"},
 		},
 		{
+			"supabase.provider", func(c *config.Config, v string) {
+				withProvider(c)
+				c.Supabase.Provider = v
+			},
+			[]string{"tiktok", "custom:", "custom:TikTok", "custom:tik_tok", "custom:-a"},
+			[]string{"", "custom:tiktok", "custom:t"},
+		},
+		{
+			"oidc.supabase_secret", func(c *config.Config, v string) {
+				withProvider(c)
+				c.OIDC.SupabaseSecret = signin.Secret(v)
+			},
+			[]string{"short", strings.Repeat("s", 31)},
+			[]string{"", strings.Repeat("s", 32)},
+		},
+		{
+			"oidc.clients", func(c *config.Config, v string) {
+				withProvider(c)
+				if err := json.Unmarshal([]byte(v), &c.OIDC.Clients); err != nil {
+					t.Fatal(err)
+				}
+			},
+			[]string{
+				`[{"RedirectURIs":["https://a.test/cb"]}]`,
+				`[{"ID":"a b","RedirectURIs":["https://a.test/cb"]}]`,
+				`[{"ID":"a:b","RedirectURIs":["https://a.test/cb"]}]`,
+				`[{"ID":"a"}]`,
+				`[{"ID":"a","Secret":"short","RedirectURIs":["https://a.test/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/*"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb#x"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://u@a.test/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["http://a.test/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["myapp:/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["javascript:alert(1)//a.b"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"HS256"}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"none"}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Prompt":"none"}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"]},{"ID":"a","RedirectURIs":["https://b.test/cb"]}]`,
+			},
+			[]string{
+				`[]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb?x=y","http://localhost:3000/cb","com.example.app:/cb"]}]`,
+				`[{"ID":"a","Secret":"0123456789abcdef0123456789abcdef","RedirectURIs":["http://gotrue:9999/callback"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"ES256","Prompt":"consent","TikTokTokens":true}]`,
+			},
+		},
+		{
+			"oidc.issuer", func(c *config.Config, v string) {
+				withProvider(c)
+				c.OIDC.Issuer = v
+			},
+			[]string{"signin.test", "http://signin.test", "https://signin.test/path", "https://u@signin.test"},
+			[]string{"", "https://signin.test", "https://signin.test/", "http://127.0.0.1:8080"},
+		},
+		{
+			"oidc.signing_keys", func(c *config.Config, v string) {
+				withProvider(c)
+				c.OIDC.SigningKeys = []signin.Secret{signin.Secret(v)}
+			},
+			[]string{"key", "-----BEGIN KEY-----\nQUJD\n-----END KEY-----", newSigningKey(t, 1024)},
+			[]string{newSigningKey(t, 2048)},
+		},
+		{
 			"supabase.timeout", func(c *config.Config, v string) { c.Supabase.Timeout = duration(v) },
 			[]string{"0", "-1s"},
 			[]string{"1s"},
@@ -278,6 +347,59 @@ func TestCheck(t *testing.T) {
 	}
 	if diff := cmp.Diff(allKeys(), sortedLike(allKeys(), tested)); diff != "" {
 		t.Errorf("keys without a test (-Config +test):\n%s", diff)
+	}
+}
+
+// withProvider makes the bridge an OpenID Provider of Supabase.
+func withProvider(c *config.Config) {
+	c.Server.PublicURL = "https://signin.test"
+	c.Seal.Keys = []signin.Secret{"0123456789abcdef0123456789abcdef"}
+	c.OIDC.SupabaseSecret = "fedcba9876543210fedcba9876543210"
+}
+
+// newSigningKey returns an RSA key in PEM.
+func newSigningKey(t *testing.T, bits int) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})))
+}
+
+// The provider signs with keys that only the operator has, at an address that clients reach, and the minting of
+// supabase.provider needs it.
+func TestCheckProvider(t *testing.T) {
+	tests := []struct {
+		name string
+		set  func(c *config.Config)
+		want []string
+	}{
+		{"complete", func(*config.Config) {}, nil},
+		{"no seal.keys", func(c *config.Config) { c.Seal.Keys = nil }, []string{"seal.keys"}},
+		{"no public address", func(c *config.Config) { c.Server.PublicURL = "" }, []string{"server.public_url"}},
+		{"minting there, without its client", func(c *config.Config) {
+			c.OIDC.SupabaseSecret, c.Supabase.Provider = "", "custom:tiktok"
+		}, []string{"supabase.provider"}},
+		{"minting there needs no secret key", func(c *config.Config) {
+			c.Supabase.SecretKey, c.Supabase.Provider = "", "custom:tiktok"
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, complete)
+			_, err := config.Load("", func(c *config.Config) {
+				withProvider(c)
+				tt.set(c)
+			})
+			if diff := cmp.Diff(tt.want, keysOf(problems(t, err))); diff != "" {
+				t.Errorf("keys with problems (-want +got):\n%s%v", diff, err)
+			}
+		})
 	}
 }
 

@@ -21,6 +21,7 @@ type Config struct {
 	Server    Server    `mapstructure:"server"`
 	TikTok    TikTok    `mapstructure:"tiktok"`
 	Supabase  Supabase  `mapstructure:"supabase"`
+	OIDC      OIDC      `mapstructure:"oidc"`
 	App       App       `mapstructure:"app"`
 	Security  Security  `mapstructure:"security"`
 	Seal      Seal      `mapstructure:"seal"`
@@ -87,8 +88,8 @@ type Supabase struct {
 	AuthURL string `mapstructure:"auth_url"`
 	// PublishableKey is sb_publishable_... or the legacy anon key. Required; browsers may see it.
 	PublishableKey string `mapstructure:"publishable_key"`
-	// SecretKey is sb_secret_... or the legacy service_role key. Required. It can read and change
-	// everything in the project.
+	// SecretKey is sb_secret_... or the legacy service_role key. Required, unless Provider is set. It can
+	// read and change everything in the project.
 	SecretKey signin.Secret `mapstructure:"secret_key"`
 	// EmailDomain is the domain of the users' made-up e-mail addresses. Choose it before the first
 	// user. After a change, users that the bridge created are still found, by their id, and keep their
@@ -101,6 +102,10 @@ type Supabase struct {
 	// ForwardClientIP is how Supabase learns the client IP, by which it limits sign-ins: off,
 	// sb-forwarded-for, or the name of a header for a Supabase that you host yourself.
 	ForwardClientIP string `mapstructure:"forward_client_ip"`
+	// Provider is the name under which the project has TikTok as a custom provider, custom:tiktok. The
+	// hosted and the guide flow then sign people in there, to the same accounts as the provider flow, and
+	// need no secret key. Empty: they mint by link.
+	Provider string `mapstructure:"provider"`
 	// Timeout is the longest wait for one answer of Supabase.
 	Timeout time.Duration `mapstructure:"timeout"`
 }
@@ -219,6 +224,7 @@ func (c *Config) complete() {
 		c.Supabase.AuthURL = c.Supabase.URL + "/auth/v1"
 	}
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
+	c.completeOIDC()
 	if checkPublicURL(c.Server.PublicURL) == nil && !slices.Contains(c.App.Origins, c.Server.PublicURL) {
 		c.App.Origins = append(c.App.Origins, c.Server.PublicURL)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"net"
@@ -126,6 +127,12 @@ func decodeText(text string, to reflect.Type) (any, error) {
 		return strconv.ParseBool(text)
 	case to.Kind() == reflect.Int:
 		return strconv.Atoi(text)
+	case to == reflect.TypeFor[[]OIDCClient]():
+		var clients []map[string]any
+		err := json.Unmarshal([]byte(text), &clients)
+		return clients, err
+	case to.Kind() == reflect.Slice && strings.HasPrefix(text, "-----BEGIN "):
+		return []string{text}, nil // PEM
 	case to.Kind() == reflect.Slice:
 		return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }), nil
 	}
@@ -190,6 +197,8 @@ func wrongType(key string) Problem {
 			fix = "It must be a whole number, without quotes or units."
 		case time.Duration:
 			fix = "It must be a number with a unit, like 10s."
+		case []OIDCClient:
+			fix = "It must be a list of clients, each with id, secret and redirect_uris; in a variable as JSON."
 		case []string, []signin.Secret:
 			fix = "It must be a list of texts: [a, b] in a file, a,b in a variable."
 		default:

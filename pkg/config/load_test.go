@@ -132,6 +132,7 @@ func TestLoadPrecedence(t *testing.T) {
 // Every key can be set by its variable: nobody needs a file.
 func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	const key1, key2 = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+	signingKey := newSigningKey(t, 2048)
 	values := map[string]string{ // what differs from the default
 		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.test",
 		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
@@ -140,8 +141,11 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",
 		"supabase.url": "http://kong", "supabase.auth_url": "http://gotrue", "supabase.publishable_key": "p",
 		"supabase.secret_key": "q", "supabase.email_domain": "mail.test", "supabase.adopt": "evict",
-		"supabase.forward_client_ip": "X-Real-Ip", "supabase.timeout": "3s",
-		"app.origins": "https://o.test", "app.redirect_uris": "https://o.test/r",
+		"supabase.forward_client_ip": "X-Real-Ip", "supabase.provider": "custom:t", "supabase.timeout": "3s",
+		"oidc.supabase_secret": key1, "oidc.issuer": "https://issuer.test",
+		"oidc.clients":      `[{"id":"app","secret":"` + key2 + `","redirect_uris":["https://a.test/cb"],"alg":"ES256"}]`,
+		"oidc.signing_keys": signingKey,
+		"app.origins":       "https://o.test", "app.redirect_uris": "https://o.test/r",
 		"app.deeplink_schemes": "mine", "app.auth_path": "/in", "app.default_redirect": "/home",
 		"security.guide_flow": "false", "seal.keys": key1 + " " + key2, "store.redis_url": "redis://r",
 		"rate_limit.enabled": "false", "rate_limit.start": "1", "rate_limit.exchange": "2", "rate_limit.redeem": "3",
@@ -165,7 +169,15 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		},
 		Supabase: config.Supabase{
 			URL: "http://kong", AuthURL: "http://gotrue", PublishableKey: "p", SecretKey: "q",
-			EmailDomain: "mail.test", Adopt: "evict", ForwardClientIP: "X-Real-Ip", Timeout: 3 * time.Second,
+			EmailDomain: "mail.test", Adopt: "evict", ForwardClientIP: "X-Real-Ip",
+			Provider: "custom:t", Timeout: 3 * time.Second,
+		},
+		OIDC: config.OIDC{
+			SupabaseSecret: key1, Issuer: "https://issuer.test",
+			Clients: []config.OIDCClient{{
+				ID: "app", Secret: key2, RedirectURIs: []string{"https://a.test/cb"}, Alg: "ES256",
+			}},
+			SigningKeys: []signin.Secret{signin.Secret(signingKey)},
 		},
 		App: config.App{
 			Origins: []string{"https://o.test"}, RedirectURIs: []string{"https://o.test/r"},

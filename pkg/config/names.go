@@ -88,6 +88,8 @@ func wanted(key string) string {
 		return "the address of your app, like https://app.example (several: separated by commas)."
 	case "app.redirect_uris":
 		return "the addresses that TikTok may return to."
+	case "oidc.supabase_secret", "oidc.clients":
+		return "a secret made with `openssl rand -hex 32`."
 	case "seal.keys":
 		return "a key made with `openssl rand -base64 32`."
 	case "store.redis_url":

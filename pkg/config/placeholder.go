@@ -55,6 +55,9 @@ var kinds = map[string]kind{
 	"supabase.publishable_key": credential,
 	"supabase.secret_key":      credential,
 	"seal.keys":                credential,
+	"oidc.supabase_secret":     credential,
+	"oidc.clients":             credential,
+	"oidc.issuer":              address,
 	"server.public_url":        address,
 	"supabase.url":             address,
 	"supabase.auth_url":        address,
@@ -72,6 +75,12 @@ func texts(value any) []string {
 		return []string{v.Reveal()}
 	case []string:
 		return v
+	case []OIDCClient:
+		var all []string
+		for _, c := range v {
+			all = append(all, c.Secret.Reveal())
+		}
+		return all
 	case []signin.Secret:
 		var all []string
 		for _, s := range v {

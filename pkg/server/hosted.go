@@ -86,6 +86,9 @@ func (s *Server) callback(c echo.Context) error {
 	if err != nil || !back.KeepCookie {
 		s.dropFlowCookie(c, back.FlowID)
 	}
+	if back.Platform == signin.PlatformClient {
+		return s.toClient(c, back, err)
+	}
 	values := url.Values{paramHandoff: {back.Handoff}}
 	if err != nil {
 		e := toError(err)

@@ -74,9 +74,11 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		s.opts.Metrics.Answered(route, method, status, took)
 		if report.Step() != "" {
-			s.opts.Metrics.StepEnded(report.Step(), outcome, failedCall)
+			s.opts.Metrics.StepEnded(report.Flow(), report.Step(), outcome, failedCall)
 		}
-		end(telemetry.Answer{Status: status, Step: report.Step(), Outcome: outcome, Failed: level == slog.LevelError})
+		end(telemetry.Answer{
+			Status: status, Flow: report.Flow(), Step: report.Step(), Outcome: outcome, Failed: level == slog.LevelError,
+		})
 		s.opts.Logger.LogAttrs(ctx, level, "request", attrs...)
 		return nil
 	}

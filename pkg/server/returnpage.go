@@ -2,10 +2,12 @@ package server
 
 import (
 	"html/template"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/tikbridge/tikbridge/pkg/provider"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 	"github.com/tikbridge/tikbridge/static"
@@ -65,7 +67,7 @@ func (s *Server) render(c echo.Context, status int, page returnPage) error {
 // isForPeople tells whether a request is a navigation of a person to an address of this flow, whose
 // errors are pages; a script gets JSON.
 func isForPeople(c echo.Context) bool {
-	return (c.Path() == pathStart || c.Path() == pathCallback) && wants(c, "text/html")
+	return slices.Contains([]string{pathStart, pathCallback, provider.PathAuthorize}, c.Path()) && wants(c, "text/html")
 }
 
 // explain shows an error that has no way back to an app.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/allow"
 	"github.com/tikbridge/tikbridge/pkg/limit"
+	"github.com/tikbridge/tikbridge/pkg/provider"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
@@ -21,6 +22,8 @@ import (
 type Options struct {
 	Service *signin.Service
 	Allow   *allow.List
+	// Provider is the OpenID Provider; nil serves none.
+	Provider *provider.Provider
 	// GuideFlow serves the sign-in of Despia's guide; without it only the hosted flow works.
 	GuideFlow bool
 	// PublicURL is where browsers reach the bridge; empty if not known.
@@ -115,6 +118,7 @@ func (s *Server) routes() error {
 	s.api(signin.StepStart, http.MethodGet, pathStart, s.start,
 		s.cors(http.MethodGet, false), s.rateLimit("start", s.opts.StartPerMinute), notPrefetched)
 	e.GET(pathCallback, s.callback, notPrefetched, isStep(signin.StepCallback), deadline)
+	s.providerRoutes()
 	s.probes(e)
 	return pages.register(e)
 }

@@ -9,6 +9,8 @@ type Platform string
 const (
 	PlatformWeb    Platform = "web"    // by a redirect
 	PlatformNative Platform = "native" // by a deeplink
+	// PlatformClient is an OpenID client, such as Supabase itself, to which pkg/provider leads back.
+	PlatformClient Platform = "client"
 )
 
 // BeginRequest is what an app sends to start a sign-in.
@@ -39,11 +41,39 @@ func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
 	if err := s.checkBegin(&r); err != nil {
 		return Begun{}, err
 	}
+	return s.begin(ctx, stateData{
+		Platform: r.Platform, Scheme: r.Scheme, RedirectTo: r.RedirectTo, Challenge: r.Challenge,
+	}, r.SelectAccount)
+}
+
+// ClientRequest is a sign-in that an OpenID client asks for. pkg/provider has vetted it.
+type ClientRequest struct {
+	Redacted
+	// Request is what the provider must know at the end. It travels in the sealed state.
+	Request string
+	// Challenge is the client's PKCE challenge. Without one, only the browser that starts the sign-in can
+	// finish it.
+	Challenge string
+	// SelectAccount always shows TikTok's consent page.
+	SelectAccount bool
+}
+
+// BeginForClient starts the provider flow.
+func (s *Service) BeginForClient(ctx context.Context, r ClientRequest) (Begun, error) {
+	if s.opts.CallbackURL == "" {
+		return Begun{}, NewError(CauseNoPublicURL)
+	}
+	return s.begin(ctx, stateData{
+		Platform: PlatformClient, Request: r.Request, Challenge: r.Challenge,
+	}, r.SelectAccount)
+}
+
+// begin seals the state and returns where to send the person with it.
+func (s *Service) begin(ctx context.Context, data stateData, selectAccount bool) (Begun, error) {
 	binder := newToken()
-	st := state{stateData: stateData{
-		ID: newToken(), Platform: r.Platform, Scheme: r.Scheme, RedirectTo: r.RedirectTo,
-		Verifier: newToken(), Challenge: r.Challenge, Binder: hash(binder), IssuedAt: s.opts.Now().Unix(),
-	}}
+	data.ID, data.Verifier, data.Binder = newToken(), newToken(), hash(binder)
+	data.IssuedAt = s.opts.Now().Unix()
+	st := state{stateData: data}
 	sealed, err := s.sealState(st)
 	if err != nil {
 		return Begun{}, AsError(err)
@@ -54,7 +84,7 @@ func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
 			RedirectURI:   s.opts.CallbackURL,
 			State:         sealed,
 			Verifier:      st.Verifier,
-			SelectAccount: r.SelectAccount,
+			SelectAccount: selectAccount,
 		}),
 		FlowID: st.flowID(),
 		Binder: binder,

@@ -31,6 +31,10 @@ type Return struct {
 	FlowID  string
 	// KeepCookie is true if redeeming needs the flow cookie.
 	KeepCookie bool
+	// Request is the one of ClientRequest and Identity who signed in, in the provider flow. Identity is empty
+	// if the sign-in failed.
+	Request  string
+	Identity Identity
 }
 
 // Callback handles TikTok's redirect. An error with a Return belongs to a sign-in that this browser
@@ -41,7 +45,12 @@ func (s *Service) Callback(ctx context.Context, r CallbackRequest) (*Return, err
 	if err != nil {
 		return nil, err
 	}
-	back := &Return{Platform: st.Platform, Scheme: st.Scheme, RedirectTo: st.RedirectTo, FlowID: st.flowID()}
+	back := &Return{
+		Platform: st.Platform, Scheme: st.Scheme, RedirectTo: st.RedirectTo, FlowID: st.flowID(), Request: st.Request,
+	}
+	if st.Platform == PlatformClient {
+		ReportFrom(ctx).SetFlow(FlowProvider)
+	}
 	if err := s.claimState(ctx, st); err != nil {
 		return back, err
 	}
@@ -56,11 +65,15 @@ func (s *Service) Callback(ctx context.Context, r CallbackRequest) (*Return, err
 	if err != nil {
 		return back, err
 	}
+	ReportFrom(ctx).SetOutcome(OutcomeHandedOff)
+	if st.Platform == PlatformClient {
+		back.Identity = id
+		return back, checkIdentity(id)
+	}
 	if back.Handoff, err = s.sealHandoff(st, id); err != nil {
 		return back, AsError(err)
 	}
 	back.KeepCookie = st.Challenge == ""
-	ReportFrom(ctx).SetOutcome(OutcomeHandedOff)
 	return back, nil
 }
 

@@ -11,6 +11,10 @@ const (
 	CauseNoReturnPage  Cause = "no_return_page"
 	CauseGuideFlowOff  Cause = "guide_flow_off"
 	CauseCodeMalformed Cause = "code_malformed"
+	CauseClientUnknown Cause = "client_unknown"
+
+	CauseWebhookSignature Cause = "webhook_signature"
+	CauseWebhookTime      Cause = "webhook_time"
 
 	CauseStateUnreadable Cause = "state_unreadable"
 	CauseOtherBrowser    Cause = "other_browser"
@@ -20,11 +24,13 @@ const (
 
 	CauseCodeSpent       Cause = "code_spent"
 	CauseVerifierRefused Cause = "verifier_refused"
+	CauseGrantEnded      Cause = "grant_ended"
 
 	CauseReturnNotAllowed      Cause = "return_not_allowed"
 	CauseRedirectURINotAllowed Cause = "redirect_uri_not_allowed"
 	CauseRedirectURIIsCallback Cause = "redirect_uri_is_callback"
 	CauseTikTokRedirectURI     Cause = "tiktok_redirect_uri"
+	CauseClientRedirectURI     Cause = "client_redirect_uri"
 
 	CauseOriginNotAllowed Cause = "origin_not_allowed"
 
@@ -118,10 +124,31 @@ var causes = []causeTexts{
 		fix:     "Set security.guide_flow to true, or use the hosted flow.",
 	},
 	{
+		cause: CauseClientUnknown, code: InvalidRequest,
+		message: notSetUpForApp,
+		seen:    "At `/oidc/authorize`: no client has this `client_id`.",
+		fix:     "Use the id of a client in oidc.clients; with oidc.supabase_secret it is supabase.",
+	},
+	{
 		cause: CauseCodeMalformed, code: InvalidRequest,
 		message: "TikTok's answer arrived damaged. Please sign in again.",
 		seen:    "TikTok finds the code malformed. Codes contain `*` and `!`.",
 		fix:     "Read the code with URLSearchParams, which decodes it once, and send it as it is.",
+	},
+	{
+		cause: CauseWebhookSignature, code: InvalidRequest,
+		message: "TikTok's signature is missing or wrong.",
+		seen: "At the webhook: the header `Tiktok-Signature` is missing, or was made with another client secret. TikTok " +
+			"signs with the secret of the app that the webhook belongs to; or the request is not from TikTok.",
+		fix: "Set tiktok.client_secret to the secret of the TikTok app whose webhook leads here. After replacing the " +
+			"secret, keep the old one in tiktok.previous_client_secret for four days.",
+	},
+	{
+		cause: CauseWebhookTime, code: InvalidRequest,
+		message: "This event was signed too long ago, or in the future.",
+		seen: "At the webhook: the signature fits, but is more than 72 hours old or from the future. TikTok repeats an " +
+			"event for 72 hours.",
+		fix: "Set the clock of this machine. If it is right, somebody sent an old event again: there is nothing to do.",
 	},
 	{
 		cause: CauseStateUnreadable, code: InvalidState,
@@ -171,6 +198,15 @@ var causes = []causeTexts{
 			"flow, send the fitting code_verifier with the code, or no code_challenge at all.",
 	},
 	{
+		cause: CauseGrantEnded, code: InvalidGrant,
+		message: "TikTok no longer gives this app access to your account. Please sign in with TikTok again.",
+		seen: "TikTok does not accept the token of a signed-in person: they removed the app in TikTok, the refresh token " +
+			"is 180 days old, or it was used before. TikTok replaces a refresh token with each use, so one whose answer " +
+			"got lost is used as well. When revoking, the access token may also just have expired.",
+		fix: "Let the person sign in again. If it happens often, keep the refresh token of the last answer, and refresh " +
+			"in one place.",
+	},
+	{
 		cause: CauseReturnNotAllowed, code: RedirectURIMismatch,
 		message: "Sign-in is not set up for the page this app returns to. Please tell whoever runs the app.",
 		seen: "At `start`: the origin of `redirect_to` is not in `app.origins`, or is spelled in another way: `www.`, " +
@@ -194,6 +230,13 @@ var causes = []causeTexts{
 		seen: "In the guide flow: it is the bridge's own `/api/auth/tiktok/callback`. Codes from there cannot be " +
 			"exchanged by a page.",
 		fix: "Use the address of the page.",
+	},
+	{
+		cause: CauseClientRedirectURI, code: RedirectURIMismatch,
+		message: notSetUpForApp,
+		seen:    "At `/oidc/authorize`: the client's `redirect_uri` is missing, or not one of its `redirect_uris`.",
+		fix: "Add the address to the client's redirect_uris in oidc.clients, exactly as the client sends it. Supabase " +
+			"sends <supabase.auth_url>/callback.",
 	},
 	{
 		cause: CauseTikTokRedirectURI, code: RedirectURIMismatch,

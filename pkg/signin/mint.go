@@ -10,9 +10,7 @@ import (
 // mint is the core of every flow: an identity in, a session out. It reads the profile while it looks for
 // the account, since only a new account needs it.
 func (s *Service) mint(ctx context.Context, id Identity, clientIP netip.Addr) (Session, error) {
-	if !IsOpenID(id.OpenID) { // an Authenticator never lets it through; two people must never share an account
-		err := NewError(CauseTikTokFails)
-		err.Call, err.Err = "token", errors.New("open_id cannot be told from that of another person")
+	if err := checkIdentity(id); err != nil {
 		return Session{}, err
 	}
 	profile := s.readProfile(ctx, id)
@@ -33,6 +31,16 @@ func (s *Service) mint(ctx context.Context, id Identity, clientIP netip.Addr) (S
 		in.Session.ProviderRefreshToken = id.RefreshToken
 	}
 	return in.Session, nil
+}
+
+// checkIdentity guards what an Authenticator promises: two people must never share an account.
+func checkIdentity(id Identity) error {
+	if IsOpenID(id.OpenID) {
+		return nil
+	}
+	err := NewError(CauseTikTokFails)
+	err.Call, err.Err = "token", errors.New("open_id cannot be told from that of another person")
+	return err
 }
 
 // pendingProfile is a profile on its way from TikTok.

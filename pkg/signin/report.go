@@ -23,28 +23,36 @@ type Flow string
 
 // The flows.
 const (
-	FlowHosted Flow = "hosted" // the bridge leads from start to redeem
-	FlowGuide  Flow = "guide"  // as Despia's guide describes it
+	FlowHosted   Flow = "hosted"   // the bridge leads from start to redeem
+	FlowGuide    Flow = "guide"    // as Despia's guide describes it
+	FlowProvider Flow = "provider" // the bridge is the OpenID Provider of a client, such as Supabase
 )
 
 // Step is one request of a sign-in.
 type Step string
 
-// The steps. The guide flow is one, the hosted flow the other three in this order.
+// The steps. The guide flow is one; the hosted flow is start, callback and redeem; the provider flow is
+// authorize, callback and token, and userinfo for clients that ask.
 const (
-	StepExchange Step = "exchange"
-	StepStart    Step = "start"
-	StepCallback Step = "callback"
-	StepRedeem   Step = "redeem"
+	StepExchange  Step = "exchange"
+	StepStart     Step = "start"
+	StepCallback  Step = "callback"
+	StepRedeem    Step = "redeem"
+	StepAuthorize Step = "authorize"
+	StepToken     Step = "token"
+	StepUserInfo  Step = "userinfo"
 )
 
-// Flow returns the flow the step belongs to; "" for no step.
+// Flow returns the flow the step belongs to, and the hosted one for a callback, which serves two; "" for no
+// step.
 func (s Step) Flow() Flow {
 	switch s {
 	case "":
 		return ""
 	case StepExchange:
 		return FlowGuide
+	case StepAuthorize, StepToken, StepUserInfo:
+		return FlowProvider
 	}
 	return FlowHosted
 }
@@ -54,6 +62,7 @@ func (s Step) Flow() Flow {
 type Report struct {
 	mu      sync.Mutex
 	step    Step
+	flow    Flow // if it is not the step's
 	outcome Outcome
 	userID  string
 	calls   []callTime
@@ -110,6 +119,27 @@ func (r *Report) Step() Step {
 	return r.step
 }
 
+// SetFlow says that the step belongs to another flow than [Step.Flow] says.
+func (r *Report) SetFlow(f Flow) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flow = f
+}
+
+// Flow returns the flow the request belongs to; "" if it is not part of a sign-in.
+func (r *Report) Flow() Flow {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.flowOf()
+}
+
+func (r *Report) flowOf() Flow {
+	if r.flow != "" && r.step != "" {
+		return r.flow
+	}
+	return r.step.Flow()
+}
+
 // SetUser sets the id of the Supabase user. Set it as soon as it is known, so that a sign-in that fails
 // later has it too.
 func (r *Report) SetUser(id string) {
@@ -139,7 +169,7 @@ func (r *Report) LogAttrs() []slog.Attr {
 	defer r.mu.Unlock()
 	var attrs []slog.Attr
 	if r.step != "" {
-		attrs = append(attrs, slog.String("flow", string(r.step.Flow())), slog.String("step", string(r.step)))
+		attrs = append(attrs, slog.String("flow", string(r.flowOf())), slog.String("step", string(r.step)))
 	}
 	if r.outcome != "" {
 		attrs = append(attrs, slog.String("outcome", string(r.outcome)))

@@ -50,7 +50,8 @@ type stateData struct {
 	Scheme     string   `json:"s,omitempty"`
 	RedirectTo string   `json:"r,omitempty"`
 	Verifier   string   `json:"v,omitempty"` // PKCE towards TikTok
-	Challenge  string   `json:"c,omitempty"` // from the app
+	Challenge  string   `json:"c,omitempty"` // from the app or the OpenID client
+	Request    string   `json:"q,omitempty"` // of an OpenID client
 	Binder     string   `json:"b"`           // hash of the flow cookie
 	IssuedAt   int64    `json:"t"`
 }

@@ -105,6 +105,8 @@ func (m *Metrics) start() {
 		{signin.StepRedeem, signin.OutcomeCreated},
 		{signin.StepExchange, signin.OutcomeSignedIn},
 		{signin.StepExchange, signin.OutcomeCreated},
+		{signin.StepAuthorize, signin.OutcomeStarted},
+		{signin.StepToken, signin.OutcomeSignedIn},
 	} {
 		m.steps.WithLabelValues(string(s.step.Flow()), string(s.step), string(s.outcome), "")
 	}
@@ -114,6 +116,7 @@ func (m *Metrics) start() {
 	for _, reason := range []string{"superseded_link", "fault"} {
 		m.retries.WithLabelValues("supabase", reason)
 	}
+	m.steps.WithLabelValues(string(signin.FlowProvider), string(signin.StepCallback), string(signin.OutcomeHandedOff), "")
 	m.refused.WithLabelValues("busy")
 	m.startFailures()
 }
@@ -126,7 +129,9 @@ var supabaseCalls = []string{
 // startFailures makes the series of the failures that alerts look at, or the first failure of a fresh bridge,
 // which may be the only one that people try, would set off none.
 func (m *Metrics) startFailures() {
-	steps := []signin.Step{signin.StepStart, signin.StepCallback, signin.StepRedeem, signin.StepExchange}
+	steps := []signin.Step{
+		signin.StepStart, signin.StepCallback, signin.StepRedeem, signin.StepExchange, signin.StepAuthorize, signin.StepToken,
+	}
 	for _, step := range steps {
 		fails := func(code signin.Code, call string) {
 			m.steps.WithLabelValues(string(step.Flow()), string(step), string(code), call)
@@ -180,8 +185,8 @@ func (m *Metrics) Answered(route, method string, status int, took time.Duration)
 
 // StepEnded counts a step of a sign-in: outcome is an outcome or an error code, failedCall the call that
 // failed, if one did.
-func (m *Metrics) StepEnded(step signin.Step, outcome, failedCall string) {
-	m.steps.WithLabelValues(string(step.Flow()), string(step), outcome, failedCall).Inc()
+func (m *Metrics) StepEnded(flow signin.Flow, step signin.Step, outcome, failedCall string) {
+	m.steps.WithLabelValues(string(flow), string(step), outcome, failedCall).Inc()
 }
 
 // RateLimited counts a request refused by the rate limit of a route.

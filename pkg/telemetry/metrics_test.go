@@ -35,7 +35,7 @@ func fill(m *telemetry.Metrics) {
 	done := m.RequestBegins()
 	defer done()
 	m.Answered("/readyz", http.MethodGet, http.StatusOK, time.Millisecond)
-	m.StepEnded(signin.StepRedeem, string(signin.SupabaseUnavailable), "verify")
+	m.StepEnded(signin.FlowHosted, signin.StepRedeem, string(signin.SupabaseUnavailable), "verify")
 	m.RateLimited("/api/auth/tiktok/start")
 	m.Refused("busy")
 	m.BreakerChanged("tiktok", "open")
@@ -195,7 +195,7 @@ func BenchmarkMetrics(b *testing.B) {
 				end(upstream.Result{Status: http.StatusOK})
 			}
 			m.Answered("/api/auth/tiktok/redeem", http.MethodPost, http.StatusOK, time.Millisecond)
-			m.StepEnded(signin.StepRedeem, "signed_in", "")
+			m.StepEnded(signin.FlowHosted, signin.StepRedeem, "signed_in", "")
 			done()
 		}
 	})

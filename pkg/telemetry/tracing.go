@@ -177,9 +177,10 @@ func (t *Tracing) Close(ctx context.Context) error {
 // Answer is how a request ended.
 type Answer struct {
 	Status  int
-	Step    signin.Step // of a sign-in; empty for other requests
-	Outcome string      // of the step: an outcome or an error code
-	Failed  bool        // by a fault of the bridge or of an upstream
+	Flow    signin.Flow // of a sign-in; empty for other requests, as is Step
+	Step    signin.Step
+	Outcome string // of the step: an outcome or an error code
+	Failed  bool   // by a fault of the bridge or of an upstream
 }
 
 // BeginRequest starts the span of a request, named by known method and route pattern; the request continues
@@ -203,7 +204,7 @@ func (t *Tracing) BeginRequest(
 		span.SetAttributes(attribute.Int("http.response.status_code", a.Status))
 		if a.Step != "" {
 			span.SetAttributes(
-				attribute.String("tikbridge.flow", string(a.Step.Flow())),
+				attribute.String("tikbridge.flow", string(a.Flow)),
 				attribute.String("tikbridge.step", string(a.Step)),
 				attribute.String("tikbridge.outcome", a.Outcome),
 			)
