@@ -103,9 +103,13 @@ const EXPLANATIONS = {
   flow_state_not_found: 'expired',
   identity_already_exists: 'linked',
   manual_linking_disabled: 'setup',
+  oauth_client_state_expired: 'expired',
+  oauth_client_state_not_found: 'expired',
+  oauth_provider_not_supported: 'setup',
   over_request_rate_limit: 'busy',
   provider_disabled: 'setup',
   signup_disabled: 'refused',
+  unknown: 'refused', // by a hook
   // Made by the pages themselves.
   implicit_flow: 'setup',
   network_error: 'offline',

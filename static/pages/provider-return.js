@@ -50,7 +50,8 @@ function takeAnswer() {
     scheme,
     code: read('code'),
     error: read('error'),
-    errorCode: read('error_code'),
+    // Supabase gives a refusal of a hook an empty one, and what the person said none at all.
+    errorCode: read('error_code') || (query.has('error_code') ? 'unknown' : ''),
     hasTokens: ['access_token', 'refresh_token', 'provider_token'].some(read),
   };
 }

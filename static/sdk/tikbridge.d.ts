@@ -71,8 +71,8 @@ export interface Failed {
    * In the provider flow it is one of those above, or
    * - `invalid_state`: it took longer than the five minutes that Supabase waits, or was started again
    *   meanwhile. supabase-js keeps the verifier of the latest sign-in only;
-   * - `user_banned`, `sign_in_refused`, `rate_limited`, `supabase_unavailable`, `scheme_not_allowed`,
-   *   `internal`, as of the bridge;
+   * - `user_banned`, `sign_in_refused`, `rate_limited`, `supabase_unavailable`, `supabase_misconfigured`,
+   *   `scheme_not_allowed`, `internal`, as of the bridge;
    * - `implicit_flow`: the client was made without `flowType: 'pkce'`;
    * - of `link()` alone: `not_signed_in`; `email_required`: Supabase cannot link to a user without an e-mail
    *   address; `manual_linking_disabled`: it is off in the project's settings; `identity_already_exists`: the

@@ -16,7 +16,6 @@ function openSecureBrowser(address, despia) {
 var ANSWER = /^tikbridge_(handoff|error|error_description|request_id)(=|$)/i;
 var OTHER_ANSWER = /^error(_code|_description)?(=|$)/i;
 var GOTRUE_ANSWER = /^(code|error(_code|_description)?)(=|$)/i;
-var GOTRUE_FRAGMENT = /^#(.*&)?(error|sb)=/;
 var GOTRUE_CODE = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 function takeFromAddress() {
   const address = new URL(location.href);
@@ -37,11 +36,11 @@ function takeGoTrueAnswer(flow, taken) {
   const error = read("error");
   const code = error ? "" : read("code");
   if (!(flow && error) && !(GOTRUE_CODE.test(code) && (flow || taken.has(code)))) return null;
+  const errorCode = read("error_code") || (address.searchParams.has("error_code") ? "unknown" : "");
   taken.add(code);
   address.search = without(address.search, GOTRUE_ANSWER);
-  if (GOTRUE_FRAGMENT.test(address.hash)) address.hash = "";
+  if (fragment.has("error") || fragment.has("sb")) address.hash = "";
   history.replaceState(history.state, "", address);
-  const errorCode = read("error_code");
   return { id: code || flow, handoff: "", error, description: "", ofProvider: true, code, errorCode };
 }
 function returnAddress(page2 = location.href) {
@@ -56,6 +55,7 @@ function without(search, names) {
 
 // src/storage.js
 var MAX_VALUES = 5;
+var SIGN_IN_LIFETIME = 10 * 6e4;
 function browserStores() {
   if (!inBrowser) return [];
   return [() => sessionStorage, () => localStorage].flatMap((open) => {
@@ -134,7 +134,6 @@ var RecentValues = class {
 
 // src/page.js
 var HANDOFF_LIFETIME = 6e4;
-var PROVIDER_LIFETIME = 10 * 6e4;
 var GRACE = 1500;
 var WATCH_INTERVAL = 500;
 var Page = class {
@@ -143,7 +142,7 @@ var Page = class {
     const stores = browserStores();
     const [tabStore = this.store] = stores;
     this.waiting = new RecentValues([this.store, tabStore], "tikbridge.waiting", HANDOFF_LIFETIME);
-    this.providerFlows = new RecentValues([this.store, ...stores], "tikbridge.provider", PROVIDER_LIFETIME);
+    this.providerFlows = new RecentValues([this.store, ...stores], "tikbridge.provider", SIGN_IN_LIFETIME);
     this.takenCodes = /* @__PURE__ */ new Set();
     this.finding = void 0;
     this.handleArrival = () => null;
@@ -270,7 +269,6 @@ var TEXT = {
   banned: "This account is blocked. Please contact the people who make this app.",
   refused: "This app does not let you sign in. Please contact the people who make this app.",
   busy: "Too many sign-ins right now. Please try again in a minute.",
-  notAnswering: "Sign-in is not answering. Please try again in a minute.",
   setUp: "Sign-in is not set up correctly. Please tell the people who make this app.",
   notSignedIn: "Sign in first, then connect TikTok.",
   noEmail: "Add an e-mail address to your account first, then connect TikTok.",
@@ -424,10 +422,9 @@ function base64url(bytes) {
 }
 
 // src/hosted.js
-var LIFETIME = 10 * 6e4;
 function createHostedFlow(page2, { bridgeUrl, supabase, setSession, scheme }, platform, stores) {
   const bridge = new Bridge(bridgeUrl);
-  const verifiers = new RecentValues(stores, "tikbridge.flows", LIFETIME);
+  const verifiers = new RecentValues(stores, "tikbridge.flows", SIGN_IN_LIFETIME);
   async function begin({ redirectTo, selectAccount, replaceSession }) {
     const obstacle = supabase && !replaceSession ? await findOtherAccount(supabase) : null;
     if (obstacle) return obstacle;
@@ -473,22 +470,22 @@ function createHostedFlow(page2, { bridgeUrl, supabase, setSession, scheme }, pl
 // src/gotrue.js
 var NO_VERIFIER = /^(pkce_code_verifier_not_found|validation_failed)$/;
 var KNOWN = [
-  // supabase-js keeps one verifier: the last.
-  ["invalid_state", TEXT.startedAgain, /^bad_code_verifier$/],
-  ["invalid_state", TEXT.startedAgain, NO_VERIFIER],
-  ["invalid_state", TEXT.tooLate, /^(flow_state_\w+|bad_oauth_\w+)$/],
-  ["user_banned", TEXT.banned, /^user_banned$/],
-  ["sign_in_refused", TEXT.refused, /^(signup|provider)_disabled$/],
-  ["rate_limited", TEXT.busy, /^over_\w+_rate_limit$/],
-  ["supabase_unavailable", TEXT.notAnswering, /^(request_timeout|temporarily_unavailable)$/],
-  ["identity_already_exists", TEXT.linked, /^identity_already_exists$/],
-  ["manual_linking_disabled", TEXT.setUp, /^manual_linking_disabled$/],
-  // The page /return of the bridge says these.
-  ["implicit_flow", TEXT.setUp, /^implicit_flow$/],
-  ["scheme_not_allowed", TEXT.setUp, /^scheme_not_allowed$/]
+  [/^bad_code_verifier$/, TEXT.startedAgain, "invalid_state"],
+  // supabase-js keeps one verifier: the last
+  [NO_VERIFIER, TEXT.startedAgain, "invalid_state"],
+  [/^(flow_state|bad_oauth|oauth_client_state)_/, TEXT.tooLate, "invalid_state"],
+  [/^user_banned$/, TEXT.banned],
+  [/^(signup_disabled|unknown)$/, TEXT.refused, "sign_in_refused"],
+  // unknown: by a hook
+  [/^(provider_disabled|oauth_provider_not_supported)$/, TEXT.setUp, "supabase_misconfigured"],
+  [/^over_\w+_rate_limit$/, TEXT.busy, "rate_limited"],
+  [/^(request_timeout|temporarily_unavailable)$/, TEXT.broken, "supabase_unavailable"],
+  [/^identity_already_exists$/, TEXT.linked],
+  // The page /return of the bridge says the other two.
+  [/^(manual_linking_disabled|implicit_flow|scheme_not_allowed)$/, TEXT.setUp]
 ];
 function explainCode(code = "") {
-  const [own, text] = KNOWN.find(([, , gotrue]) => gotrue.test(code)) ?? ["internal", TEXT.broken];
+  const [, text, own = code] = KNOWN.find(([gotrue]) => gotrue.test(code)) ?? [, TEXT.broken, "internal"];
   return failed(own, text);
 }
 function explainError(cause) {
@@ -595,11 +592,10 @@ function createProviderFlow(page2, { bridgeUrl, supabase, provider, scheme }, pl
 }
 
 // src/sign-in.js
-var LIFETIME2 = 10 * 6e4;
 function createSignIn(page2, options) {
   const platform = isDespia() ? "native" : "web";
   const stores = [page2.store, ...options.storage ? [options.storage] : browserStores()];
-  const handled = new RecentValues(stores, "tikbridge.arrivals", LIFETIME2);
+  const handled = new RecentValues(stores, "tikbridge.arrivals", SIGN_IN_LIFETIME);
   const flow = options.provider ? createProviderFlow(page2, options, platform) : createHostedFlow(page2, options, platform, stores);
   if (platform === "native" && flow.isUnderWay()) watchAddress();
   function signIn(signInOptions = {}) {

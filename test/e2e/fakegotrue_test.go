@@ -112,8 +112,9 @@ func (g *fakeGoTrue) consent(w http.ResponseWriter, r *http.Request) {
 			"error": {"invalid_request"}, "error_code": {"bad_oauth_state"},
 			"error_description": {"OAuth state has expired"},
 		},
+		"hook": {"error": {"access_denied"}, "error_code": {""}, "error_description": {"rejected by hook"}},
 		"linked": {
-			"error": {"invalid_request"}, "error_code": {"identity_already_exists"},
+			"error": {"server_error"}, "error_code": {"identity_already_exists"},
 			"error_description": {"Identity is already linked to another user"},
 		},
 		"broken": {
@@ -127,7 +128,11 @@ func (g *fakeGoTrue) consent(w http.ResponseWriter, r *http.Request) {
 	}
 	if problem != nil {
 		maps.Copy(query, problem)
-		target.Fragment = problem.Encode() + "&sb="
+		fragment := maps.Clone(problem)
+		if fragment.Get("error_code") == "" {
+			fragment.Del("error_code")
+		}
+		target.Fragment = fragment.Encode() + "&sb="
 		if flow.fault == "late" { // to SITE_URL
 			target.Path = "/provider/newest/pkce/on/late"
 		}
@@ -160,7 +165,7 @@ func (g *fakeGoTrue) token(w http.ResponseWriter, r *http.Request, fault string)
 	case flow == nil:
 		refuse(w, http.StatusNotFound, "flow_state_not_found", "invalid flow state, no valid flow state found")
 	case fault == "expired":
-		refuse(w, http.StatusForbidden, "flow_state_expired", "invalid flow state, flow state has expired")
+		refuse(w, http.StatusUnprocessableEntity, "flow_state_expired", "invalid flow state, flow state has expired")
 	case base64.RawURLEncoding.EncodeToString(digest[:]) != flow.challenge:
 		refuse(w, http.StatusBadRequest, "bad_code_verifier",
 			"code challenge does not match previously saved code verifier")

@@ -221,6 +221,7 @@ func TestSDKProvider_failures(t *testing.T) {
 	s := startSDK(t)
 	for fault, tt := range map[string]struct{ want, words string }{
 		"banned":  {"user_banned", "blocked"},
+		"hook":    {"sign_in_refused", "does not let you"},
 		"late":    {"invalid_state", "too long"},
 		"expired": {"invalid_state", "too long"},
 		"broken":  {"internal", "try again"},
@@ -409,6 +410,10 @@ func TestProviderReturn(t *testing.T) {
 		{
 			"denied by Supabase", "?error=access_denied&error_code=user_banned", "problem",
 			"myapp://oauth/auth?error=access_denied&error_code=user_banned", "",
+		},
+		{
+			"refused by a hook", "?error=access_denied&error_code=&error_description=No", "problem",
+			"myapp://oauth/auth?error=access_denied&error_code=unknown", "",
 		},
 		{"no error code", "?error=%3Cb%3E", "problem", "myapp://oauth/auth?error=server_error", ""},
 		{

@@ -5,9 +5,8 @@
 const ANSWER = /^tikbridge_(handoff|error|error_description|request_id)(=|$)/i;
 /** The answer to a sign-in of another kind, which supabase-js would read again. */
 const OTHER_ANSWER = /^error(_code|_description)?(=|$)/i;
-/** GoTrue's answer. It repeats an error in the fragment. */
+/** GoTrue's answer, of which it repeats an error in the fragment. */
 const GOTRUE_ANSWER = /^(code|error(_code|_description)?)(=|$)/i;
-const GOTRUE_FRAGMENT = /^#(.*&)?(error|sb)=/;
 /** GoTrue's codes are UUIDs; those of others stay where they are. */
 const GOTRUE_CODE = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -56,11 +55,13 @@ export function takeGoTrueAnswer(flow, taken) {
   const code = error ? '' : read('code');
   if (!(flow && error) && !(GOTRUE_CODE.test(code) && (flow || taken.has(code)))) return null;
 
+  // GoTrue gives a refusal of a hook an empty one, and what the person said none at all.
+  const errorCode = read('error_code') || (address.searchParams.has('error_code') ? 'unknown' : '');
+
   taken.add(code);
   address.search = without(address.search, GOTRUE_ANSWER);
-  if (GOTRUE_FRAGMENT.test(address.hash)) address.hash = '';
+  if (fragment.has('error') || fragment.has('sb')) address.hash = '';
   history.replaceState(history.state, '', address);
-  const errorCode = read('error_code');
   return { id: code || flow, handoff: '', error, description: '', ofProvider: true, code, errorCode };
 }
 

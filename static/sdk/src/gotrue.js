@@ -8,21 +8,19 @@ import { failed, TEXT } from './result.js';
 /** Without a verifier, older versions of supabase-js ask GoTrue with an empty one. */
 const NO_VERIFIER = /^(pkce_code_verifier_not_found|validation_failed)$/;
 
-/** @type {[own: string, text: string, gotrue: RegExp][]} */
+/** @type {[gotrue: RegExp, text: string, own?: string][]} The codes without an own one are the same. */
 const KNOWN = [
-  // supabase-js keeps one verifier: the last.
-  ['invalid_state', TEXT.startedAgain, /^bad_code_verifier$/],
-  ['invalid_state', TEXT.startedAgain, NO_VERIFIER],
-  ['invalid_state', TEXT.tooLate, /^(flow_state_\w+|bad_oauth_\w+)$/],
-  ['user_banned', TEXT.banned, /^user_banned$/],
-  ['sign_in_refused', TEXT.refused, /^(signup|provider)_disabled$/],
-  ['rate_limited', TEXT.busy, /^over_\w+_rate_limit$/],
-  ['supabase_unavailable', TEXT.notAnswering, /^(request_timeout|temporarily_unavailable)$/],
-  ['identity_already_exists', TEXT.linked, /^identity_already_exists$/],
-  ['manual_linking_disabled', TEXT.setUp, /^manual_linking_disabled$/],
-  // The page /return of the bridge says these.
-  ['implicit_flow', TEXT.setUp, /^implicit_flow$/],
-  ['scheme_not_allowed', TEXT.setUp, /^scheme_not_allowed$/],
+  [/^bad_code_verifier$/, TEXT.startedAgain, 'invalid_state'], // supabase-js keeps one verifier: the last
+  [NO_VERIFIER, TEXT.startedAgain, 'invalid_state'],
+  [/^(flow_state|bad_oauth|oauth_client_state)_/, TEXT.tooLate, 'invalid_state'],
+  [/^user_banned$/, TEXT.banned],
+  [/^(signup_disabled|unknown)$/, TEXT.refused, 'sign_in_refused'], // unknown: by a hook
+  [/^(provider_disabled|oauth_provider_not_supported)$/, TEXT.setUp, 'supabase_misconfigured'],
+  [/^over_\w+_rate_limit$/, TEXT.busy, 'rate_limited'],
+  [/^(request_timeout|temporarily_unavailable)$/, TEXT.broken, 'supabase_unavailable'],
+  [/^identity_already_exists$/, TEXT.linked],
+  // The page /return of the bridge says the other two.
+  [/^(manual_linking_disabled|implicit_flow|scheme_not_allowed)$/, TEXT.setUp],
 ];
 
 /**
@@ -30,7 +28,7 @@ const KNOWN = [
  * @returns {Failed}
  */
 export function explainCode(code = '') {
-  const [own, text] = KNOWN.find(([, , gotrue]) => gotrue.test(code)) ?? ['internal', TEXT.broken];
+  const [, text, own = code] = KNOWN.find(([gotrue]) => gotrue.test(code)) ?? [, TEXT.broken, 'internal'];
   return failed(own, text);
 }
 

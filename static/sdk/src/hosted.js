@@ -6,16 +6,13 @@ import { Bridge } from './bridge.js';
 import { deliver } from './deliver.js';
 import { failed, refusal, TEXT } from './result.js';
 import { randomString, sha256 } from './secrets.js';
-import { RecentValues } from './storage.js';
+import { RecentValues, SIGN_IN_LIFETIME } from './storage.js';
 
 /** @import { Arrival } from './address.js' */
 /** @import { Page } from './page.js' */
 /** @import { Flow } from './sign-in.js' */
 /** @import { Store } from './storage.js' */
 /** @import { Result, Session, HostedOptions } from '../tikbridge.js' */
-
-/** How long a sign-in may take, as on the bridge. */
-const LIFETIME = 10 * 60_000;
 
 /**
  * @param {Page} page
@@ -27,7 +24,7 @@ const LIFETIME = 10 * 60_000;
 export function createHostedFlow(page, { bridgeUrl, supabase, setSession, scheme }, platform, stores) {
   const bridge = new Bridge(bridgeUrl);
   /** The verifiers of sign-ins under way. */
-  const verifiers = new RecentValues(stores, 'tikbridge.flows', LIFETIME);
+  const verifiers = new RecentValues(stores, 'tikbridge.flows', SIGN_IN_LIFETIME);
 
   /** @type {Flow['begin']} */
   async function begin({ redirectTo, selectAccount, replaceSession }) {

@@ -1,15 +1,12 @@
 import { inBrowser } from './environment.js';
 import { takeFromAddress, takeGoTrueAnswer } from './address.js';
-import { browserStores, memoryStore, RecentValues } from './storage.js';
+import { browserStores, memoryStore, RecentValues, SIGN_IN_LIFETIME } from './storage.js';
 
 /** @import { Arrival } from './address.js' */
 /** @import { Result } from '../tikbridge.js' */
 
 /** How long a handoff lives, as on the bridge. */
 const HANDOFF_LIFETIME = 60_000;
-
-/** How long a sign-in of the provider flow is waited for. GoTrue gives up after five minutes. */
-const PROVIDER_LIFETIME = 10 * 60_000;
 
 /** From coming back to the app until its deeplink arrives. */
 const GRACE = 1500;
@@ -26,10 +23,8 @@ export class Page {
      * or the app may handle it with another copy of this script.
      */
     this.waiting = new RecentValues([this.store, tabStore], 'tikbridge.waiting', HANDOFF_LIFETIME);
-    /**
-     * Sign-ins of the provider flow: the session that was there before, and when they began.
-     */
-    this.providerFlows = new RecentValues([this.store, ...stores], 'tikbridge.provider', PROVIDER_LIFETIME);
+    /** Sign-ins of the provider flow: the session before, and when they began. */
+    this.providerFlows = new RecentValues([this.store, ...stores], 'tikbridge.provider', SIGN_IN_LIFETIME);
     /** @type {Set<string>} */
     this.takenCodes = new Set();
     /**

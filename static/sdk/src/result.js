@@ -14,7 +14,6 @@ export const TEXT = {
   banned: 'This account is blocked. Please contact the people who make this app.',
   refused: 'This app does not let you sign in. Please contact the people who make this app.',
   busy: 'Too many sign-ins right now. Please try again in a minute.',
-  notAnswering: 'Sign-in is not answering. Please try again in a minute.',
   setUp: 'Sign-in is not set up correctly. Please tell the people who make this app.',
   notSignedIn: 'Sign in first, then connect TikTok.',
   noEmail: 'Add an e-mail address to your account first, then connect TikTok.',

@@ -3,7 +3,7 @@ import { createHostedFlow } from './hosted.js';
 import { createProviderFlow } from './provider.js';
 import { failed, isTemporary, TEXT } from './result.js';
 import { canHash } from './secrets.js';
-import { browserStores, RecentValues } from './storage.js';
+import { browserStores, RecentValues, SIGN_IN_LIFETIME } from './storage.js';
 
 /** @import { Arrival } from './address.js' */
 /** @import { Page } from './page.js' */
@@ -20,9 +20,6 @@ import { browserStores, RecentValues } from './storage.js';
  * @property {() => Promise<Result | null>} [findResult] Of a sign-in that left nothing to handle.
  */
 
-/** How long an arrival that was handled is known. */
-const LIFETIME = 10 * 60_000;
-
 /**
  * @param {Page} page
  * @param {any} options TikTokSignInOptions; a check of provider does not tell TypeScript which.
@@ -32,7 +29,7 @@ export function createSignIn(page, options) {
   const platform = isDespia() ? 'native' : 'web';
   const stores = [page.store, ...(options.storage ? [options.storage] : browserStores())];
   /** The ends of the ids of arrivals that are done with. */
-  const handled = new RecentValues(stores, 'tikbridge.arrivals', LIFETIME);
+  const handled = new RecentValues(stores, 'tikbridge.arrivals', SIGN_IN_LIFETIME);
   const flow = options.provider
     ? createProviderFlow(page, options, platform)
     : createHostedFlow(page, options, platform, stores);
