@@ -97,7 +97,8 @@ func (g *fakeGoTrue) consent(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `<!doctype html><link rel="icon" href="data:,"><form data-prompt="%s">
 			<input type="hidden" name="flow" value="%s"><label><input type="radio" name="account" value="mira"> Mira</label>
 			<label><input type="radio" name="account" value="layla"> Layla</label>
-			<button name="decision" value="cancel">Cancel</button><button name="decision" value="continue">Continue</button></form>`,
+			<button name="decision" value="cancel">Cancel</button>
+			<button name="decision" value="continue">Continue</button></form>`,
 			flow.prompt, r.FormValue("flow"))
 		return
 	}

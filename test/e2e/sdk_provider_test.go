@@ -16,7 +16,7 @@ const (
 )
 
 // providerKinds are the orders in which a page loads the SDK and makes its client. The first reads the address.
-var providerKinds = []string{"provider", "provider-later"}
+var providerKinds = []string{"provider", "provider-later", "provider-last"}
 
 // codeOf returns the code in the address of a page or deeplink.
 func codeOf(t *testing.T, address string) string {
@@ -104,8 +104,7 @@ func TestSDKProvider_native(t *testing.T) {
 			for _, version := range []string{"supabase-js-2.45", "newest"} {
 				t.Run(name+"/"+kind+"/"+version, func(t *testing.T) {
 					t.Parallel()
-					page := s.app + "/" + kind + "/" + version
-					page += "/pkce/on"
+					page := s.app + "/" + kind + "/" + version + "/pkce/on"
 					b := newDevice(t, true, tt.script)
 					b.open(t, page)
 					eval[chromedp.Void](t, b, "tiktok.signIn()")
@@ -120,7 +119,9 @@ func TestSDKProvider_native(t *testing.T) {
 					if eval[bool](t, b, "endGrace() && results.length > 1") {
 						t.Error("a sign-in that worked was reported as cancelled")
 					}
-					if got := eval[string](t, b, "location.search + location.hash"); got != "" {
+					// A router may put back what supabase-js took out before the SDK was there.
+					putBack := kind == "provider-last" && strings.Contains(name, "put back")
+					if got := eval[string](t, b, "location.search + location.hash"); got != "" && !putBack {
 						t.Errorf("the address bar still holds %q", got)
 					}
 					s.gotrue.wantExchanges(t, codeOf(t, link), 1)
@@ -141,9 +142,9 @@ func (s *sdkStack) openProvider(t *testing.T, b device) device {
 	}
 	if q := u.Query(); strings.HasSuffix(u.Path, "/auth/v1/authorize") {
 		want := s.front.url + "/return?scheme=myapp"
-		if got := q.Get("redirect_to"); got != want || q.Get("provider") != "custom:tiktok" || q.Get("code_challenge_method") != "s256" {
-			t.Errorf("GoTrue is asked to return to %q by %q with PKCE by %q; want %q, custom:tiktok and s256",
-				got, q.Get("provider"), q.Get("code_challenge_method"), want)
+		if q.Get("redirect_to") != want || q.Get("provider") != "custom:tiktok" ||
+			q.Get("code_challenge_method") != "s256" {
+			t.Errorf("GoTrue is asked for %v; want custom:tiktok, S256 and a return to %q", q, want)
 		}
 	}
 	return b.openSecure(t, address)
@@ -437,7 +438,8 @@ func TestProviderReturn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			b := device{newBrowser(t, 390, 844)}
-			b.run(t, "open the page", chromedp.Navigate(s.bridge+"/return"+tt.address), visible("#card:not([data-view=working]) #action"))
+			b.run(t, "open the page", chromedp.Navigate(s.bridge+"/return"+tt.address),
+				visible("#card:not([data-view=working]) #action"))
 			if got := eval[string](t, b, "document.querySelector('#card').dataset.view"); got != tt.view {
 				t.Errorf("the page shows %q; want %q", got, tt.view)
 			}

@@ -163,7 +163,8 @@ func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 		"supabase":       {supabaseJS},
 		"function":       {"/node_modules/despia-native/index.js", "/sdk-despia.js"},
 		"provider":       {s.front.url + "/sdk/tikbridge.global.js", supabaseJS},
-		"provider-later": {supabaseJS}, // the SDK is loaded after the client is made
+		"provider-later": {supabaseJS}, // the SDK is loaded when the client is made
+		"provider-last":  {supabaseJS}, // and when the client has read the address
 	}[kind]
 	supabase := s.supabase
 	if strings.HasPrefix(kind, "provider") {

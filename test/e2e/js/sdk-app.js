@@ -5,8 +5,9 @@ const { bridge, supabaseUrl, supabaseKey } = document.documentElement.dataset;
 const [kind, version, flowType = 'implicit', detect] = location.pathname.split('/').slice(1);
 // The client comes first and may read the address before the SDK does.
 const client =
-  ['supabase', 'provider', 'provider-later'].includes(kind) &&
+  /^(supabase|provider.*)$/.test(kind) &&
   window.supabase.createClient(supabaseUrl, supabaseKey, { auth: { flowType, detectSessionInUrl: detect !== 'off' } });
+if (kind === 'provider-last') await client.auth.initialize(); // it has used the code when the SDK is loaded
 const { createTikTokSignIn, getTikTokOAuthUrl } = window.tikbridge ?? (await import(`${bridge}/sdk/tikbridge.js`));
 
 const options = { bridgeUrl: `${bridge}/`, scheme: 'myapp' };
