@@ -24,6 +24,8 @@ type fakeGoTrue struct {
 	flows map[string]*gotrueFlow // by id
 	codes map[string]*gotrueFlow
 	calls map[string]int // of the token endpoint, by code
+	// A call of the token endpoint may be held: one channel says that it has come, the other that it may go on.
+	held, release chan struct{}
 }
 
 // gotrueFlow is a row of auth.flow_state.
@@ -35,7 +37,10 @@ type gotrueFlow struct {
 }
 
 func newFakeGoTrue() *fakeGoTrue {
-	return &fakeGoTrue{flows: map[string]*gotrueFlow{}, codes: map[string]*gotrueFlow{}, calls: map[string]int{}}
+	return &fakeGoTrue{
+		flows: map[string]*gotrueFlow{}, codes: map[string]*gotrueFlow{}, calls: map[string]int{},
+		held: make(chan struct{}), release: make(chan struct{}),
+	}
 }
 
 func (g *fakeGoTrue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -48,9 +53,12 @@ func (g *fakeGoTrue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodOptions {
 		return
 	}
+	fault, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/auth/v1/")
+	if fault == "held" && !g.hold(r, path) {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	fault, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/auth/v1/")
 	switch path {
 	case "authorize":
 		http.Redirect(w, r, g.begin(fault, r.URL.Query(), nil), http.StatusFound)
@@ -76,6 +84,27 @@ func (g *fakeGoTrue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusNotFound, "not_found", "no such route")
 	}
+}
+
+// hold holds a call of the token endpoint, and answers who waits for one. It returns whether to go on.
+func (g *fakeGoTrue) hold(r *http.Request, path string) bool {
+	switch path {
+	case "waiting":
+		select {
+		case <-g.held:
+		case <-r.Context().Done():
+		}
+		return false
+	case "token":
+		for _, c := range []chan struct{}{g.held, g.release} {
+			select {
+			case c <- struct{}{}:
+			case <-r.Context().Done():
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // begin returns the address of the consent page.

@@ -132,6 +132,29 @@ func TestSDKProvider_native(t *testing.T) {
 	}
 }
 
+// TestSDKProvider_inFlight loads the SDK while supabase-js exchanges the code: it waits for what comes of that.
+func TestSDKProvider_inFlight(t *testing.T) {
+	npmInstall(t)
+	s := startSDK(t)
+	for _, version := range []string{"supabase-js-2.45", "supabase-js-2.86", "supabase-js-2.89", "newest"} {
+		t.Run(version, func(t *testing.T) {
+			b := newDevice(t, false)
+			b.open(t, s.app+"/provider-held/"+version+"/pkce/on/held")
+			eval[chromedp.Void](t, b, "void tiktok.signIn()")
+			b.consent(t)
+			b.until(t, "window.tiktok && arrival.includes('code=') && !location.search")
+			select {
+			case <-s.gotrue.release:
+			case <-b.ctx.Done():
+				t.Fatal("supabase-js does not exchange the code")
+			}
+			b.wantStatuses(t, "signed_in")
+			s.gotrue.wantExchanges(t, codeOf(t, eval[string](t, b, "arrival")), 1)
+			b.wantNoComplaints(t)
+		})
+	}
+}
+
 // openProvider opens GoTrue's address as Despia does.
 func (s *sdkStack) openProvider(t *testing.T, b device) device {
 	t.Helper()

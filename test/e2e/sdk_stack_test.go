@@ -164,7 +164,8 @@ func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 		"function":       {"/node_modules/despia-native/index.js", "/sdk-despia.js"},
 		"provider":       {s.front.url + "/sdk/tikbridge.global.js", supabaseJS},
 		"provider-later": {supabaseJS}, // the SDK is loaded when the client is made
-		"provider-last":  {supabaseJS}, // and when the client has read the address
+		"provider-held":  {supabaseJS}, // and when the client exchanges the code
+		"provider-last":  {supabaseJS}, // and when the client has done so
 	}[kind]
 	supabase := s.supabase
 	if strings.HasPrefix(kind, "provider") {

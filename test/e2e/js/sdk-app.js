@@ -7,6 +7,7 @@ const [kind, version, flowType = 'implicit', detect] = location.pathname.split('
 const client =
   /^(supabase|provider.*)$/.test(kind) &&
   window.supabase.createClient(supabaseUrl, supabaseKey, { auth: { flowType, detectSessionInUrl: detect !== 'off' } });
+if (kind === 'provider-held' && location.search) await fetch(`${supabaseUrl}/auth/v1/waiting`);
 if (kind === 'provider-last') await client.auth.initialize(); // it has used the code when the SDK is loaded
 const { createTikTokSignIn, getTikTokOAuthUrl } = window.tikbridge ?? (await import(`${bridge}/sdk/tikbridge.js`));
 
