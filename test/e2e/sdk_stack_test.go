@@ -173,6 +173,9 @@ func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 		if parts := strings.Split(rest, "/"); len(parts) > 3 {
 			supabase = s.gotrue.url + "/" + parts[3]
 		}
+		if s.gotrue.url == s.supabase { // the emulator, with which nothing goes wrong
+			supabase = s.supabase
+		}
 	}
 	if "http://"+r.Host == s.equipped {
 		scripts = append([]string{"/equipment.js"}, scripts...)
