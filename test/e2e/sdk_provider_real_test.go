@@ -18,9 +18,9 @@ import (
 // providerSecret is that of the client supabase.
 const providerSecret = "a-secret-of-the-client-supabase-for-tests"
 
-// startProvider runs the bridge as an OpenID Provider, an emulated Supabase that has it as custom:tiktok, and
+// startProviderSDK runs the bridge as an OpenID Provider, an emulated Supabase that has it as custom:tiktok, and
 // an app. GoTrue's part is the emulator, TikTok's the simulator of tikbridge dev.
-func startProvider(t *testing.T) *sdkStack {
+func startProviderSDK(t *testing.T) *sdkStack {
 	t.Helper()
 	npmInstall(t)
 	s := &sdkStack{gotrue: newFakeGoTrue()}
@@ -88,9 +88,9 @@ func startProvider(t *testing.T) *sdkStack {
 	return s
 }
 
-// TestProvider signs in by custom:tiktok with the SDK, and links TikTok to an account.
-func TestProvider(t *testing.T) {
-	s := startProvider(t)
+// TestSDKProvider_emulator signs in by custom:tiktok with the SDK, and links TikTok to an account.
+func TestSDKProvider_emulator(t *testing.T) {
+	s := startProviderSDK(t)
 	for _, version := range []string{"supabase-js-2.45", "newest"} {
 		page := s.app + "/provider/" + version + "/pkce/on"
 		t.Run(version+"/web", func(t *testing.T) {
