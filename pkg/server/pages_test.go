@@ -17,7 +17,7 @@ import (
 	"github.com/tikbridge/tikbridge/static"
 )
 
-var pagePaths = []string{"/native-callback", "/native-callback.html", "/auth", "/auth.html"}
+var pagePaths = []string{"/native-callback", "/native-callback.html", "/auth", "/auth.html", "/return"}
 
 func withPublicURL(url string) func(*server.Options) {
 	return func(o *server.Options) { o.PublicURL = url }

@@ -234,6 +234,8 @@ func TestEngines(t *testing.T) {
 		{"return page", engineReturn},
 		{"guide's page of the bridge", engineNativeCallback},
 		{"supabase-js", engineSupabase},
+		{"provider flow on the web", engineProvider},
+		{"provider flow in an app", engineProviderNative},
 	}
 	for engine, e := range engines {
 		t.Run(engine, func(t *testing.T) {
@@ -515,5 +517,58 @@ func engineSupabase(t *testing.T, engine string) {
 	w.visit(t, s.equipped+"/supabase?"+unavailable, "window.ready")
 	w.wantStatuses(t, "failed tiktok_unavailable")
 	wantUser("a sign-in that failed")
+	w.wantNoComplaints(t)
+}
+
+// engineProvider signs in by a provider of Supabase, is cancelled, and links TikTok to an account.
+func engineProvider(t *testing.T, engine string) {
+	npmInstall(t)
+	s := startSDK(t)
+	for _, kind := range providerKinds {
+		w := openWindow(t, engine, "")
+		w.visit(t, s.equipped+"/"+kind+"/newest/pkce/on?tab=1", "window.ready")
+		w.do(t, "tiktok.signIn()")
+		w.agree(t, "mira")
+		id := w.wantStatuses(t, "signed_in")[0].Session.User.ID
+		w.wantLocation(t, s.equipped+"/"+kind+"/newest/pkce/on?tab=1")
+		w.reload(t, "window.ready")
+		w.wantStatuses(t)
+		w.do(t, "tiktok.signIn({ selectAccount: true })")
+		w.press(t, cancelButton)
+		w.wantStatuses(t, "cancelled")
+		w.wantLocation(t, s.equipped+"/"+kind+"/newest/pkce/on?tab=1")
+		if got := inPage[string](t, w, getUser); got != id || id == "" {
+			t.Errorf("after a cancelled sign-in getUser says %q; want %q", got, id)
+		}
+
+		id = inPage[string](t, w, signUp)
+		w.do(t, "tiktok.link()")
+		w.agree(t, "mira")
+		if got := w.wantStatuses(t, "signed_in")[0].Session.User.ID; got != id {
+			t.Errorf("after linking the user is %q; want %q", got, id)
+		}
+		w.wantNoComplaints(t)
+	}
+}
+
+// engineProviderNative signs in in a wrapped app, by the bridge's page for Supabase's redirect.
+func engineProviderNative(t *testing.T, engine string) {
+	npmInstall(t)
+	s := startSDK(t)
+	w := openWindow(t, engine, despiaAgent)
+	w.visit(t, s.equipped+"/provider/newest/pkce/on", "window.ready")
+	const page = "/return?scheme=myapp"
+	secure := s.inDespia(t, w)
+	secure.agree(t, "mira")
+	w.comeBack(t, secure.deeplink(t, s.front.url+page))
+	w.wantStatuses(t, "signed_in")
+	w.wantLocation(t, s.equipped+"/auth")
+
+	w.do(t, "results.length = 0")
+	secure = s.inDespia(t, w)
+	secure.press(t, cancelButton)
+	w.comeBack(t, secure.deeplink(t, s.front.url+page))
+	w.wantStatuses(t, "cancelled")
+	w.wantLocation(t, s.equipped+"/auth")
 	w.wantNoComplaints(t)
 }
