@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -87,13 +88,17 @@ func ParseKeys(texts ...signin.Secret) (*Keys, error) {
 	var keys []key
 	for _, text := range texts {
 		rest := []byte(text.Reveal())
-		for found := 0; ; found++ {
+		begun := bytes.Count(rest, []byte("-----BEGIN "))
+		if begun == 0 {
+			return nil, errors.New("an entry holds no PEM block")
+		}
+		for range begun {
 			var block *pem.Block
-			if block, rest = pem.Decode(rest); block == nil {
-				if found == 0 {
-					return nil, errors.New("an entry holds no PEM block")
-				}
-				break
+			if block, rest = pem.Decode(rest); block == nil { // it skips blocks that it cannot read
+				return nil, errors.New("a PEM block is damaged")
+			}
+			if block.Type == "EC PARAMETERS" { // openssl ecparam -genkey writes the name of the curve first
+				continue
 			}
 			k, err := parseKey(block)
 			if err != nil {
@@ -110,7 +115,7 @@ func parseKey(block *pem.Block) (key, error) {
 	if err != nil {
 		if parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes); err != nil {
 			if parsed, err = x509.ParseECPrivateKey(block.Bytes); err != nil {
-				return key{}, fmt.Errorf("a PEM block is no private key (%q)", block.Type)
+				return key{}, errors.New("a PEM block is no private key without a passphrase")
 			}
 		}
 	}

@@ -62,7 +62,7 @@ type TokenResponse struct {
 	RefreshToken string // TikTok's, only for clients with TikTokTokens
 	IDToken      string
 	Scope        string
-	ExpiresIn    int64 // seconds
+	ExpiresIn    int64 // seconds; 0 for TikTok's token, which lives longer than an id_token
 }
 
 // Reveal returns the response for encoding/json.
@@ -70,7 +70,7 @@ func (r TokenResponse) Reveal() any {
 	return struct {
 		AccessToken  string `json:"access_token"`
 		TokenType    string `json:"token_type"`
-		ExpiresIn    int64  `json:"expires_in"`
+		ExpiresIn    int64  `json:"expires_in,omitempty"`
 		RefreshToken string `json:"refresh_token,omitempty"`
 		Scope        string `json:"scope"`
 		IDToken      string `json:"id_token"`
@@ -191,10 +191,10 @@ func isHash(challenge, verifier string) bool {
 func (p *Provider) issue(ctx context.Context, client *Client, g grant) (TokenResponse, error) {
 	id := signin.Identity{OpenID: g.OpenID, Scopes: g.Scopes, AccessToken: g.Token, RefreshToken: g.Refresh}
 	person := newPerson(id, p.readProfile(ctx, id))
-	resp := TokenResponse{ExpiresIn: int64(TokenLifetime.Seconds()), Scope: grantedScope(g.Request.Scope)}
+	resp := TokenResponse{ExpiresIn: int64(TokenLifetime.Seconds()), Scope: g.Request.Scope}
 	var err error
 	if client.TikTokTokens {
-		resp.AccessToken, resp.RefreshToken = g.Token, g.Refresh
+		resp.AccessToken, resp.RefreshToken, resp.ExpiresIn = g.Token, g.Refresh, 0
 	} else if resp.AccessToken, err = p.sealAccess(client, person); err != nil {
 		return TokenResponse{}, internal(err)
 	}
