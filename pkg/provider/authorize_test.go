@@ -209,6 +209,14 @@ func TestAuthorize_redirect(t *testing.T) {
 			wantRedirect(t, err, appURI, state, "invalid_request")
 		})
 	}
+	t.Run("the name of what is there twice", func(t *testing.T) {
+		q := asks()
+		q["nonce"] = []string{"1", "2"}
+		_, err := w.Authorize(t.Context(), q)
+		if err == nil || !strings.Contains(err.Error(), "more than once: nonce.") {
+			t.Errorf("the developer of the client reads %v", err)
+		}
+	})
 	t.Run("names of a person's making", func(t *testing.T) {
 		q := asks()
 		q[`<b>"secret"</b>`] = []string{"1", "2"}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/once"
 	"github.com/tikbridge/tikbridge/pkg/provider"
+	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
@@ -265,6 +266,27 @@ func TestToken_purposes(t *testing.T) {
 		_, err := w.exchange(t, token)
 		if e := wantRefused(t, err, "invalid_grant", 400); e.Description != "The code is not one of this provider." {
 			t.Errorf("%s: %s", name, e.Description)
+		}
+	}
+}
+
+// TestToken_inside: a code holds TikTok's refresh token only for a client that gets it, and a state is in no code.
+func TestToken_inside(t *testing.T) {
+	ring, err := seal.New(sealKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	for client, want := range map[string]bool{"app": false, "tokens": true} {
+		payload, err := ring.Open("oidc-code", w.code(t, "client_id", client))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(payload), mira.RefreshToken); got != want {
+			t.Errorf("a code of %s holds the refresh token: %v; want %v", client, got, want)
+		}
+		if strings.Contains(string(payload), "state of the client") {
+			t.Errorf("a code of %s holds the state", client)
 		}
 	}
 }
