@@ -69,28 +69,29 @@ func TestFlow(t *testing.T) {
 
 // TestAuthorize_page: as long as it is not known that the client asks, nobody is redirected.
 func TestAuthorize_page(t *testing.T) {
+	const unknown, badURI = signin.CauseClientUnknown, signin.CauseClientRedirectURI
 	w := newWorld(t)
 	for name, tt := range map[string]struct {
 		q    url.Values
 		want signin.Cause
 	}{
-		"no client":              {asks("client_id", "-"), signin.CauseClientUnknown},
-		"empty client":           {asks("client_id", ""), signin.CauseClientUnknown},
-		"unknown client":         {asks("client_id", "App"), signin.CauseClientUnknown},
-		"two clients":            {values(asks(), "client_id", "-"), signin.CauseClientUnknown},
-		"no redirect URI":        {asks("redirect_uri", "-"), signin.CauseClientRedirectURI},
-		"empty redirect URI":     {asks("redirect_uri", ""), signin.CauseClientRedirectURI},
-		"longer path":            {asks("redirect_uri", appURI+"/"), signin.CauseClientRedirectURI},
-		"up and down":            {asks("redirect_uri", "https://app.example/x/../cb"), signin.CauseClientRedirectURI},
-		"user":                   {asks("redirect_uri", "https://app.example@evil.example/cb"), signin.CauseClientRedirectURI},
-		"capitals":               {asks("redirect_uri", "https://APP.example/cb"), signin.CauseClientRedirectURI},
-		"port":                   {asks("redirect_uri", "https://app.example:443/cb"), signin.CauseClientRedirectURI},
-		"fragment":               {asks("redirect_uri", appURI+"#x"), signin.CauseClientRedirectURI},
-		"query":                  {asks("redirect_uri", appURI+"?x"), signin.CauseClientRedirectURI},
-		"of another client":      {asks("redirect_uri", spaURI), signin.CauseClientRedirectURI},
-		"two redirect URIs":      {asks(), signin.CauseClientRedirectURI},
-		"two of the same":        {asks(), signin.CauseClientRedirectURI},
-		"client wrong in itself": {asks("client_id", "nobody", "response_type", "token"), signin.CauseClientUnknown},
+		"no client":              {asks("client_id", "-"), unknown},
+		"empty client":           {asks("client_id", ""), unknown},
+		"unknown client":         {asks("client_id", "App"), unknown},
+		"two clients":            {values(asks(), "client_id", "-"), unknown},
+		"no redirect URI":        {asks("redirect_uri", "-"), badURI},
+		"empty redirect URI":     {asks("redirect_uri", ""), badURI},
+		"longer path":            {asks("redirect_uri", appURI+"/"), badURI},
+		"up and down":            {asks("redirect_uri", "https://app.example/x/../cb"), badURI},
+		"user":                   {asks("redirect_uri", "https://app.example@evil.example/cb"), badURI},
+		"capitals":               {asks("redirect_uri", "https://APP.example/cb"), badURI},
+		"port":                   {asks("redirect_uri", "https://app.example:443/cb"), badURI},
+		"fragment":               {asks("redirect_uri", appURI+"#x"), badURI},
+		"query":                  {asks("redirect_uri", appURI+"?x"), badURI},
+		"of another client":      {asks("redirect_uri", spaURI), badURI},
+		"two redirect URIs":      {asks(), badURI},
+		"two of the same":        {asks(), badURI},
+		"client wrong in itself": {asks("client_id", "nobody", "response_type", "token"), unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			switch name {

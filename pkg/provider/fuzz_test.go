@@ -99,7 +99,8 @@ func FuzzToken(f *testing.F) {
 	code := w.code(f)
 	for _, header := range []string{"", basicOf("app", clientSecret), basicOf("spa", ""), "Basic", "Basic !", "Bearer x"} {
 		for _, body := range []url.Values{
-			form(code), form(code, "client_id", "app", "client_secret", clientSecret), form("x"), form(code, "code_verifier", "-"),
+			form(code), form(code, "client_id", "app", "client_secret", clientSecret), form("x"),
+			form(code, "code_verifier", "-"),
 			form(code, "client_id", "spa"), form(code, "redirect_uri", appQueryURI), form(code, "grant_type", "x"), {},
 		} {
 			f.Add(body.Encode(), header)
@@ -161,7 +162,8 @@ func FuzzUserInfo(f *testing.F) {
 // FuzzFinish: what comes out of a state leads to an address of the client in it, or nowhere.
 func FuzzFinish(f *testing.F) {
 	for _, request := range []string{
-		"", "{}", "null", "[]", "7", `{"c":"app","r":"` + appURI + `","s":"x","o":"openid"}`, `{"c":"app","r":"` + spaURI + `"}`,
+		"", "{}", "null", "[]", "7", `{"c":"app","r":"` + appURI + `","s":"x","o":"openid"}`,
+		`{"c":"app","r":"` + spaURI + `"}`,
 		`{"c":"spa","r":"com.example.app:/cb","h":"x"}`, `{"c":"nobody"}`, `{"c":"app","r":["` + appURI + `"]}`,
 		`{"c":"app","r":"` + appURI + `","s":"\ud800 & \u0000"}`, `{"c":"app","c":"spa","r":"` + appURI + `"}`,
 	} {

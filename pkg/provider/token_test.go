@@ -23,6 +23,18 @@ type attempt struct {
 	status int
 }
 
+func noClient(f url.Values, header string) attempt { return attempt{f, header, "invalid_client", 401} }
+
+func noRequest(f url.Values, header string) attempt {
+	return attempt{f, header, "invalid_request", 400}
+}
+
+func noGrant(f url.Values, header string) attempt { return attempt{f, header, "invalid_grant", 400} }
+
+func noType(f url.Values, header string) attempt {
+	return attempt{f, header, "unsupported_grant_type", 400}
+}
+
 // TestToken_refused: whatever is wrong with a token request is refused, and spends nothing: with the same code the
 // right request works afterwards.
 func TestToken_refused(t *testing.T) {
@@ -34,69 +46,69 @@ func TestToken_refused(t *testing.T) {
 	escaped := url.QueryEscape(clientSecret)
 	for name, wrong := range map[string]func(code string) attempt{
 		// The client.
-		"nobody":   func(c string) attempt { return attempt{form(c), "", "invalid_client", 401} },
-		"id alone": func(c string) attempt { return attempt{form(c, "client_id", "app"), "", "invalid_client", 401} },
+		"nobody":   func(c string) attempt { return noClient(form(c), "") },
+		"id alone": func(c string) attempt { return noClient(form(c, "client_id", "app"), "") },
 		"wrong secret": func(c string) attempt {
-			return attempt{form(c), basicOf("app", clientSecret+"x"), "invalid_client", 401}
+			return noClient(form(c), basicOf("app", clientSecret+"x"))
 		},
-		"wrong secret, form":   func(c string) attempt { return attempt{inForm(c, "client_secret", "x"), "", "invalid_client", 401} },
-		"empty secret":         func(c string) attempt { return attempt{form(c), basicOf("app", ""), "invalid_client", 401} },
-		"unknown client":       func(c string) attempt { return attempt{form(c), basicOf("App", clientSecret), "invalid_client", 401} },
-		"unknown, no secret":   func(c string) attempt { return attempt{form(c), basicOf("", ""), "invalid_client", 401} },
-		"empty client in form": func(c string) attempt { return attempt{form(c, "client_id", ""), "", "invalid_client", 401} },
-		"both ways":            func(c string) attempt { return attempt{inForm(c), right, "invalid_request", 400} },
-		"secret both ways":     func(c string) attempt { return attempt{inForm(c, "client_id", "-"), right, "invalid_request", 400} },
-		"two ids":              func(c string) attempt { return attempt{form(c, "client_id", "spa"), right, "invalid_request", 400} },
-		"bearer":               func(c string) attempt { return attempt{inForm(c), "Bearer " + right[6:], "invalid_client", 401} },
-		"no base64":            func(c string) attempt { return attempt{form(c), "Basic !", "invalid_client", 401} },
-		"no colon":             func(c string) attempt { return attempt{form(c), raw("app"), "invalid_client", 401} },
-		"bad escape in id":     func(c string) attempt { return attempt{form(c), raw("%zz:" + escaped), "invalid_client", 401} },
-		"bad escape in secret": func(c string) attempt { return attempt{form(c), raw("app:%zz"), "invalid_client", 401} },
-		"secret not escaped":   func(c string) attempt { return attempt{form(c), raw("app:" + clientSecret), "invalid_client", 401} },
+		"wrong secret, form":   func(c string) attempt { return noClient(inForm(c, "client_secret", "x"), "") },
+		"empty secret":         func(c string) attempt { return noClient(form(c), basicOf("app", "")) },
+		"unknown client":       func(c string) attempt { return noClient(form(c), basicOf("App", clientSecret)) },
+		"unknown, no secret":   func(c string) attempt { return noClient(form(c), basicOf("", "")) },
+		"empty client in form": func(c string) attempt { return noClient(form(c, "client_id", ""), "") },
+		"both ways":            func(c string) attempt { return noRequest(inForm(c), right) },
+		"secret both ways":     func(c string) attempt { return noRequest(inForm(c, "client_id", "-"), right) },
+		"two ids":              func(c string) attempt { return noRequest(form(c, "client_id", "spa"), right) },
+		"bearer":               func(c string) attempt { return noClient(inForm(c), "Bearer "+right[6:]) },
+		"no base64":            func(c string) attempt { return noClient(form(c), "Basic !") },
+		"no colon":             func(c string) attempt { return noClient(form(c), raw("app")) },
+		"bad escape in id":     func(c string) attempt { return noClient(form(c), raw("%zz:"+escaped)) },
+		"bad escape in secret": func(c string) attempt { return noClient(form(c), raw("app:%zz")) },
+		"secret not escaped":   func(c string) attempt { return noClient(form(c), raw("app:"+clientSecret)) },
 		"public with a secret": func(c string) attempt {
-			return attempt{form(c, "client_id", "spa", "client_secret", clientSecret), "", "invalid_client", 401}
+			return noClient(form(c, "client_id", "spa", "client_secret", clientSecret), "")
 		},
-		"public by basic": func(c string) attempt { return attempt{form(c), basicOf("spa", ""), "invalid_client", 401} },
+		"public by basic": func(c string) attempt { return noClient(form(c), basicOf("spa", "")) },
 
 		// The grant.
-		"no grant type":    func(c string) attempt { return attempt{form(c, "grant_type", "-"), right, "invalid_request", 400} },
-		"empty grant type": func(c string) attempt { return attempt{form(c, "grant_type", ""), right, "invalid_request", 400} },
+		"no grant type":    func(c string) attempt { return noRequest(form(c, "grant_type", "-"), right) },
+		"empty grant type": func(c string) attempt { return noRequest(form(c, "grant_type", ""), right) },
 		"refresh": func(c string) attempt {
-			return attempt{form(c, "grant_type", "refresh_token", "refresh_token", "x"), right, "unsupported_grant_type", 400}
+			return noType(form(c, "grant_type", "refresh_token", "refresh_token", "x"), right)
 		},
 		"password": func(c string) attempt {
-			return attempt{form(c, "grant_type", "password"), right, "unsupported_grant_type", 400}
+			return noType(form(c, "grant_type", "password"), right)
 		},
-		"no code": func(c string) attempt { return attempt{form(c, "code", "-"), right, "invalid_request", 400} },
+		"no code": func(c string) attempt { return noRequest(form(c, "code", "-"), right) },
 		"foreign code": func(c string) attempt {
-			return attempt{form("1" + strings.Repeat("A", 100)), right, "invalid_grant", 400}
+			return noGrant(form("1"+strings.Repeat("A", 100)), right)
 		},
-		"cut code": func(c string) attempt { return attempt{form(c[:len(c)-1]), right, "invalid_grant", 400} },
+		"cut code": func(c string) attempt { return noGrant(form(c[:len(c)-1]), right) },
 		"endless": func(c string) attempt {
-			return attempt{form(c + strings.Repeat("A", 1<<20)), right, "invalid_grant", 400}
+			return noGrant(form(c+strings.Repeat("A", 1<<20)), right)
 		},
 		"code twice": func(c string) attempt { return twice(form(c), "code", right) },
 
 		// What the code was issued with.
 		"other client": func(c string) attempt {
-			return attempt{form(c), basicOf("elliptic", clientSecret), "invalid_grant", 400}
+			return noGrant(form(c), basicOf("elliptic", clientSecret))
 		},
-		"public client":   func(c string) attempt { return attempt{form(c, "client_id", "spa"), "", "invalid_grant", 400} },
-		"no redirect URI": func(c string) attempt { return attempt{form(c, "redirect_uri", "-"), right, "invalid_grant", 400} },
+		"public client":   func(c string) attempt { return noGrant(form(c, "client_id", "spa"), "") },
+		"no redirect URI": func(c string) attempt { return noGrant(form(c, "redirect_uri", "-"), right) },
 		"other redirect URI": func(c string) attempt {
-			return attempt{form(c, "redirect_uri", appQueryURI), right, "invalid_grant", 400}
+			return noGrant(form(c, "redirect_uri", appQueryURI), right)
 		},
 		"longer redirect URI": func(c string) attempt {
-			return attempt{form(c, "redirect_uri", appURI+"/"), right, "invalid_grant", 400}
+			return noGrant(form(c, "redirect_uri", appURI+"/"), right)
 		},
 		"two redirect URIs": func(c string) attempt { return twice(form(c), "redirect_uri", right) },
-		"no verifier":       func(c string) attempt { return attempt{form(c, "code_verifier", "-"), right, "invalid_grant", 400} },
-		"empty verifier":    func(c string) attempt { return attempt{form(c, "code_verifier", ""), right, "invalid_grant", 400} },
+		"no verifier":       func(c string) attempt { return noGrant(form(c, "code_verifier", "-"), right) },
+		"empty verifier":    func(c string) attempt { return noGrant(form(c, "code_verifier", ""), right) },
 		"other verifier": func(c string) attempt {
-			return attempt{form(c, "code_verifier", verifier+"x"), right, "invalid_grant", 400}
+			return noGrant(form(c, "code_verifier", verifier+"x"), right)
 		},
 		"challenge as such": func(c string) attempt {
-			return attempt{form(c, "code_verifier", s256(verifier)), right, "invalid_grant", 400}
+			return noGrant(form(c, "code_verifier", s256(verifier)), right)
 		},
 		"two verifiers":        func(c string) attempt { return twice(form(c), "code_verifier", right) },
 		"what nobody asks for": func(c string) attempt { return twice(form(c), "audience", right) },
@@ -122,7 +134,7 @@ func TestToken_refused(t *testing.T) {
 
 func twice(f url.Values, name, header string) attempt {
 	f[name] = append(f[name], "again", "and again")
-	return attempt{f, header, "invalid_request", 400}
+	return noRequest(f, header)
 }
 
 // TestToken_verifier: a client without PKCE cannot bring it in later, which is how a stolen code would be slipped in,
@@ -136,7 +148,8 @@ func TestToken_verifier(t *testing.T) {
 	code = w.code(t, "code_challenge", "-", "code_challenge_method", "-")
 	w.mustExchange(t, code, "code_verifier", "")
 
-	for _, short := range []string{"", "guess", strings.Repeat("v", 42), strings.Repeat("v", 129), strings.Repeat("v", 43) + "\n"} {
+	long := strings.Repeat("v", 129)
+	for _, short := range []string{"", "guess", long[:42], long, long[:43] + "\n"} {
 		_, err := w.exchange(t, w.code(t, "code_challenge", s256(short)), "code_verifier", short)
 		wantRefused(t, err, "invalid_grant", 400)
 	}

@@ -237,7 +237,8 @@ func TestProvider_off(t *testing.T) {
 	t.Run("meanwhile", func(t *testing.T) { // while somebody is at TikTok
 		t.Parallel()
 		s := newProvider(t).atTikTok(t)
-		resp := newHosted(t).do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", "Accept", forPeople)
+		back := query(callbackPath, "state", s.state, "code", "c")
+		resp := newHosted(t).do(t, http.MethodGet, back, "", "Accept", forPeople)
 		if resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("status is %d; want 400", resp.StatusCode)
 		}
