@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -33,7 +35,19 @@ func supabaseOptions(cfg config.Config) supabase.Options {
 		EmailDomain:     cfg.Supabase.EmailDomain,
 		Adopt:           supabase.Adopt(cfg.Supabase.Adopt),
 		ForwardClientIP: cfg.Supabase.ForwardHeader(),
+		Provider:        cfg.Supabase.Provider,
 		Timeout:         cfg.Supabase.Timeout,
+	}
+}
+
+// providerSettings returns what Supabase should know of this bridge, if it is one of its clients.
+func providerSettings(cfg config.Config) supabase.ProviderSettings {
+	client, _ := cfg.SupabaseClient()
+	return supabase.ProviderSettings{
+		Identifier:   cmp.Or(cfg.Supabase.Provider, supabase.DefaultProvider),
+		Issuer:       cfg.OIDC.Issuer,
+		ClientID:     client.ID,
+		ClientSecret: client.Secret,
 	}
 }
 
@@ -54,6 +68,11 @@ func (a *App) newAccounts(calls upstream.Observer) *supabase.Client {
 	opts := supabaseOptions(a.cfg)
 	opts.Observer = calls
 	opts.Logger = a.log
+	if client, ok := a.cfg.SupabaseClient(); ok {
+		opts.IDToken = func(_ context.Context, id signin.Identity, p signin.Profile) (string, error) {
+			return a.provider.IDToken(client.ID, id, p)
+		}
+	}
 	opts.Transport = a.guarded(a.opts.SupabaseTransport, upstream.BreakerOptions{
 		Service: "supabase", Timeout: opts.Timeout, IsFault: supabase.IsFault,
 	})

@@ -98,6 +98,7 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 		g.Go(func() error {
 			emulator := gotruesim.New(gotruesim.Options{
 				ExternalURL: cfg.Supabase.AuthURL, SiteURL: cfg.App.Origins[0],
+				AllowInsecureIssuers: true, // the bridge itself, as OpenID Provider
 			})
 			return server.Serve(ctx, emulated, emulator, time.Second, log)
 		})

@@ -85,6 +85,8 @@ type Supabase interface {
 	// CheckLinks returns nil if the secret key may also make sign-in links: a gateway may let it read and
 	// refuse it to write.
 	CheckLinks(ctx context.Context) error
+	// FindProvider returns a custom provider of the project; supabase.IsNoProvider tells an error for none.
+	FindProvider(ctx context.Context, identifier string) (supabase.Provider, error)
 }
 
 // Claims is the shared store of claims on states and handoffs. *once.Redis implements it.
@@ -100,6 +102,8 @@ type Options struct {
 	Problems config.Problems
 	TikTok   TikTok
 	Supabase Supabase
+	// Provider is what Supabase should have as the provider for TikTok, if it is a client of this bridge.
+	Provider supabase.ProviderSettings
 	// Claims is nil without Redis.
 	Claims Claims
 	// Sealer has the keys of the configuration; nil if there are none.
@@ -141,6 +145,10 @@ var online = []check{
 	{"supabase", []string{
 		"supabase.url", "supabase.auth_url", "supabase.publishable_key", "supabase.secret_key", "supabase.timeout",
 	}, supabaseProject},
+	{"provider", []string{
+		"oidc.clients", "oidc.issuer", "oidc.supabase_secret", "server.public_url", "supabase.url", "supabase.auth_url",
+		"supabase.secret_key", "supabase.provider", "supabase.timeout",
+	}, provider},
 	{"clock", []string{"supabase.url", "supabase.auth_url", "tiktok.api_url"}, clock},
 	{"redis", []string{"store.redis_url"}, redis},
 	{"public_url", []string{"server.public_url", "app.origins", "app.redirect_uris"}, publicURL},

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tikbridge/tikbridge/pkg/provider"
+	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
@@ -220,18 +221,33 @@ func TestIDToken_forGrant(t *testing.T) {
 // TestTikTokTokens: a client that wants them gets TikTok's tokens, and no other client does.
 func TestTikTokTokens(t *testing.T) {
 	w := newWorld(t)
-	resp, err := w.Token(t.Context(), provider.TokenRequest{
-		Form: form(w.code(t, "client_id", "tokens")), Authorization: basicOf("tokens", clientSecret),
-	})
+	exchange := func(after time.Duration) provider.TokenResponse {
+		code := w.code(t, "client_id", "tokens")
+		w.now = w.now.Add(after)
+		resp, err := w.Token(t.Context(), provider.TokenRequest{
+			Form: form(code), Authorization: basicOf("tokens", clientSecret),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	resp := exchange(20 * time.Second)
+	// TikTok's refresh token is worth something with the bridge alone.
+	ring, err := seal.New(sealKey)
 	if err != nil {
 		t.Fatal(err)
+	}
+	refresh, err := ring.Open("refresh", resp.RefreshToken)
+	if err != nil || !strings.Contains(string(refresh), "rft.of-mira") {
+		t.Errorf("the refresh token is %q, %v", refresh, err)
 	}
 	body, err := json.Marshal(resp.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantClaims(t, decoded(t, body), `{"access_token": "act.of-mira", "refresh_token": "rft.of-mira",
-		"token_type": "Bearer", "scope": "openid profile", "id_token": "`+resp.IDToken+`"}`)
+	wantClaims(t, decoded(t, body), `{"access_token": "act.of-mira", "refresh_token": "`+resp.RefreshToken+`",
+		"token_type": "Bearer", "expires_in": 86380, "scope": "openid profile", "id_token": "`+resp.IDToken+`"}`)
 	sum := sha256.Sum256([]byte("act.of-mira"))
 	if got := verify(t, resp.IDToken, w.JWKS())["at_hash"]; got != base64.RawURLEncoding.EncodeToString(sum[:16]) {
 		t.Errorf("at_hash is %v; want that of TikTok's token", got)
@@ -247,6 +263,16 @@ func TestTikTokTokens(t *testing.T) {
 	if got := string(body); strings.Contains(got, "of-mira") || strings.Contains(got, "refresh_token") ||
 		!strings.Contains(got, `"expires_in":300`) || !strings.Contains(got, `"token_type":"Bearer"`) {
 		t.Errorf("another client gets %s", got)
+	}
+	// Where TikTok does not say how long its token is good, nobody else does.
+	w.tiktok.exchange = func() (signin.Identity, error) {
+		id := mira
+		id.ExpiresIn = 0
+		return id, nil
+	}
+	body, err = json.Marshal(exchange(20 * time.Second).Reveal())
+	if err != nil || strings.Contains(string(body), "expires_in") {
+		t.Errorf("got %s, %v; want no expires_in", body, err)
 	}
 	// Printed or logged they show nothing.
 	if got, _ := json.Marshal(resp); string(got) != `"[redacted]"` {

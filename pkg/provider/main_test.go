@@ -49,7 +49,7 @@ func clients() []provider.Client {
 var (
 	mira = signin.Identity{
 		OpenID: "-000M1ra", Scopes: []string{"user.info.basic"},
-		AccessToken: "act.of-mira", RefreshToken: "rft.of-mira",
+		AccessToken: "act.of-mira", RefreshToken: "rft.of-mira", ExpiresIn: 24 * time.Hour,
 	}
 	miraToday = signin.Profile{
 		UnionID: "u-1", DisplayName: `Mira "<Lövelace>"`, AvatarURL: "https://cdn.example/m.jpeg?a=1&b=2",

@@ -23,7 +23,7 @@ const (
 	metadataPath  = "/.well-known/oauth-authorization-server"
 	jwksPath      = "/oidc/jwks"
 	authorizePath = "/oidc/authorize"
-	tokenPath     = "/oidc/token"
+	tokenEndpoint = "/oidc/token"
 	userInfoPath  = "/oidc/userinfo"
 	clientSecret  = "secret-of-the-client-0123456789abcdef"
 	clientURI     = "https://client.example/cb?tenant=1"
@@ -165,8 +165,8 @@ func TestProvider(t *testing.T) {
 		t.Errorf("the flow cookie is still there: %v", cookies)
 	}
 
-	resp = b.asClient(t, tokenPath, ofClient(q.Get("code")), "Authorization", basicAuth(clientSecret))
-	wantLine("token", "signed_in", tokenPath)
+	resp = b.asClient(t, tokenEndpoint, ofClient(q.Get("code")), "Authorization", basicAuth(clientSecret))
+	wantLine("token", "signed_in", tokenEndpoint)
 	if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Pragma") != "no-cache" {
 		t.Errorf("tokens may be stored: %v", resp.Header)
 	}
@@ -190,7 +190,7 @@ func TestProvider(t *testing.T) {
 	}
 	wantLine("userinfo", "answered", userInfoPath)
 
-	wantClientError(t, b.asClient(t, tokenPath, ofClient(q.Get("code")), "Authorization", basicAuth(clientSecret)),
+	wantClientError(t, b.asClient(t, tokenEndpoint, ofClient(q.Get("code")), "Authorization", basicAuth(clientSecret)),
 		http.StatusBadRequest, "invalid_grant")
 	if line := b.log.last(t); line["flow"] != "provider" || line["step"] != "token" || line["level"] != "INFO" ||
 		line["cause"] != "invalid_grant: The code was already used." {
@@ -227,7 +227,7 @@ func (b bridge) wantUnlogged(t *testing.T, values ...string) {
 func TestProvider_off(t *testing.T) {
 	t.Parallel()
 	b := newHosted(t)
-	for _, path := range []string{discoveryPath, metadataPath, jwksPath, authorizePath, tokenPath, userInfoPath} {
+	for _, path := range []string{discoveryPath, metadataPath, jwksPath, authorizePath, tokenEndpoint, userInfoPath} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions, http.MethodHead} {
 			if got := b.do(t, method, path, "").StatusCode; got != http.StatusNotFound {
 				t.Errorf("%s %s: status %d; want 404", method, path, got)
@@ -251,7 +251,7 @@ func TestProvider_methods(t *testing.T) {
 	b := newProvider(t)
 	for path, allowed := range map[string]string{
 		discoveryPath: "OPTIONS, GET, HEAD", metadataPath: "OPTIONS, GET, HEAD", jwksPath: "OPTIONS, GET, HEAD",
-		authorizePath: "OPTIONS, GET, POST", tokenPath: "OPTIONS, POST", userInfoPath: "OPTIONS, GET, POST",
+		authorizePath: "OPTIONS, GET, POST", tokenEndpoint: "OPTIONS, POST", userInfoPath: "OPTIONS, GET, POST",
 	} {
 		for _, method := range []string{
 			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete,
@@ -457,7 +457,7 @@ func TestToken_refused(t *testing.T) {
 		"other grant":   {ofClient(code, "grant_type", "password"), formType, clientSecret, 400, "unsupported_grant_type"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			resp := b.do(t, http.MethodPost, tokenPath, tt.body, "Content-Type", tt.kind, "Accept", forPeople,
+			resp := b.do(t, http.MethodPost, tokenEndpoint, tt.body, "Content-Type", tt.kind, "Accept", forPeople,
 				"Authorization", basicAuth(tt.secret))
 			challenge := ""
 			if tt.status == http.StatusUnauthorized {
@@ -470,12 +470,12 @@ func TestToken_refused(t *testing.T) {
 		})
 	}
 	// Parameters in the address do not count (RFC 6749, section 2.3.1).
-	resp := b.asClient(t, tokenPath+"?"+ofClient(code), "", "Authorization", basicAuth(clientSecret))
+	resp := b.asClient(t, tokenEndpoint+"?"+ofClient(code), "", "Authorization", basicAuth(clientSecret))
 	wantClientError(t, resp, http.StatusBadRequest, "invalid_request")
 	large := strings.Repeat("x", 65<<10)
-	wantError(t, b.asClient(t, tokenPath, large), http.StatusRequestEntityTooLarge, signin.InvalidRequest)
+	wantError(t, b.asClient(t, tokenEndpoint, large), http.StatusRequestEntityTooLarge, signin.InvalidRequest)
 	// None of it spent the code.
-	resp = b.asClient(t, tokenPath, ofClient(code), "Content-Type", formType+"; charset=UTF-8",
+	resp = b.asClient(t, tokenEndpoint, ofClient(code), "Content-Type", formType+"; charset=UTF-8",
 		"Authorization", basicAuth(clientSecret))
 	wantStatus(t, resp, http.StatusOK)
 	b.wantUnlogged(t, code, clientSecret, appVerifier)
@@ -487,25 +487,25 @@ func TestToken_wrongSecrets(t *testing.T) {
 	t.Parallel()
 	b := newProvider(t)
 	for range 60 {
-		resp := b.asClient(t, tokenPath, ofClient("x"), "Authorization", basicAuth("wrong"))
+		resp := b.asClient(t, tokenEndpoint, ofClient("x"), "Authorization", basicAuth("wrong"))
 		wantClientError(t, resp, http.StatusUnauthorized, "invalid_client")
 	}
-	resp := b.asClient(t, tokenPath, ofClient("x"), "Authorization", basicAuth("wrong"))
+	resp := b.asClient(t, tokenEndpoint, ofClient("x"), "Authorization", basicAuth("wrong"))
 	if resp.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
 	wantError(t, resp, http.StatusTooManyRequests, signin.RateLimited)
 	for range 3 {
-		resp := b.asClient(t, tokenPath, ofClient(b.clientCode(t)), "Authorization", basicAuth(clientSecret))
+		resp := b.asClient(t, tokenEndpoint, ofClient(b.clientCode(t)), "Authorization", basicAuth(clientSecret))
 		wantStatus(t, resp, http.StatusOK)
 	}
 	// Other mistakes do not count.
 	for range 70 {
-		resp := b.asClient(t, tokenPath, ofClient("x"), "Authorization", basicAuth(clientSecret))
+		resp := b.asClient(t, tokenEndpoint, ofClient("x"), "Authorization", basicAuth(clientSecret))
 		wantClientError(t, resp, http.StatusBadRequest, "invalid_grant")
 	}
 	// Another address is somebody else.
-	req := httptest.NewRequest(http.MethodPost, tokenPath, strings.NewReader(ofClient("x")))
+	req := httptest.NewRequest(http.MethodPost, tokenEndpoint, strings.NewReader(ofClient("x")))
 	req.Header.Set("Content-Type", formType)
 	req.RemoteAddr = "203.0.113.9:1"
 	wantClientError(t, b.serve(req), http.StatusUnauthorized, "invalid_client")
@@ -523,7 +523,7 @@ func TestToken_full(t *testing.T) {
 		b.ServeHTTP(httptest.NewRecorder(), req)
 	})
 	<-tiktok.entered
-	resp := b.asClient(t, tokenPath, ofClient("x"), "Authorization", basicAuth(clientSecret))
+	resp := b.asClient(t, tokenEndpoint, ofClient("x"), "Authorization", basicAuth(clientSecret))
 	if resp.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
@@ -551,9 +551,9 @@ func TestToken_CORS(t *testing.T) {
 			if tt.granted {
 				want = tt.origin
 			}
-			preflight := b.do(t, http.MethodOptions, tokenPath, "", "Origin", tt.origin,
+			preflight := b.do(t, http.MethodOptions, tokenEndpoint, "", "Origin", tt.origin,
 				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
-			answer := b.asClient(t, tokenPath, ofClient("x", "client_id", "spa"), "Origin", tt.origin)
+			answer := b.asClient(t, tokenEndpoint, ofClient("x", "client_id", "spa"), "Origin", tt.origin)
 			for _, resp := range []*http.Response{preflight, answer} {
 				if got := resp.Header.Get("Access-Control-Allow-Origin"); got != want ||
 					resp.Header.Get("Access-Control-Allow-Credentials") != "" {
@@ -620,7 +620,7 @@ func TestUserInfo_refused(t *testing.T) {
 // FuzzProvider: whatever comes over HTTP, a person is sent to TikTok or to the client, and nothing is a fault of the
 // bridge.
 func FuzzProvider(f *testing.F) {
-	for _, path := range []string{authorizePath, tokenPath, userInfoPath} {
+	for _, path := range []string{authorizePath, tokenEndpoint, userInfoPath} {
 		for _, body := range []string{asking(), ofClient("x"), "access_token=x", "", "%zz", "a;b", "client_id=backend"} {
 			f.Add(path, body, basicAuth(clientSecret), formType)
 			f.Add(path, body, "Bearer x", "application/json")
@@ -628,7 +628,7 @@ func FuzzProvider(f *testing.F) {
 	}
 	b := newProvider(f, quiet)
 	f.Fuzz(func(t *testing.T, path, body, authorization, kind string) {
-		if !slices.Contains([]string{authorizePath, tokenPath, userInfoPath}, path) {
+		if !slices.Contains([]string{authorizePath, tokenEndpoint, userInfoPath}, path) {
 			t.Skip()
 		}
 		for _, method := range []string{http.MethodGet, http.MethodPost} {

@@ -12,6 +12,10 @@ const (
 	CauseGuideFlowOff  Cause = "guide_flow_off"
 	CauseCodeMalformed Cause = "code_malformed"
 	CauseClientUnknown Cause = "client_unknown"
+	CauseTokensOff     Cause = "tokens_off"
+
+	CauseWebhookSignature Cause = "webhook_signature"
+	CauseWebhookTime      Cause = "webhook_time"
 
 	CauseStateUnreadable Cause = "state_unreadable"
 	CauseOtherBrowser    Cause = "other_browser"
@@ -21,6 +25,11 @@ const (
 
 	CauseCodeSpent       Cause = "code_spent"
 	CauseVerifierRefused Cause = "verifier_refused"
+	CauseGrantEnded      Cause = "grant_ended"
+	CauseTokenUnreadable Cause = "token_unreadable"
+
+	CauseSignedOut Cause = "signed_out"
+	CauseNotOwner  Cause = "not_owner"
 
 	CauseReturnNotAllowed      Cause = "return_not_allowed"
 	CauseRedirectURINotAllowed Cause = "redirect_uri_not_allowed"
@@ -61,6 +70,7 @@ const (
 	CauseDatabaseFails       Cause = "database_fails"
 	CauseHookTimeout         Cause = "hook_timeout"
 	CauseLinkSuperseded      Cause = "link_superseded"
+	CauseDiscoveryFails      Cause = "discovery_fails"
 
 	CauseSupabaseKeys      Cause = "supabase_keys"
 	CauseSupabaseNotAdmin  Cause = "supabase_not_admin"
@@ -71,6 +81,12 @@ const (
 	CauseCreateFails       Cause = "create_fails"
 	CauseHookFails         Cause = "hook_fails"
 	CauseAnchorLost        Cause = "anchor_lost"
+	CauseProviderMissing   Cause = "provider_missing"
+	CauseNoCustomProviders Cause = "no_custom_providers"
+	CauseIDTokenRefused    Cause = "id_token_refused"
+	CauseIDTokenAudience   Cause = "id_token_audience" //nolint:gosec // a name
+	CauseEmailNeeded       Cause = "email_needed"
+	CauseOtherIdentity     Cause = "other_identity"
 
 	CauseSupabaseRestricted Cause = "supabase_restricted"
 )
@@ -132,6 +148,21 @@ var causes = []causeTexts{
 		fix:     "Read the code with URLSearchParams, which decodes it once, and send it as it is.",
 	},
 	{
+		cause: CauseWebhookSignature, code: InvalidRequest,
+		message: "TikTok's signature is missing or wrong.",
+		seen: "At the webhook: the header `Tiktok-Signature` is missing, or was made with another client secret. TikTok " +
+			"signs with the secret of the app that the webhook belongs to; or the request is not from TikTok.",
+		fix: "Set tiktok.client_secret to the secret of the TikTok app whose webhook leads here. After replacing the " +
+			"secret, keep the old one in tiktok.previous_client_secret for four days.",
+	},
+	{
+		cause: CauseWebhookTime, code: InvalidRequest,
+		message: "This event was signed too long ago, or in the future.",
+		seen: "At the webhook: the signature fits, but is more than 72 hours old or from the future. TikTok repeats an " +
+			"event for 72 hours.",
+		fix: "Set the clock of this machine. If it is right, somebody sent an old event again: there is nothing to do.",
+	},
+	{
 		cause: CauseStateUnreadable, code: InvalidState,
 		message: "This sign-in was not started here, or its address is damaged. " +
 			"Please go back to the app and sign in again.",
@@ -177,6 +208,40 @@ var causes = []causeTexts{
 		seen: "TikTok does not accept the PKCE verifier.",
 		fix: "In the hosted flow, set tiktok.pkce to what the TikTok app wants: off for the platform Web. In the guide " +
 			"flow, send the fitting code_verifier with the code, or no code_challenge at all.",
+	},
+	{
+		cause: CauseTokensOff, code: InvalidRequest,
+		message: "This app does not use TikTok after the sign-in. Please tell whoever runs it.",
+		seen:    "At `token` and `revoke`: TikTok's tokens stay with the bridge.",
+		fix:     "Set tiktok.return_tokens to true. Only sessions made after that have the tokens.",
+	},
+	{
+		cause: CauseTokenUnreadable, code: InvalidGrant,
+		message: "TikTok no longer gives this app access to your account. Please sign in with TikTok again.",
+		seen:    "At `token` and `revoke`: `provider_refresh_token` is not one that this bridge sealed with its present keys.",
+		fix: "Send the provider_refresh_token of the session, or of the last answer, as it is. If seal.keys were " +
+			"replaced, let the person sign in again.",
+	},
+	{
+		cause: CauseSignedOut, code: AccessDenied,
+		message: "You are signed out. Please sign in again.",
+		seen:    "At `token` and `revoke`: the access token of the session is missing, expired or of another project.",
+		fix:     "Send the access token of the person's session as Authorization: Bearer. supabase.auth.getSession() keeps it fresh.",
+	},
+	{
+		cause: CauseNotOwner, code: AccessDenied,
+		message: "This TikTok account belongs to somebody else. Please sign in with TikTok again.",
+		seen:    "At `token` and `revoke`: the session is another person's than the TikTok token.",
+		fix:     "Throw the provider tokens away when somebody signs out.",
+	},
+	{
+		cause: CauseGrantEnded, code: InvalidGrant,
+		message: "TikTok no longer gives this app access to your account. Please sign in with TikTok again.",
+		seen: "TikTok does not accept the token of a signed-in person: they removed the app in TikTok, the refresh token " +
+			"is 180 days old, or it was used before. TikTok replaces a refresh token with each use, so one whose answer " +
+			"got lost is used as well. When revoking, the access token may also just have expired.",
+		fix: "Let the person sign in again. If it happens often, keep the refresh token of the last answer, and refresh " +
+			"in one place.",
 	},
 	{
 		cause: CauseReturnNotAllowed, code: RedirectURIMismatch,
@@ -290,9 +355,9 @@ var causes = []causeTexts{
 	{
 		cause: CauseHookRefuses, code: SignInRefused,
 		message: "This app does not let you sign in. Please contact its support.",
-		seen: "A hook of the project refused, as a Custom Access Token hook may for people who are not invited. The log " +
-			"line has `\"call\":\"verify\"` and `\"upstream_code\":\"unknown\"`; the hook's own message is in Supabase's " +
-			"log.",
+		seen: "A hook of the project refused, as a Custom Access Token hook or a Before User Created hook may for people " +
+			"who are not invited. The log line has `\"call\":\"verify\"` or `\"call\":\"id_token\"`, and " +
+			"`\"upstream_code\":\"unknown\"`; the hook's own message is in Supabase's log.",
 		fix: "If this person may sign in, change the hook: Authentication > Hooks in the Supabase dashboard.",
 	},
 	{
@@ -371,7 +436,7 @@ var causes = []causeTexts{
 		cause: CauseDatabaseFails, code: SupabaseUnavailable,
 		message: supabaseDown,
 		seen: "Supabase Auth reported a fault, most often of the database: 500 and `unexpected_failure` at another call " +
-			"than `create_user` and `verify`.",
+			"than `create_user`, `verify` and `id_token`, or 400 and `server_error` at `id_token`.",
 		fix: "Try again in a minute. If it persists, check the project's status in the Supabase dashboard and the errors " +
 			"in its Postgres log, and look at triggers and constraints on auth.users.",
 	},
@@ -387,6 +452,14 @@ var causes = []causeTexts{
 		message: "Too many sign-ins of this person at once. Please try again.",
 		seen:    "Very many sign-ins of the same person at once: `otp_expired`. Each makes a link that ends the one before.",
 		fix:     "Start again. If it happens to one person only, something keeps making links or mails for that user.",
+	},
+	{
+		cause: CauseDiscoveryFails, code: SupabaseUnavailable,
+		message: supabaseDown,
+		seen: "Supabase has just been restarted and cannot read the bridge's discovery document: 500 and " +
+			"`unexpected_failure` at `id_token`, twice.",
+		fix: "Open server.public_url followed by /.well-known/openid-configuration from outside: it must answer, by " +
+			"https, without a log-in. tikbridge doctor does the same.",
 	},
 	{
 		cause: CauseSupabaseKeys, code: SupabaseMisconfigured,
@@ -432,17 +505,17 @@ var causes = []causeTexts{
 	{
 		cause: CauseCreateFails, code: SupabaseMisconfigured,
 		message: "Your account could not be created. Please tell whoever runs the app.",
-		seen: "Creating the user failed twice in the database: 500 and `unexpected_failure` at `create_user`. Most often " +
-			"a trigger on `auth.users` raises, such as one that fills a table of profiles.",
+		seen: "Creating the user failed twice in the database: 500 and `unexpected_failure` at `create_user` or " +
+			"`id_token`. Most often a trigger on `auth.users` raises, such as one that fills a table of profiles.",
 		fix: "Creating the user failed in the database: look at triggers and constraints on auth.users. The error is in " +
 			"the Postgres log of the Supabase dashboard.",
 	},
 	{
 		cause: CauseHookFails, code: SupabaseMisconfigured,
 		message: "Your session could not be created. Please tell whoever runs the app.",
-		seen: "Creating the session failed twice: 500 and `unexpected_failure` at `verify`, or `hook_payload_…`. Most " +
-			"often the Custom Access Token hook raises, answers no valid claims, refuses without an `http_code` (Supabase " +
-			"makes a 500 of that), or is a Postgres function that takes more than two seconds.",
+		seen: "Creating the session failed twice: 500 and `unexpected_failure` at `verify` or `id_token`, or " +
+			"`hook_payload_…`. Most often the Custom Access Token hook raises, answers no valid claims, refuses without " +
+			"an `http_code` (Supabase makes a 500 of that), or is a Postgres function that takes more than two seconds.",
 		fix: "Creating the session failed in a hook or in the database: look at the Custom Access Token hook " +
 			"(Authentication > Hooks in the Supabase dashboard) and at triggers on auth.users and auth.sessions. A hook " +
 			"that refuses somebody must answer with http_code 403.",
@@ -455,6 +528,50 @@ var causes = []causeTexts{
 		fix: "Something removes app_metadata.tiktok as it is written: look at triggers on auth.users, and at code that " +
 			"replaces app_metadata instead of adding to it.",
 		more: "accounts.md",
+	},
+	{
+		cause: CauseProviderMissing, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen:    "The project has no provider of the name in `supabase.provider`, or it is disabled or not of the type OIDC.",
+		fix: "Run tikbridge supabase setup, which creates and enables it. If it is there under another name, set " +
+			"supabase.provider to that.",
+	},
+	{
+		cause: CauseNoCustomProviders, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen:    "This Supabase Auth has no custom providers: it is too old, or they are switched off.",
+		fix: "Update Supabase Auth (the image supabase/auth, or the Supabase CLI) to 2.196.0 or newer. If it is, do not " +
+			"set GOTRUE_CUSTOM_OAUTH_ENABLED to false.",
+	},
+	{
+		cause: CauseIDTokenRefused, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen: "Supabase does not accept the bridge's id_token (`Bad ID token`): the provider has another issuer, the " +
+			"clocks differ, or Supabase knows only older keys or algorithms of the bridge.",
+		fix: "Run tikbridge supabase setup, which sets the issuer and lets Supabase read the discovery document again, " +
+			"and tikbridge doctor, which compares issuer and clocks. Give all replicas the same keys.",
+	},
+	{
+		cause: CauseIDTokenAudience, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen:    "The provider in Supabase has another client id than the bridge signs for (`Unacceptable audience`).",
+		fix:     "Run tikbridge supabase setup.",
+	},
+	{
+		cause: CauseEmailNeeded, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen: "Supabase asks for a confirmed e-mail address: `provider_email_needs_verification`. TikTok gives none. The " +
+			"provider does not allow users without one, or this person's account has one that is not confirmed.",
+		fix: "Run tikbridge supabase setup, which allows users without an e-mail. If it happens to one person only, " +
+			"confirm or remove their address.",
+	},
+	{
+		cause: CauseOtherIdentity, code: SupabaseMisconfigured,
+		message: supabaseRefuses,
+		seen: "The session that Supabase answered with is of a user who does not have this person's TikTok identity. It " +
+			"went to nobody.",
+		fix: "Look at what is between the bridge and Supabase Auth: something keeps or changes answers. They must reach " +
+			"the bridge as they are.",
 	},
 	{
 		cause: CauseSupabaseRestricted, code: SupabaseRestricted,

@@ -18,7 +18,8 @@ const (
 	InvalidState Code = "invalid_state"
 	// AccessDenied: the person cancelled at TikTok or may not use this app.
 	AccessDenied Code = "access_denied"
-	// InvalidGrant: TikTok does not accept the code (expired, already used, not its own).
+	// InvalidGrant: TikTok does not accept the code (expired, already used, not its own), or the person's
+	// grant to the app is over.
 	InvalidGrant Code = "invalid_grant"
 	// RedirectURIMismatch: the redirect_uri is not allowed here or not the one TikTok was given.
 	RedirectURIMismatch Code = "redirect_uri_mismatch"

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -18,6 +19,10 @@ type Identity struct {
 	// them, unless the operator wants them in the session.
 	AccessToken  string
 	RefreshToken string
+	// ExpiresIn and RefreshExpiresIn are how long the tokens live, counted from TikTok's answer; 0 if it
+	// does not say.
+	ExpiresIn        time.Duration
+	RefreshExpiresIn time.Duration
 }
 
 // IsOpenID reports whether s can be the open_id of one person alone. JSON decoders write U+FFFD for invalid

@@ -15,10 +15,13 @@ type Session struct {
 	// User is the user object as GoTrue wrote it.
 	User json.RawMessage `json:"user"`
 
-	// ProviderToken and ProviderRefreshToken are TikTok's, not GoTrue's. They are set only if the operator
-	// asked for them (tiktok.return_tokens).
-	ProviderToken        string `json:"-"`
-	ProviderRefreshToken string `json:"-"`
+	// What is the provider's is TikTok's, not GoTrue's. It is set only if the operator asked for it
+	// (tiktok.return_tokens).
+	ProviderToken string `json:"-"`
+	// ProviderRefreshToken is sealed; see [Tokens].
+	ProviderRefreshToken string   `json:"-"`
+	ProviderExpiresIn    int64    `json:"-"` // seconds, of ProviderToken
+	ProviderScopes       []string `json:"-"` // that the person granted
 }
 
 // Reveal returns the session for encoding/json, in GoTrue's own shape, so that supabase.auth.setSession
@@ -33,8 +36,10 @@ func (s Session) Reveal() any {
 		User                 json.RawMessage `json:"user"`
 		ProviderToken        string          `json:"provider_token,omitempty"`
 		ProviderRefreshToken string          `json:"provider_refresh_token,omitempty"`
+		ProviderExpiresIn    int64           `json:"provider_expires_in,omitempty"`
+		ProviderScopes       []string        `json:"provider_scopes,omitempty"`
 	}{
 		s.AccessToken, s.TokenType, s.ExpiresIn, s.ExpiresAt, s.RefreshToken, s.User,
-		s.ProviderToken, s.ProviderRefreshToken,
+		s.ProviderToken, s.ProviderRefreshToken, s.ProviderExpiresIn, s.ProviderScopes,
 	}
 }

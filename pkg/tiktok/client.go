@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -147,6 +148,16 @@ func (r reply) object(name string) reply {
 	return m
 }
 
+// seconds returns a member that is a number of seconds above zero, 0 for any other.
+func (r reply) seconds(name string) time.Duration {
+	const most = 100 * 365 * 24 * 60 * 60
+	n, err := strconv.ParseInt(r.code(name), 10, 64)
+	if err != nil || n <= 0 {
+		return 0
+	}
+	return time.Duration(min(n, most)) * time.Second
+}
+
 // missing says what keeps r from having a string at path, through objects; "" if it has one.
 func (r reply) missing(path ...string) string {
 	for i, name := range path {
@@ -178,15 +189,50 @@ func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity,
 	if g.CodeVerifier != "" {
 		form.Set("code_verifier", g.CodeVerifier)
 	}
-	token, ans, err := c.token(ctx, form)
+	return c.identity(ctx, form, callToken)
+}
+
+// Refresh returns new tokens for a refresh token, and whose they are; the caller knows who it must be. Each
+// call ends the life of the refresh token at once (TikTok docs: Refresh a User Access Token, November 2026),
+// even if the answer gets lost. Like Exchange it is therefore never repeated: a second try with the same
+// token ends in [signin.CauseGrantEnded], and the person signs in anew.
+func (c *Client) Refresh(ctx context.Context, refreshToken string) (signin.Identity, error) {
+	id, err := c.identity(ctx, url.Values{
+		"client_key":    {c.opts.ClientKey},
+		"client_secret": {c.opts.ClientSecret.Reveal()},
+		"grant_type":    {"refresh_token"},
+		"refresh_token": {refreshToken},
+	}, callRefresh)
+	if err == nil && id.RefreshToken == "" {
+		id.RefreshToken = refreshToken // not replaced (RFC 6749, section 6)
+	}
+	return id, err
+}
+
+// Revoke ends the person's grant to the app and with it all their tokens; the next sign-in asks for consent
+// again (TikTok docs: User Access Token Management). It takes an access token that has not expired.
+func (c *Client) Revoke(ctx context.Context, accessToken string) error {
+	_, _, err := c.post(ctx, "/v2/oauth/revoke/", url.Values{
+		"client_key":    {c.opts.ClientKey},
+		"client_secret": {c.opts.ClientSecret.Reveal()},
+		"token":         {accessToken},
+	}, callRevoke)
+	return err
+}
+
+// identity asks the token endpoint for the tokens of a person.
+func (c *Client) identity(ctx context.Context, form url.Values, name string) (signin.Identity, error) {
+	token, ans, err := c.post(ctx, tokenPath, form, name)
 	if err != nil {
 		return signin.Identity{}, err
 	}
 	id := signin.Identity{
-		OpenID:       token.text("open_id"),
-		Scopes:       signin.Scopes(token.text("scope")),
-		AccessToken:  token.text("access_token"),
-		RefreshToken: token.text("refresh_token"),
+		OpenID:           token.text("open_id"),
+		Scopes:           signin.Scopes(token.text("scope")),
+		AccessToken:      token.text("access_token"),
+		RefreshToken:     token.text("refresh_token"),
+		ExpiresIn:        token.seconds("expires_in"),
+		RefreshExpiresIn: token.seconds("refresh_expires_in"),
 	}
 	for _, name := range []string{"access_token", "open_id"} {
 		if missing := token.missing(name); missing != "" {
@@ -204,11 +250,11 @@ func (c *Client) Exchange(ctx context.Context, g signin.Grant) (signin.Identity,
 // only one whose Upstream.Code is invalid_client says that they do not: TikTok does not promise such
 // tokens to apps that have nothing but Login Kit.
 func (c *Client) CheckCredentials(ctx context.Context) error {
-	token, ans, err := c.token(ctx, url.Values{
+	token, ans, err := c.post(ctx, tokenPath, url.Values{
 		"client_key":    {c.opts.ClientKey},
 		"client_secret": {c.opts.ClientSecret.Reveal()},
 		"grant_type":    {"client_credentials"},
-	})
+	}, callToken)
 	if err != nil {
 		return err
 	}
@@ -218,18 +264,20 @@ func (c *Client) CheckCredentials(ctx context.Context) error {
 	return nil
 }
 
-// token sends form to the token endpoint (TikTok docs: Get User Access Token). Even a good answer may lack
-// what was asked for.
-func (c *Client) token(ctx context.Context, form url.Values) (reply, answer, error) {
+// tokenPath is where all tokens come from (TikTok docs: Get User Access Token).
+const tokenPath = "/v2/oauth/token/" //nolint:gosec // a path
+
+// post sends a form to an OAuth endpoint. Even a good answer may lack what was asked for.
+func (c *Client) post(ctx context.Context, path string, form url.Values, name string) (reply, answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
 	body := strings.NewReader(form.Encode())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.APIURL+"/v2/oauth/token/", body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.APIURL+path, body)
 	if err != nil {
 		return nil, answer{}, signin.AsError(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return c.call(c.opts.Transport, req, callToken)
+	return c.call(c.opts.Transport, req, name)
 }
 
 // Profile reads the profile (TikTok docs: Get User Info). It asks only for fields of the granted scopes: one
@@ -273,6 +321,8 @@ const maxBody = 1 << 20
 const (
 	callToken    = "token"
 	callUserInfo = "user_info"
+	callRefresh  = "refresh"
+	callRevoke   = "revoke"
 )
 
 // call sends req. It returns an error answer as an error: TikTok may send one with status 200, so the body
@@ -295,6 +345,9 @@ func (c *Client) call(t http.RoundTripper, req *http.Request, name string) (repl
 	if err != nil {
 		done(upstream.Result{Status: ans.status, Err: err})
 		return nil, ans, ans.unavailable(upstream.NoAnswer(err))
+	}
+	if name == callRevoke && ans.status == http.StatusOK && len(body) == 0 {
+		body = []byte("{}") // TikTok docs: User Access Token Management: a success has no body
 	}
 	var r reply
 	if err = json.Unmarshal(body, &r); err == nil {

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	tokenURL = "https://open.tiktokapis.com/v2/oauth/token/"
 	infoURL  = "https://open.tiktokapis.com/v2/user/info/"
+	endURL   = "https://open.tiktokapis.com/v2/oauth/revoke/"
 
 	openID   = "-000QDO1aBcDeFgHiJkLmNoPqRsTuVw0hXui"
 	callback = "https://app.example/native-callback"
@@ -48,6 +49,7 @@ var (
 	identity = signin.Identity{
 		OpenID: openID, Scopes: []string{"user.info.basic", "user.info.stats"},
 		AccessToken: accessToken, RefreshToken: refreshToken,
+		ExpiresIn: 2 * time.Hour, RefreshExpiresIn: 180 * 24 * time.Hour,
 	}
 )
 
@@ -292,6 +294,24 @@ func TestClient_Exchange_accepted(t *testing.T) {
 		{
 			"open_id once more in capitals", response(200, `{"open_id":"o","OPEN_ID":"mallory","access_token":"a"}`),
 			signin.Identity{OpenID: "o", AccessToken: "a"},
+		},
+		{
+			"lifetimes as text", response(
+				200, `{"open_id":"o","access_token":"a","expires_in":"60","refresh_expires_in":"3600"}`,
+			),
+			signin.Identity{OpenID: "o", AccessToken: "a", ExpiresIn: time.Minute, RefreshExpiresIn: time.Hour},
+		},
+		{
+			"lifetimes that are none", response(
+				200, `{"open_id":"o","access_token":"a","expires_in":-1,"refresh_expires_in":1.5}`,
+			),
+			signin.Identity{OpenID: "o", AccessToken: "a"},
+		},
+		{
+			"a lifetime beyond all bounds", response(
+				200, `{"open_id":"o","access_token":"a","expires_in":9223372036854775807}`,
+			),
+			signin.Identity{OpenID: "o", AccessToken: "a", ExpiresIn: 100 * 365 * 24 * time.Hour},
 		},
 		{
 			"case of the open_id", response(200, `{"open_id":"-000AbC","access_token":"a"}`),

@@ -52,6 +52,7 @@ const retryAfter = time.Minute
 func (a answer) oauthError() error {
 	description := strings.ToLower(a.description)
 	says := func(part string) bool { return strings.Contains(description, part) }
+	hasToken := a.call == callRefresh || a.call == callRevoke
 	switch a.code {
 	case "invalid_grant", "invalid_request", "invalid_params":
 		switch {
@@ -61,6 +62,12 @@ func (a answer) oauthError() error {
 			return a.error(signin.CauseVerifierRefused)
 		case says("client key"), says("client secret"):
 			return a.error(signin.CauseTikTokCredentials)
+		case hasToken && a.code == "invalid_grant":
+			return a.error(signin.CauseGrantEnded)
+		case hasToken:
+			// The token is TikTok's own, so something else is wrong with the request. Nobody has to sign in
+			// anew because of that.
+			return a.unavailable(errors.New("TikTok does not accept the request"))
 		case a.code == "invalid_grant":
 			return a.error(signin.CauseCodeSpent)
 		}

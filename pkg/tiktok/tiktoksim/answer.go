@@ -20,6 +20,7 @@ type answer struct {
 	rfcStatus int // what RFC 6749 would have answered; 0 if the same
 	header    http.Header
 	body      []byte
+	event     *event // what the webhook hears after the answer
 }
 
 func newAnswer(status int, contentType string, body []byte) answer {

@@ -67,10 +67,15 @@ func (s *Server) avatar(r *http.Request, _ []byte) answer {
 	if err != nil {
 		return s.notFound(r)
 	}
+	return s.signedImage(r, body)
+}
+
+// signedImage answers with an SVG if the URL asked for is a signed one.
+func (s *Server) signedImage(r *http.Request, body []byte) answer {
 	q := r.URL.Query()
 	if !s.signed(r.URL.Path, q.Get("x-expires"), q.Get("x-signature")) {
 		return s.simError(http.StatusForbidden, "access_denied",
-			"The avatar URL is expired, or its signature does not fit.")
+			"The URL of the image is expired, or its signature does not fit.")
 	}
 	a := newAnswer(http.StatusOK, "image/svg+xml", body)
 	a.header.Set("Content-Security-Policy", "default-src 'none'")
@@ -84,8 +89,12 @@ func (s *Server) avatarURL(r *http.Request, p Person) string {
 	if p.Avatar == "" || strings.Contains(p.Avatar, "://") {
 		return p.Avatar
 	}
-	path := avatarPath + p.Avatar
-	expires := strconv.FormatInt(s.opts.Now().Add(avatarTTL).Unix(), 10)
+	return s.signedURL(r, avatarPath+p.Avatar, avatarTTL)
+}
+
+// signedURL returns an absolute URL for an image of the simulator.
+func (s *Server) signedURL(r *http.Request, path string, ttl time.Duration) string {
+	expires := strconv.FormatInt(s.opts.Now().Add(ttl).Unix(), 10)
 	nonce := make([]byte, nonceSize)
 	_, _ = rand.Read(nonce) // never fails: see crypto/rand
 	return s.publicURL(r) + path + "?x-expires=" + expires +

@@ -33,6 +33,9 @@ func (s *Server) authorize(r *http.Request, _ []byte) answer {
 	if bad != nil {
 		return s.errorPage(*bad)
 	}
+	if n, ok := s.takeNext(); ok {
+		return s.answerNext(r, req, n)
+	}
 	p, granted, signedIn := s.session(sessionID(r))
 	if signedIn && req.params.Get("disable_auto_auth") != "1" && covers(granted, req.scopes) {
 		return s.sendBack(req, grant{p, req.scopes})

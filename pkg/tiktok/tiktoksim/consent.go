@@ -96,7 +96,7 @@ func (s *Server) consent(r *http.Request, _ []byte) answer {
 	}
 	q := req.params
 	if q.Get("decision") != "continue" {
-		return sendError(req, "access_denied", "User cancelled the authorization")
+		return sendError(req, "access_denied", textCancelled)
 	}
 	granted := narrow(req.scopes, q["grant"])
 	p, problem := chosenPerson(q)
@@ -108,7 +108,11 @@ func (s *Server) consent(r *http.Request, _ []byte) answer {
 			}),
 		})
 	}
-	g := grant{p, granted}
+	return s.consented(r, req, grant{p, granted})
+}
+
+// consented sends a person back who has agreed, and remembers both.
+func (s *Server) consented(r *http.Request, req authRequest, g grant) answer {
 	a := s.sendBack(req, g)
 	a.header.Add("Set-Cookie", s.cookie(r, s.startSession(g), 0).String())
 	return a

@@ -107,6 +107,8 @@ func (s *Server) stats(*http.Request, []byte) answer {
 		endpointAuthorize: s.Authorizations(),
 		endpointToken:     s.Exchanges(),
 		endpointUserInfo:  s.UserInfos(),
+		endpointVideoList: s.VideoLists(),
+		endpointWebhook:   s.Webhooks(),
 		endpointRevoke:    s.Revocations(),
 		endpointElsewhere: s.Elsewhere(),
 	})
@@ -128,7 +130,7 @@ const elsewhereID = "eLsEwHeRe_0123456789-AbCdEfGhIjK"
 func (s *Server) index(*http.Request, []byte) answer {
 	var b strings.Builder
 	fmt.Fprintf(&b, indexText, s.opts.ClientKey)
-	for _, e := range []endpoint{endpointToken, endpointUserInfo, endpointRevoke, endpointAuthorize} {
+	for _, e := range faulty {
 		fmt.Fprintf(&b, "\n%s\n", e)
 		for _, f := range faultsOf(e) {
 			fmt.Fprintf(&b, "  %-26s %s\n", f.name, f.about)
@@ -149,15 +151,22 @@ TikTok's routes
   GET  /v2/auth/authorize/   consent page
   POST /v2/oauth/token/      authorization_code, refresh_token, client_credentials
   GET  /v2/user/info/        ?fields=open_id,display_name,...
+  POST /v2/video/list/       ?fields=id,title,...  {"max_count"?, "cursor"?}
   POST /v2/oauth/revoke/
 
 Routes for tests
   POST /sim/codes   {"open_id", "redirect_uri", "display_name"?, "avatar_url"?, "union_id"?,
                      "scope"?, "code_challenge"?, "code_challenge_method"?}  ->  {"code"}
+  POST /sim/next    {"result", "open_id"?, "scopes"?}  with result "grant" or "deny": the next
+                    authorize request is answered without a click
   POST /sim/faults  {"endpoint", "fault", "count"?}
                     count: requests to spoil, 1 if absent, -1 until reset; faults of one endpoint
                     queue up; the fault "none" empties the queue
-  POST /sim/reset   forget codes, tokens, sessions, faults and counters
+  POST /sim/webhooks        {"url"}  where events go; "" for nowhere
+  POST /sim/webhooks/send   {"event"?, "open_id", "reason"?, "content"?, "age_seconds"?}
+                            an event, by default authorization.removed, which ends the grant
+  POST /sim/webhooks/retry  repeats what got no 200, as TikTok does for 72 hours
+  POST /sim/reset   forget codes, tokens, sessions, events, faults and counters
   GET  /sim/stats   requests seen, by endpoint
   GET  /sim/logout  end this browser's session, so that the consent page appears again
 

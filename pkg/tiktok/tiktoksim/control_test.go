@@ -78,6 +78,17 @@ func TestBadControlRequests(t *testing.T) {
 			`{"open_id":"x","redirect_uri":"` + callback + `","code_challenge":"a"}`,
 			"code_challenge: ",
 		},
+		{"no result", "/sim/next", `{}`, "result is grant or deny"},
+		{"who denies", "/sim/next", `{"result":"deny","open_id":"x"}`, "Whoever denies"},
+		{"nobody grants", "/sim/next", `{"result":"grant","open_id":""}`, "open_id is empty"},
+		{"what is granted", "/sim/next", `{"result":"grant","scopes":"email"}`, "Unknown scope email"},
+		{"no url", "/sim/webhooks", `{}`, "url is missing"},
+		{"relative url", "/sim/webhooks", `{"url":"/hook"}`, "url must be absolute"},
+		{"no address", "/sim/webhooks/send", `{"open_id":"x"}`, "no address yet"},
+		{"event about nobody", "/sim/webhooks/send", `{}`, "open_id is missing"},
+		{"reason", "/sim/webhooks/send", `{"open_id":"x","reason":6}`, "reason is 0 to 5"},
+		{"reason of another event", "/sim/webhooks/send", `{"event":"x","open_id":"x","reason":1}`, "reason belongs to"},
+		{"age", "/sim/webhooks/send", `{"open_id":"x","age_seconds":-1}`, "age_seconds"},
 		{"endpoint", "/sim/faults", `{"endpoint":"x","fault":"hang"}`, "valid are token, user_info"},
 		{"fault", "/sim/faults", `{"endpoint":"token","fault":"x"}`, "valid are none, status_500"},
 		{
@@ -104,7 +115,7 @@ func TestIndex(t *testing.T) {
 		t.Errorf("got %d %v", got.status, got.header)
 	}
 	for _, want := range []string{
-		"no real account", "/sim/codes", "/sim/faults", "/sim/reset", "huge_body", "wrong_state",
+		"no real account", "/sim/codes", "/sim/faults", "/sim/reset", "/sim/next", "/sim/webhooks/send", "old_signature", "huge_body", "wrong_state",
 		tiktoksim.OpenIDTwinB,
 	} {
 		if !strings.Contains(got.body, want) {

@@ -1,16 +1,18 @@
 // Package tiktoksim imitates TikTok Login Kit v2 for web as an [http.Handler], so that a sign-in
 // can be developed and tested without a TikTok app, a review or a network.
 //
-// It answers the consent page, the token endpoint, user info and revocation, and is strict where
-// TikTok is: codes are single use, redirect URIs are compared byte by byte, the client key and
-// secret are checked, content types matter and errors have TikTok's shapes. Routes under /sim/
-// mint codes without a browser and make endpoints fail on demand; GET /sim/ lists them.
+// It answers the consent page, the token endpoint, user info, the list of videos and revocation, sends
+// webhooks, and is strict where TikTok is: codes and refresh tokens are single use, redirect URIs are
+// compared byte by byte, the client key and secret are checked, content types matter and errors have
+// TikTok's shapes. Routes under /sim/ mint codes without a browser, answer the consent page, send events and
+// make endpoints fail on demand; GET /sim/ lists them.
 //
 // # Sources
 //
 // The protocol follows the TikTok docs pages "Login Kit for Web", "Login Kit for Desktop", "User
-// Access Token Management", "Client Access Token Management", "Get User Info", "OAuth error
-// handling" and "TikTok API v2 error handling".
+// Access Token Management", "Client Access Token Management", "Get User Info", "List Videos", "Video
+// Object", "Webhooks Overview", "Webhook Events", "Check the signature", "OAuth error handling" and
+// "TikTok API v2 error handling".
 //
 // # Where TikTok is silent
 //
@@ -31,6 +33,10 @@
 //     until they expire.
 //   - Revoking one access token ends all tokens and the consent of that person, and a token that
 //     is unknown is an error.
+//   - Everybody has as many public videos as their profile counts. A body of a list request with anything but
+//     cursor and max_count is refused.
+//   - An event is signed once: a repetition, which comes on demand, is signed as long ago as TikTok's first
+//     attempt would be. The first repetition is due after a minute, and each next one after twice as long.
 //   - Avatar URLs are signed and live a day; a changed signature or an expired URL is 403.
 //   - Cancelling redirects with error, error_description and state, and nothing more.
 //   - Invalid authorize requests end on an error page with status 400, never in a redirect.

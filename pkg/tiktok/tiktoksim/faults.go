@@ -44,13 +44,20 @@ type plan struct {
 }
 
 var (
-	everywhere = []endpoint{endpointToken, endpointUserInfo, endpointRevoke, endpointAuthorize}
-	apis       = []endpoint{endpointToken, endpointUserInfo, endpointRevoke}
+	faulty = []endpoint{
+		endpointToken, endpointUserInfo, endpointVideoList, endpointRevoke, endpointAuthorize, endpointWebhook,
+	}
+	everywhere = []endpoint{
+		endpointToken, endpointUserInfo, endpointVideoList, endpointRevoke, endpointAuthorize,
+	}
+	apis       = []endpoint{endpointToken, endpointUserInfo, endpointVideoList, endpointRevoke}
 	oauthOnly  = []endpoint{endpointToken, endpointRevoke}
 	tokenOnly  = []endpoint{endpointToken}
-	infoOnly   = []endpoint{endpointUserInfo}
+	display    = []endpoint{endpointUserInfo, endpointVideoList}
+	videosOnly = []endpoint{endpointVideoList}
 	identity   = []endpoint{endpointToken, endpointUserInfo}
 	authOnly   = []endpoint{endpointAuthorize}
+	hooksOnly  = []endpoint{endpointWebhook}
 )
 
 // faults are all there are. The text of each is what GET /sim/ shows.
@@ -81,11 +88,11 @@ var faults = []fault{
 		oauthFault("invalid_request", textRedirect, http.StatusBadRequest), nil,
 	},
 	{
-		"access_token_invalid", "HTTP 401 access_token_invalid", infoOnly,
+		"access_token_invalid", "HTTP 401 access_token_invalid", display,
 		apiFault(http.StatusUnauthorized, "access_token_invalid"), nil,
 	},
 	{
-		"scope_not_authorized", "HTTP 401 scope_not_authorized", infoOnly,
+		"scope_not_authorized", "HTTP 401 scope_not_authorized", display,
 		apiFault(http.StatusUnauthorized, "scope_not_authorized"), nil,
 	},
 	{"rfc_status", "errors come with RFC 6749 statuses, not 200", oauthOnly, nil, rfcStatuses},
@@ -97,13 +104,28 @@ var faults = []fault{
 	{"not_json", "HTTP 200 with a body that is no JSON", apis, notJSON, nil},
 	{"wrong_content_type", "takes effect, JSON labelled text/html", apis, nil, mislabel},
 	{"huge_body", "HTTP 200 with 10 MB of JSON", apis, hugeBody, nil},
-	{"other_open_id", "takes effect, names another person", infoOnly, nil, otherOpenID},
+	{"other_open_id", "takes effect, names another person", identity, nil, otherOpenID},
 	{"no_open_id", "takes effect, the open_id is left out", identity, nil, withoutOpenID},
+	{"no_refresh_token", "takes effect, the refresh token is left out", tokenOnly, nil, withoutRefresh},
+	{"short_page", "takes effect, half of the videos are left out", videosOnly, nil, shortPage},
 	{"redirect", "HTTP 302 to /sim/elsewhere", everywhere, elsewhere, nil},
 	{"empty_200", "HTTP 200 with an empty body", everywhere, emptyBody, nil},
 	{"access_denied", "redirects at once, access_denied", authOnly, nil, denied("access_denied")},
 	{"server_error", "redirects at once, server_error", authOnly, nil, denied("server_error")},
 	{"wrong_state", "redirects at once with a code and a foreign state", authOnly, nil, wrongState},
+
+	// What happens to an event on its way: see webhookFaults.
+	{"wrong_signature", "signed with another secret", hooksOnly, nil, nil},
+	{"no_signature", "the signature is missing", hooksOnly, nil, nil},
+	{"altered", "the body was changed after it was signed", hooksOnly, nil, nil},
+	{"old_signature", "signed 80 hours ago", hooksOnly, nil, nil},
+	{"future_signature", "signed with a clock that is an hour ahead", hooksOnly, nil, nil},
+	{"replay", "the same request arrives twice", hooksOnly, nil, nil},
+	{"duplicate", "the same event arrives twice, signed anew", hooksOnly, nil, nil},
+	{"unknown_event", "an event nobody knows", hooksOnly, nil, nil},
+	{"other_client_key", "an event of another app, with this app's signature", hooksOnly, nil, nil},
+	{"content_object", "the content is an object, not a string", hooksOnly, nil, nil},
+	{"event_not_json", "the body is no JSON, and is signed", hooksOnly, nil, nil},
 }
 
 func faultsOf(e endpoint) []fault {
@@ -118,8 +140,8 @@ func faultsOf(e endpoint) []fault {
 
 // plan queues a fault for the next count requests to e; untilReset means all of them.
 func (s *Server) plan(e endpoint, name string, count int) error {
-	if !slices.Contains(everywhere, e) {
-		return fmt.Errorf("endpoint %q is unknown; valid are %s", e, joined(everywhere))
+	if !slices.Contains(faulty, e) {
+		return fmt.Errorf("endpoint %q is unknown; valid are %s", e, joined(faulty))
 	}
 	if count < 1 && count != untilReset {
 		return errors.New("count is 1 or more, or -1 for until reset")
@@ -174,7 +196,7 @@ func serverError(status int) func(*Server, exchange) {
 	return func(s *Server, x exchange) {
 		var a answer
 		switch {
-		case x.endpoint == endpointUserInfo:
+		case slices.Contains(display, x.endpoint):
 			a = s.apiError(status, "internal_error", textServer)
 		case status == http.StatusServiceUnavailable:
 			a = s.simError(status, "temporarily_unavailable", textServer)
@@ -190,7 +212,7 @@ func serverError(status int) func(*Server, exchange) {
 
 func rateLimited(s *Server, x exchange) {
 	a := s.simError(http.StatusTooManyRequests, "rate_limit_exceeded", textRate)
-	if x.endpoint == endpointUserInfo {
+	if slices.Contains(display, x.endpoint) {
 		a = s.apiError(http.StatusTooManyRequests, "rate_limit_exceeded", textRate)
 	}
 	a.header.Set("Retry-After", strconv.Itoa(retryAfter))
@@ -275,9 +297,10 @@ func hugeBody(_ *Server, x exchange) {
 
 func otherOpenID(_ *Server, x exchange, a answer) {
 	editJSON(a, func(m map[string]any) {
-		user := userOf(m)
-		if p, ok := user["open_id"].(string); ok {
-			user["open_id"] = stranger(Person{OpenID: p}).OpenID
+		for _, holder := range []map[string]any{m, userOf(m)} {
+			if p, ok := holder["open_id"].(string); ok {
+				holder["open_id"] = stranger(Person{OpenID: p}).OpenID
+			}
 		}
 	}).write(x.w)
 }
@@ -286,6 +309,13 @@ func withoutOpenID(_ *Server, x exchange, a answer) {
 	editJSON(a, func(m map[string]any) {
 		delete(m, "open_id")
 		delete(userOf(m), "open_id")
+	}).write(x.w)
+}
+
+func withoutRefresh(_ *Server, x exchange, a answer) {
+	editJSON(a, func(m map[string]any) {
+		delete(m, "refresh_token")
+		delete(m, "refresh_expires_in")
 	}).write(x.w)
 }
 

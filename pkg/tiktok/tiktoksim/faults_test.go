@@ -38,6 +38,8 @@ func TestTokenFaults(t *testing.T) {
 		{"wrong_content_type", 200, true, contentType("text/html; charset=utf-8")},
 		{"huge_body", 200, false, huge},
 		{"no_open_id", 200, true, lacksOpenID},
+		{"other_open_id", 200, true, namesAnother},
+		{"no_refresh_token", 200, true, lacksRefreshToken},
 		{"redirect", 302, false, location("/sim/elsewhere")},
 		{"empty_200", 200, false, emptyBody},
 	}
@@ -139,9 +141,16 @@ func lacksOpenID(t *testing.T, got reply) {
 	}
 }
 
+func lacksRefreshToken(t *testing.T, got reply) {
+	t.Helper()
+	if field(t, got, "access_token") == "" || field(t, got, "refresh_token") != "" {
+		t.Errorf("body = %s; want an access token alone", got.body)
+	}
+}
+
 func namesAnother(t *testing.T, got reply) {
 	t.Helper()
-	id := field(t, got, "data.user.open_id")
+	id := field(t, got, "open_id") + field(t, got, "data.user.open_id")
 	if id == "" || id == tiktoksim.OpenIDMira {
 		t.Errorf("open_id = %q; want another person's", id)
 	}

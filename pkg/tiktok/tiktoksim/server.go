@@ -57,13 +57,16 @@ type Options struct {
 	PKCE string
 
 	// CodeTTL, AccessTokenTTL and RefreshTokenTTL are lifetimes. Zero means ten minutes (TikTok
-	// documents none), two hours and 180 days.
+	// documents none), two hours and 180 days; until 2026 TikTok's were 24 hours and 365 days.
 	CodeTTL, AccessTokenTTL, RefreshTokenTTL time.Duration
 
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
-	// Delay is added to every answer of the token, user info and revocation endpoints, after the
+	// WebhookURL is where events go; empty means nowhere. POST /sim/webhooks sets another until the next reset.
+	WebhookURL string
+
+	// Delay is added to every answer of the token, user info, video and revocation endpoints, after the
 	// request has taken effect: a client that gives up early has still spent its code.
 	Delay time.Duration
 }
@@ -107,6 +110,8 @@ const (
 	endpointToken     endpoint = "token"
 	endpointUserInfo  endpoint = "user_info"
 	endpointRevoke    endpoint = "revoke"
+	endpointVideoList endpoint = "video_list"
+	endpointWebhook   endpoint = "webhook"   // one that the simulator calls
 	endpointElsewhere endpoint = "elsewhere" // where the fault "redirect" leads; counted only
 )
 
@@ -124,23 +129,29 @@ func New(o Options) *Server {
 	if !knownPKCE(o.PKCE) {
 		panic(fmt.Sprintf("tiktoksim: unknown Options.PKCE %q", o.PKCE))
 	}
-	s := &Server{opts: o.withDefaults(), state: newState()}
+	s := &Server{opts: o.withDefaults(), state: newState(o.WebhookURL)}
 	s.routes = map[string]route{
 		"/v2/auth/authorize/": {http.MethodGet, endpointAuthorize, s.authorize},
 		"/v2/oauth/token/":    {http.MethodPost, endpointToken, s.token},
 		"/v2/oauth/revoke/":   {http.MethodPost, endpointRevoke, s.revoke},
 		"/v2/user/info/":      {http.MethodGet, endpointUserInfo, s.userInfo},
+		"/v2/video/list/":     {http.MethodPost, endpointVideoList, s.videoList},
 
 		"/sim/":          {http.MethodGet, "", s.index},
 		"/sim/consent":   {http.MethodGet, "", s.consent},
 		"/sim/logout":    {http.MethodGet, "", s.logout},
 		"/sim/stats":     {http.MethodGet, "", s.stats},
 		"/sim/codes":     {http.MethodPost, "", s.createCode},
+		"/sim/next":      {http.MethodPost, "", s.planNext},
 		"/sim/faults":    {http.MethodPost, "", s.createFault},
 		"/sim/reset":     {http.MethodPost, "", s.reset},
 		"/sim/elsewhere": {"", endpointElsewhere, s.elsewhere},
 		"/sim/style.css": {http.MethodGet, "", asset("style.css", "text/css; charset=utf-8")},
 		"/sim/logo.svg":  {http.MethodGet, "", asset("logo.svg", "image/svg+xml")},
+
+		"/sim/webhooks":       {http.MethodPost, "", s.setWebhook},
+		"/sim/webhooks/send":  {http.MethodPost, "", s.sendWebhook},
+		"/sim/webhooks/retry": {http.MethodPost, "", s.retryWebhooks},
 	}
 	return s
 }
@@ -181,6 +192,10 @@ func (s *Server) serveEndpoint(w http.ResponseWriter, r *http.Request, rt route,
 		return
 	}
 	a := rt.handle(r, body)
+	if a.event != nil { // the answer comes first, unless a fault keeps it
+		a.header.Set("Connection", "close") // no other request waits behind this one
+		defer s.deliver(r.Context(), a.event)
+	}
 	if !s.pause(r.Context(), rt.endpoint) {
 		return
 	}
@@ -189,6 +204,9 @@ func (s *Server) serveEndpoint(w http.ResponseWriter, r *http.Request, rt route,
 		return
 	}
 	a.write(w)
+	if a.event != nil {
+		_ = http.NewResponseController(w).Flush()
+	}
 }
 
 // pause waits for Options.Delay and reports whether the client is still there.
@@ -200,8 +218,11 @@ func (s *Server) pause(ctx context.Context, e endpoint) bool {
 }
 
 func (s *Server) route(path string) (route, bool) {
-	if strings.HasPrefix(path, avatarPath) {
+	switch {
+	case strings.HasPrefix(path, avatarPath):
 		return route{method: http.MethodGet, handle: s.avatar}, true
+	case strings.HasPrefix(path, coverPath):
+		return route{method: http.MethodGet, handle: s.cover}, true
 	}
 	rt, ok := s.routes[path]
 	return rt, ok
@@ -237,7 +258,7 @@ func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.state.ended)
-	s.state = newState()
+	s.state = newState(s.opts.WebhookURL)
 }
 
 // Exchanges returns how many token requests have arrived since the start or the last Reset,
@@ -251,6 +272,12 @@ func (s *Server) UserInfos() int { return s.count(endpointUserInfo) }
 // Revocations returns how many revocation requests have arrived. A sign-in service that revokes
 // would force people to consent every time.
 func (s *Server) Revocations() int { return s.count(endpointRevoke) }
+
+// VideoLists returns how many requests for videos have arrived.
+func (s *Server) VideoLists() int { return s.count(endpointVideoList) }
+
+// Webhooks returns how many webhooks were sent, repetitions included.
+func (s *Server) Webhooks() int { return s.count(endpointWebhook) }
 
 // Authorizations returns how many authorize requests have arrived, page views included.
 func (s *Server) Authorizations() int { return s.count(endpointAuthorize) }

@@ -14,14 +14,18 @@ type state struct {
 	refresh  map[string]token
 	sessions map[string]Person
 	consents map[string][]string // open_id to the scopes that person has granted
+	nexts    []next
 	plans    map[endpoint][]plan
 	counts   map[endpoint]int
 	issued   int
+	webhook  string // where events go; empty: nowhere
+	pending  []*event
 	ended    chan struct{} // closed by Reset
 }
 
-func newState() state {
+func newState(webhook string) state {
 	return state{
+		webhook:  webhook,
 		codes:    map[string]code{},
 		access:   map[string]token{},
 		refresh:  map[string]token{},

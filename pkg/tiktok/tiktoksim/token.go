@@ -19,6 +19,7 @@ const (
 	textPKCE        = "Code verifier or code challenge is invalid."
 	textRefresh     = "Refresh token is invalid or expired."
 	textAccess      = "Access token is invalid or expired."
+	textCancelled   = "User cancelled the authorization"
 	textServer      = "Something went wrong on the server. Please try again later."
 	textRate        = "Rate limit is exceeded. Please try again later."
 )
@@ -110,7 +111,8 @@ func (s *Server) tokensFor(g grant) answer {
 	})
 }
 
-// revoke is POST /v2/oauth/revoke/. Success is an empty body.
+// revoke is POST /v2/oauth/revoke/. Success is an empty body (TikTok docs: User Access Token Management), and
+// the webhook hears of it with reason 5 (TikTok docs: Webhook Events).
 func (s *Server) revoke(r *http.Request, body []byte) answer {
 	form, problem := s.oauthForm(r, body)
 	if problem != nil {
@@ -124,7 +126,11 @@ func (s *Server) revoke(r *http.Request, body []byte) answer {
 		return s.oauthError("invalid_grant", textAccess)
 	}
 	s.revokePerson(g.person.OpenID)
-	return newAnswer(http.StatusOK, "", nil)
+	a := newAnswer(http.StatusOK, "", nil)
+	if s.webhookURL() != "" {
+		a.event = s.newEvent(authorizationRemoved, g.person.OpenID, reasonContent(reasonRevoked), 0)
+	}
+	return a
 }
 
 // oauthForm parses and authenticates a request of the OAuth endpoints. Credentials count only in
