@@ -36,7 +36,8 @@ func FuzzAuthorize(f *testing.F) {
 	for _, q := range []url.Values{
 		asks(), asks("redirect_uri", appQueryURI), asks("client_id", "spa", "redirect_uri", spaURI), asks("prompt", "none"),
 		asks("max_age", "1", "prompt", "login consent"), asks("state", `{"a":"\u0000 \\ ü"}`), asks("scope", "email"),
-		asks("request", "x"), asks("response_type", "token"), asks("code_challenge_method", "plain"), {},
+		asks("request", "x"), asks("response_type", "token"), asks("code_challenge_method", "plain"),
+		{},
 		asks("redirect_uri", "https://app.example@evil.example/cb"),
 	} {
 		f.Add(q.Encode())
@@ -101,7 +102,8 @@ func FuzzToken(f *testing.F) {
 		for _, body := range []url.Values{
 			form(code), form(code, "client_id", "app", "client_secret", clientSecret), form("x"),
 			form(code, "code_verifier", "-"),
-			form(code, "client_id", "spa"), form(code, "redirect_uri", appQueryURI), form(code, "grant_type", "x"), {},
+			form(code, "client_id", "spa"), form(code, "redirect_uri", appQueryURI), form(code, "grant_type", "x"),
+			{},
 		} {
 			f.Add(body.Encode(), header)
 		}

@@ -52,7 +52,8 @@ const (
 
 // DeriveKeys makes an RSA and a P-256 key of each secret: HKDF-SHA256 (RFC 5869) gives a seed, and the seed a key
 // by c2sp.org/det-keygen. Replicas with the same secrets have the same keys. To rotate, add the new secret last
-// and roll out, which publishes its keys; then move it to the front, so that it signs; then drop the old one.
+// and roll out, which publishes its keys; five minutes later, when no cache has the old ones alone, move it to the
+// front, so that it signs; then drop the old one, once its last token is over.
 func DeriveKeys(secrets ...signin.Secret) (*Keys, error) {
 	var keys []key
 	for _, secret := range secrets {

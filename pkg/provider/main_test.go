@@ -286,7 +286,7 @@ func (w *world) mustExchange(tb testing.TB, code string, changes ...string) prov
 }
 
 // wantRefused checks what a client is told.
-func wantRefused(tb testing.TB, err error, code string, status int) *provider.Error {
+func wantRefused(tb testing.TB, err error, code string, status int) provider.Error {
 	tb.Helper()
 	var e *provider.Error
 	if !errors.As(err, &e) {
@@ -296,7 +296,7 @@ func wantRefused(tb testing.TB, err error, code string, status int) *provider.Er
 		tb.Errorf("got %d %s (%s); want %d %s", e.Status, e.Code, e.Description, status, code)
 	}
 	wantDescription(tb, e.Description)
-	return e
+	return *e
 }
 
 // wantDescription checks the characters that a description may have (RFC 6749, sections 4.1.2.1 and 5.2).

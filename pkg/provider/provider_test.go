@@ -1,9 +1,14 @@
 package provider_test
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tikbridge/tikbridge/pkg/provider"
+	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
 // TestDiscovery: the whole document. Clients read it once and for long.
@@ -49,6 +54,21 @@ func TestDiscovery_twoAddresses(t *testing.T) {
 	if got := w.signIn(t, asks()).Get("iss"); got != issuer {
 		t.Errorf("iss is %s; want %s", got, issuer)
 	}
+}
+
+// TestNew_defaults: without a clock and a logger the provider has its own.
+func TestNew_defaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *provider.Options) { o.Now, o.Logger = nil, nil })
+		w.now = time.Now()
+		w.tiktok.profile = func(context.Context, signin.Identity) (signin.Profile, error) {
+			return signin.Profile{}, errors.New("down")
+		}
+		claims := verify(t, w.mustExchange(t, w.code(t)).IDToken, w.JWKS())
+		if got := claims["iat"]; got != float64(time.Now().Unix()) {
+			t.Errorf("the id_token is of %v; want %d", got, time.Now().Unix())
+		}
+	})
 }
 
 func TestHasPublicClient(t *testing.T) {

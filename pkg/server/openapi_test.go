@@ -438,9 +438,18 @@ func (a *auditor) provider() {
 	ofForm := []string{"Content-Type", formType}
 	limit := func(o *hostedOptions) { o.options.StartPerMinute = 1 }
 	for _, changes := range [][]string{
-		{}, {"response_type", "token"}, {"scope", "email"}, {"request", "x"}, {"request_uri", "x"}, {"registration", "x"},
-		{"prompt", "none"}, {"prompt", "login"}, {"max_age", "60"}, {"response_mode", "form_post"},
-		{"client_id", "nobody"}, {"redirect_uri", "https://evil.example/"},
+		{},
+		{"response_type", "token"},
+		{"scope", "email"},
+		{"request", "x"},
+		{"request_uri", "x"},
+		{"registration", "x"},
+		{"prompt", "none"},
+		{"prompt", "login"},
+		{"max_age", "60"},
+		{"response_mode", "form_post"},
+		{"client_id", "nobody"},
+		{"redirect_uri", "https://evil.example/"},
 	} {
 		for _, accept := range []string{forScripts, forPeople} {
 			a.askAuthorize(b, asking(changes...), accept)
