@@ -486,11 +486,14 @@ func TestToken_refused(t *testing.T) {
 func TestToken_wrongSecrets(t *testing.T) {
 	t.Parallel()
 	b := newProvider(t)
-	for range 60 {
-		resp := b.asClient(t, tokenEndpoint, ofClient("x"), "Authorization", basicAuth("wrong"))
+	var resp *http.Response
+	for n := 1; ; n++ { // a slow machine has more than a minute's worth
+		resp = b.asClient(t, tokenEndpoint, ofClient("x"), "Authorization", basicAuth("wrong"))
+		if n > 60 && (resp.StatusCode == http.StatusTooManyRequests || n == 1000) {
+			break
+		}
 		wantClientError(t, resp, http.StatusUnauthorized, "invalid_client")
 	}
-	resp := b.asClient(t, tokenEndpoint, ofClient("x"), "Authorization", basicAuth("wrong"))
 	if resp.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
