@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -230,7 +231,7 @@ func (s ProviderSettings) check() error {
 			Seen: "supabase.provider is not the name of a custom provider.",
 			Fix:  "Write it like custom:tiktok, in lower case, with letters, digits, - and : alone.",
 		}
-	case !strings.HasPrefix(s.Issuer, "https://"):
+	case !strings.HasPrefix(s.Issuer, "https://") && !isLoopback(s.Issuer): // where an emulator may take it
 		return &SetupError{Seen: notHTTPS, Fix: publicAddress}
 	case s.ClientID == "" || s.ClientSecret == "":
 		return &SetupError{
@@ -239,6 +240,16 @@ func (s ProviderSettings) check() error {
 		}
 	}
 	return nil
+}
+
+// isLoopback reports whether an address is on this machine.
+func isLoopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
 const (
