@@ -274,7 +274,9 @@ func strangeClientRequests(t *testing.T, bridge string, made *seen) {
 	p := planted{number: "000"}
 	values := append(p.all(), canaryOpenIDSecret, canarySupabaseSecret)
 	values = append(values, made.values[:min(12, len(made.values))]...)
-	ok := url.Values{"client_id": {"app"}, "redirect_uri": {openIDClientURI}, "response_type": {"code"}, "scope": {"openid"}}
+	ok := url.Values{
+		"client_id": {"app"}, "redirect_uri": {openIDClientURI}, "response_type": {"code"}, "scope": {"openid"},
+	}
 	for _, v := range values {
 		// Into every parameter, the state apart, which comes back; and as the name of one that is there twice.
 		for _, name := range []string{

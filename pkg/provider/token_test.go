@@ -249,8 +249,9 @@ func TestToken_onceFails(t *testing.T) {
 	code := w.code(t)
 	w.claims.err = errors.New("down")
 	_, err := w.exchange(t, code)
-	if e := wantRefused(t, err, "server_error", 500); strings.Contains(e.Description, "down") || e.Err == nil {
-		t.Errorf("the client is told %q, the log %v", e.Description, e.Err)
+	e := wantRefused(t, err, "server_error", 500)
+	if strings.Contains(e.Description, "down") || e.Error() != "server_error: down" {
+		t.Errorf("the client is told %q, the log %q", e.Description, e.Error())
 	}
 	w.claims.err = nil
 	w.mustExchange(t, code)

@@ -88,12 +88,8 @@ func (s *Server) authorize(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, begun.AuthorizeURL) // a GET, also after a POST
 }
 
-// unreadable is a request of which not even the client is known.
+// unreadable is a request of which not even the client is known. A body that is too large has a message of its own.
 func unreadable(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return err
-	}
 	return &signin.Error{
 		Code: signin.InvalidRequest, Message: "The app asked for this sign-in in a way that cannot be read.", Err: err,
 	}

@@ -238,11 +238,14 @@ func TestProvider_off(t *testing.T) {
 		t.Parallel()
 		s := newProvider(t).atTikTok(t)
 		back := query(callbackPath, "state", s.state, "code", "c")
-		resp := newHosted(t).do(t, http.MethodGet, back, "", "Accept", forPeople)
-		if resp.StatusCode != http.StatusBadRequest {
-			t.Errorf("status is %d; want 400", resp.StatusCode)
+		withoutIt := newProvider(t, func(o *hostedOptions) { o.clients = o.clients[1:] })
+		for _, later := range []bridge{newHosted(t), withoutIt} {
+			resp := later.do(t, http.MethodGet, back, "", "Accept", forPeople)
+			if resp.StatusCode != http.StatusBadRequest {
+				t.Errorf("status is %d; want 400", resp.StatusCode)
+			}
+			wantPage(t, resp, "problem", "Sign-in is not set up for this app. Please tell whoever runs it.")
 		}
-		wantPage(t, resp, "problem", "Sign-in is not set up for this app. Please tell whoever runs it.")
 	})
 }
 
