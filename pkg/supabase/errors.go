@@ -36,7 +36,10 @@ func (e *apiError) Error() string {
 	if e.old {
 		return fmt.Sprintf("status %d: %v", e.status, ErrOldGoTrue)
 	}
-	text := fmt.Sprintf("status %d %s", e.status, e.code)
+	text := fmt.Sprintf("status %d", e.status)
+	if e.code != "" {
+		text += " " + e.code
+	}
 	if e.reason != "" {
 		text += " (" + string(e.reason) + ")"
 	}

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +18,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/supabase"
 )
 
-const provider = "custom:tiktok"
+const providerName = "custom:tiktok"
 
 // userID is of an account that GoTrue made, which chooses ids itself.
 const userID = "0c6e1e5f-6c0e-4f0e-9a53-7a3d0d9c5b11"
@@ -29,7 +26,7 @@ const userID = "0c6e1e5f-6c0e-4f0e-9a53-7a3d0d9c5b11"
 // byIDToken are options for sessions by id_token. The token says who it is for, unsigned.
 func byIDToken() supabase.Options {
 	return supabase.Options{
-		Provider: provider,
+		Provider: providerName,
 		IDToken: func(_ context.Context, id signin.Identity, p signin.Profile) (string, error) {
 			return "id_token of " + id.OpenID + " " + p.DisplayName, nil
 		},
@@ -44,7 +41,7 @@ func tokenAnswer(identity, lastSignIn string) map[string]any {
 			"id": userID, "email": "", "created_at": "2026-01-01T00:00:00.120Z", "last_sign_in_at": lastSignIn,
 			"identities": []any{
 				map[string]any{"provider": "email", "id": userID},
-				map[string]any{"provider": provider, "id": identity, "identity_data": map[string]any{"sub": openID}},
+				map[string]any{"provider": providerName, "id": identity, "identity_data": map[string]any{"sub": openID}},
 			},
 		},
 	}
@@ -84,7 +81,7 @@ func TestIDTokenRequest(t *testing.T) {
 	if err := json.Unmarshal([]byte(m.bodies[0]), &body); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"provider": provider, "id_token": "id_token of " + openID + " Ada"}
+	want := map[string]any{"provider": providerName, "id_token": "id_token of " + openID + " Ada"}
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
@@ -161,13 +158,13 @@ func TestIDTokenVetting(t *testing.T) {
 		{
 			"the open_id in the data of another identity",
 			identities([]any{map[string]any{
-				"provider": provider, "id": "-000Other", "identity_data": map[string]any{"sub": openID},
+				"provider": providerName, "id": "-000Other", "identity_data": map[string]any{"sub": openID},
 			}}), signin.CauseOtherIdentity,
 		},
 		{"no user", withUser(nil), signin.CauseSupabaseFails},
 		{"identities of another kind", identities("all"), signin.CauseSupabaseFails},
 		{"user without an id", withUser(map[string]any{
-			"identities": []any{map[string]any{"provider": provider, "id": openID}},
+			"identities": []any{map[string]any{"provider": providerName, "id": openID}},
 		}), signin.CauseSupabaseFails},
 	}
 	for _, tt := range tests {
@@ -301,70 +298,6 @@ func TestIDTokenProfile(t *testing.T) {
 	err = m.UpdateProfile(t.Context(), in.Account, signin.Profile{DisplayName: "Bea"})
 	if err != nil || len(m.seen) != 1 {
 		t.Errorf("a late profile ends with %v and %d calls; want it left to the next sign-in", err, len(m.seen))
-	}
-}
-
-// racing is a GoTrue at which several first sign-ins of one person meet: all look for the identity before one
-// of them has made it, so all others break a constraint.
-type racing struct {
-	met  sync.WaitGroup // of those that found no identity
-	mu   sync.Mutex
-	made bool
-}
-
-// ServeHTTP implements http.Handler.
-func (g *racing) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	g.mu.Lock()
-	found := g.made
-	g.mu.Unlock()
-	signedIn := later
-	if !found {
-		g.met.Done()
-		g.met.Wait()
-		g.mu.Lock()
-		lost := g.made
-		g.made = true
-		g.mu.Unlock()
-		if lost {
-			w.Header().Set("X-Sb-Error-Code", "unexpected_failure")
-			w.WriteHeader(http.StatusInternalServerError)
-			_, _ = w.Write([]byte(`{"code":"unexpected_failure","message":"Error creating identity"}`))
-			return
-		}
-		signedIn = atOnce
-	}
-	_ = json.NewEncoder(w).Encode(tokenAnswer(openID, signedIn))
-}
-
-// TestIDTokenRace: first sign-ins of one person at once all end in one account.
-func TestIDTokenRace(t *testing.T) {
-	const n = 20
-	gotrue := new(racing)
-	gotrue.met.Add(n)
-	srv := httptest.NewServer(gotrue)
-	t.Cleanup(srv.Close)
-	p := project{url: srv.URL, secret: "sb_secret_x", public: "sb_publishable_x"}
-	b := p.client(t, func(o *supabase.Options) { o.Provider, o.IDToken = provider, byIDToken().IDToken })
-	var done sync.WaitGroup
-	ins, errs := make([]signin.SignedIn, n), make([]error, n)
-	for i := range n {
-		done.Go(func() { ins[i], errs[i] = b.SignIn(t.Context(), someone, netip.Addr{}, noProfile) })
-	}
-	done.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatalf("of %d sign-ins at once some failed:\n%v", n, err)
-	}
-	created := 0
-	for _, in := range ins {
-		if in.Created {
-			created++
-		}
-		if in.Account.ID != userID {
-			t.Errorf("one is signed in as %s", in.Account.ID)
-		}
-	}
-	if created != 1 {
-		t.Errorf("%d say that they made the account; want 1", created)
 	}
 }
 

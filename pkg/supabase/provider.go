@@ -3,6 +3,7 @@ package supabase
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -296,5 +297,5 @@ func setupError(err error, want ProviderSettings) *SetupError {
 			"Lead server.public_url to the bridge.")
 	}
 	known := signin.AsError(err)
-	return say("Supabase does not set up the provider ("+known.Error()+").", known.Cause.Fix())
+	return say(fmt.Sprintf("Supabase does not set up the provider: %v.", known.Err), known.Cause.Fix())
 }

@@ -18,7 +18,7 @@ const providersURL = authURL + "/admin/custom-providers"
 
 func wantedProvider() supabase.ProviderSettings {
 	return supabase.ProviderSettings{
-		Identifier: provider, Issuer: "https://signin.app.example", ClientID: "supabase",
+		Identifier: providerName, Issuer: "https://signin.app.example", ClientID: "supabase",
 		ClientSecret: "canary-0123456789-0123456789-0123456789",
 	}
 }
@@ -26,7 +26,7 @@ func wantedProvider() supabase.ProviderSettings {
 // row is a provider as GoTrue shows it, as the bridge wants it but for the changes.
 func row(changes map[string]any) map[string]any {
 	r := map[string]any{
-		"id": userID, "provider_type": "oidc", "identifier": provider, "name": "TikTok", "client_id": "supabase",
+		"id": userID, "provider_type": "oidc", "identifier": providerName, "name": "TikTok", "client_id": "supabase",
 		"acceptable_client_ids": []string{}, "scopes": []string{"openid", "profile"}, "pkce_enabled": true,
 		"attribute_mapping": map[string]any{}, "custom_claims_allowlist": []string{"union_id"},
 		"authorization_params": map[string]any{"prompt": "consent"}, "enabled": true, "email_optional": true,
@@ -36,19 +36,19 @@ func row(changes map[string]any) map[string]any {
 	return r
 }
 
-// project with this provider; nil is none. It answers writes with the row as wanted.
+// newMockedProvider is a project with this provider; nil is none. It answers writes with the row as wanted.
 func newMockedProvider(t *testing.T, is map[string]any) *mocked {
 	t.Helper()
 	m := newMocked(t, supabase.Options{})
 	if is == nil {
-		m.answer(http.MethodGet, "/admin/custom-providers/"+provider, http.StatusNotFound, map[string]any{
+		m.answer(http.MethodGet, "/admin/custom-providers/"+providerName, http.StatusNotFound, map[string]any{
 			"code": "custom_provider_not_found", "message": "Custom OAuth provider not found",
 		})
 	} else {
-		m.answer(http.MethodGet, "/admin/custom-providers/"+provider, http.StatusOK, is)
+		m.answer(http.MethodGet, "/admin/custom-providers/"+providerName, http.StatusOK, is)
 	}
 	m.answer(http.MethodPost, "/admin/custom-providers", http.StatusCreated, row(nil))
-	m.answer(http.MethodPut, "/admin/custom-providers/"+provider, http.StatusOK, row(nil))
+	m.answer(http.MethodPut, "/admin/custom-providers/"+providerName, http.StatusOK, row(nil))
 	return m
 }
 
@@ -81,7 +81,7 @@ func TestSetupProviderCreates(t *testing.T) {
 	}
 	method, body := m.written(t)
 	want := map[string]any{
-		"provider_type": "oidc", "identifier": provider, "name": "TikTok", "client_id": "supabase",
+		"provider_type": "oidc", "identifier": providerName, "name": "TikTok", "client_id": "supabase",
 		"client_secret": wantedProvider().ClientSecret.Reveal(), "issuer": "https://signin.app.example",
 		"scopes": []any{"openid", "profile"}, "enabled": true, "email_optional": true, "pkce_enabled": true,
 		"authorization_params":    map[string]any{"prompt": "consent"},
@@ -244,7 +244,7 @@ func TestSetupProviderRefused(t *testing.T) {
 			m := newMockedProvider(t, nil)
 			url := providersURL
 			if tt.method == http.MethodGet {
-				url += "/" + provider
+				url += "/" + providerName
 			}
 			m.transport.RegisterResponder(tt.method, url, tt.respond)
 			_, err := m.SetupProvider(t.Context(), wantedProvider(), false)

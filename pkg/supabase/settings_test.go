@@ -56,7 +56,7 @@ func TestCheckSettingsWithProvider(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newEmulator(t, tt.settings).at("/auth/v1", gotruesim.SecretKey, gotruesim.PublishableKey)
-			b := p.client(t, func(o *supabase.Options) { o.Provider = provider })
+			b := p.client(t, func(o *supabase.Options) { o.Provider = providerName })
 			warnings, err := b.CheckSettings(t.Context())
 			if err != nil || len(warnings) != tt.warnings {
 				t.Errorf("warnings are %+v (%v); want %d", warnings, err, tt.warnings)

@@ -15,10 +15,11 @@
 --   to_take_over       accounts that get the identity
 --   done               accounts that have it
 --   two_accounts       people who signed in through the provider before this: they stay with their new account, and
---                      nobody reaches the old one any more
+--                      nobody reaches the old one any more. To give it back to them, delete the new one and run
+--                      this again
 --   same_person        accounts that carry the open_id of another account as well; the one used last is taken over
---   unanchored         accounts with an address of ours that belong to nobody yet. Adopt them first: afterwards
---                      their owners have new accounts
+--   unanchored         accounts with an address of ours that belong to nobody yet. Adopt them first, or their
+--                      owners get new accounts
 with anchored as (
   select u.id, u.raw_app_meta_data->'tiktok'->>'open_id' as open_id, i.user_id as identity_of,
     row_number() over (
