@@ -13,6 +13,7 @@ import (
 
 	"github.com/tikbridge/tikbridge/pkg/allow"
 	"github.com/tikbridge/tikbridge/pkg/once"
+	"github.com/tikbridge/tikbridge/pkg/provider"
 	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
@@ -65,6 +66,7 @@ type hostedOptions struct {
 	// sessions are signed out when TikTok says so.
 	sessions signin.Sessions
 	quiet    bool // keep no log
+	clients  []provider.Client
 	options  server.Options
 }
 
@@ -94,9 +96,10 @@ func newHosted(tb testing.TB, adjust ...func(*hostedOptions)) bridge {
 			tb.Fatal(err)
 		}
 	}
+	claims := once.NewMemory(1000)
 	service := signin.New(signin.Options{
 		Authenticator: leading{o.people}, Accounts: o.people, Policy: o.policy, Sealer: ring,
-		Once:        once.NewMemory(1000),
+		Once:        claims,
 		CallbackURL: server.CallbackURL(o.options.PublicURL), DefaultScheme: "myapp",
 		DefaultRedirect: o.options.StartPage,
 		ReturnTokens:    o.tokens,
@@ -108,6 +111,15 @@ func newHosted(tb testing.TB, adjust ...func(*hostedOptions)) bridge {
 		}
 	})
 	o.options.Service = service
+	if len(o.clients) > 0 {
+		o.options.Provider, err = provider.New(provider.Options{
+			Issuer: publicURL, Clients: o.clients, Keys: signingKeys(), SignIns: service, Profiles: o.people,
+			Sealer: ring, Once: claims, Logger: o.options.Logger,
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
 	if b.Server, err = server.New(o.options); err != nil {
 		tb.Fatal(err)
 	}
