@@ -130,6 +130,7 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		AuthPath:          cfg.App.AuthPath,
 		DefaultRedirect:   cfg.App.DefaultRedirect,
 		TrustedProxies:    proxies,
+		ClientIPHeader:    cfg.Server.ClientIPHeader,
 		StartPerMinute:    limits.Start,
 		ExchangePerMinute: limits.Exchange,
 		RedeemPerMinute:   limits.Redeem,

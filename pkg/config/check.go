@@ -82,6 +82,10 @@ func (s Server) rules() []rule {
 			s.PublicURL != "" && publicURL != nil, "server.public_url", "cannot be used",
 			fmt.Sprintf("%q %v.", s.PublicURL, publicURL),
 		},
+		{
+			!headerPattern.MatchString(s.ClientIPHeader), "server.client_ip_header", is(s.ClientIPHeader),
+			"Write the name of a header, such as X-Forwarded-For or Fly-Client-IP.",
+		},
 		{s.ShutdownDelay < 0, "server.shutdown_delay", "is negative", "Write it like 5s, or 0s for none."},
 		notPositive("server.shutdown_timeout", s.ShutdownTimeout),
 	}

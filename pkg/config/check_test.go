@@ -90,6 +90,7 @@ func TestCheck(t *testing.T) {
 				"https://signin.test:8443")),
 		of("server.trusted_proxies", bad("proxy.test", "10.0.0.0/33", "10.0.0.1:80", "10.0"),
 			good("10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8")),
+		of("server.client_ip_header", bad("", "X-Real-IP:", "X Real IP"), good("X-Real-IP", "fly-client-ip")),
 		of("server.shutdown_delay", bad("-1s"), good("0s", "1ms", "1h")),
 		of("server.shutdown_timeout", bad("0", "-1s"), good("1ms", "1h")),
 		of("tiktok.client_key", bad(""), good("awkey")),

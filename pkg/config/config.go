@@ -44,9 +44,12 @@ type Server struct {
 	// carry it, so that they can be copied into an app.
 	PublicURL string `mapstructure:"public_url"`
 	// TrustedProxies are the addresses or networks of the proxies in front of the bridge. Only they are
-	// believed when they tell a client IP in X-Forwarded-For. Without them everybody behind a proxy
+	// believed when they tell a client IP, in ClientIPHeader. Without them everybody behind a proxy
 	// seems to have its address, and shares one rate limit.
 	TrustedProxies []string `mapstructure:"trusted_proxies"`
+	// ClientIPHeader is where TrustedProxies write the client IP. Some platforms do not append it to
+	// X-Forwarded-For, but have a header of their own, such as Fly-Client-IP.
+	ClientIPHeader string `mapstructure:"client_ip_header"`
 	// ShutdownDelay is how long the bridge keeps answering after SIGTERM while /readyz already says
 	// that it is not ready: load balancers need a moment to notice.
 	ShutdownDelay time.Duration `mapstructure:"shutdown_delay"`
@@ -189,6 +192,7 @@ func Default() Config {
 		Server: Server{
 			Listen:          ":8080",
 			AdminListen:     "127.0.0.1:9090",
+			ClientIPHeader:  "X-Forwarded-For",
 			ShutdownDelay:   5 * time.Second,
 			ShutdownTimeout: 15 * time.Second,
 		},

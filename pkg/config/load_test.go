@@ -136,7 +136,8 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	signingKey := newSigningKey(t, 2048)
 	values := map[string]string{ // what differs from the default
 		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.test",
-		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
+		"server.trusted_proxies": "10.0.0.0/8", "server.client_ip_header": "Fly-Client-IP",
+		"server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
 		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.scopes": "user.info.basic,video.list",
 		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.authorize_url": "http://sim/a",
 		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",
@@ -162,7 +163,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	want := config.Config{
 		Server: config.Server{
 			Listen: ":1", AdminListen: ":2", PublicURL: "https://signin.test",
-			TrustedProxies: []string{"10.0.0.0/8"}, ShutdownTimeout: time.Second,
+			TrustedProxies: []string{"10.0.0.0/8"}, ClientIPHeader: "Fly-Client-IP", ShutdownTimeout: time.Second,
 		},
 		TikTok: config.TikTok{
 			ClientKey: "k", ClientSecret: "s", Scopes: []string{"user.info.basic", "video.list"}, PKCE: "hex",

@@ -35,6 +35,8 @@ type Options struct {
 	DefaultRedirect string
 	// TrustedProxies are believed when they say who the client is.
 	TrustedProxies []netip.Prefix
+	// ClientIPHeader is where they say so. Default: X-Forwarded-For.
+	ClientIPHeader string
 	// StartPerMinute, ExchangePerMinute and RedeemPerMinute limit routes by client address; 0 is no
 	// limit.
 	StartPerMinute, ExchangePerMinute, RedeemPerMinute int
@@ -82,6 +84,9 @@ func New(opts Options) (*Server, error) {
 	}
 	if opts.MaxSignIns <= 0 {
 		opts.MaxSignIns = maxSignIns
+	}
+	if opts.ClientIPHeader == "" {
+		opts.ClientIPHeader = echo.HeaderXForwardedFor
 	}
 	s := &Server{opts: opts, echo: echo.New(), places: make(chan struct{}, opts.MaxSignIns)}
 	s.ready.Store(true)
