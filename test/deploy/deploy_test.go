@@ -51,6 +51,19 @@ func TestWorkflow(t *testing.T) {
 	}
 }
 
+// TestNotes: a release says what CHANGELOG.md says of its version, and there is none of a version without a section.
+func TestNotes(t *testing.T) {
+	notes, err := exec.CommandContext(t.Context(), root+"/.ci/notes", "v0.1.0").Output()
+	if err != nil || !bytes.Contains(notes, []byte("### Added")) || bytes.Contains(notes, []byte("[Unreleased]")) {
+		t.Errorf("%v\n%s", err, notes)
+	}
+	for _, tag := range []string{"v0.1", "v9.9.9", "main"} {
+		if out, err := exec.CommandContext(t.Context(), root+"/.ci/notes", tag).Output(); err == nil {
+			t.Errorf("%s has notes:\n%s", tag, out)
+		}
+	}
+}
+
 // TestComposeFile lets Docker read the file, where there is one.
 func TestComposeFile(t *testing.T) {
 	if err := exec.CommandContext(t.Context(), "docker", "compose", "version").Run(); err != nil {
