@@ -72,7 +72,8 @@ func TestCodes_contract(t *testing.T) {
 		"invalid_request", "invalid_state", "access_denied", "invalid_grant", "redirect_uri_mismatch",
 		"origin_not_allowed", "scheme_not_allowed", "handoff_invalid", "account_conflict",
 		"user_banned", "sign_in_refused", "rate_limited", "tiktok_unavailable", "tiktok_misconfigured",
-		"supabase_unavailable", "supabase_misconfigured", "supabase_restricted", "internal",
+		"supabase_unavailable", "supabase_misconfigured", "supabase_restricted", "backend_unavailable",
+		"internal",
 	}
 	have := map[signin.Code]bool{}
 	for _, c := range signin.Codes() {

@@ -24,18 +24,18 @@ type Authenticator interface {
 	Profile(ctx context.Context, id Identity) (Profile, error)
 }
 
-// Accounts mints sessions. pkg/supabase implements it.
+// Accounts mints sessions. pkg/supabase and pkg/backend implement it.
 type Accounts interface {
 	// SignIn finds or creates the person's account and returns a new session for it. It vets the account
 	// before a session exists: the owner of id.OpenID reaches their own account or none. profile waits for
-	// the person's profile and is called only to create an account. Safe for concurrent use, also for one
+	// the person's profile; waiting costs time, so it is called only where the profile is needed. Safe for concurrent use, also for one
 	// person. Errors are *Error.
 	SignIn(ctx context.Context, id Identity, clientIP netip.Addr, profile func() Profile) (SignedIn, error)
 	// UpdateProfile stores p with the account, and keeps everything else that is stored there.
 	UpdateProfile(ctx context.Context, account Account, p Profile) error
 }
 
-// Account points at a user of the Supabase project.
+// Account points at a user of the Supabase project. It is empty where the app's own backend keeps the users.
 type Account struct {
 	// ID is the user's UUID.
 	ID string
@@ -102,8 +102,9 @@ type Grant struct {
 // Options configure a Service.
 type Options struct {
 	Authenticator Authenticator
-	Accounts      Accounts
-	Policy        Policy
+	// Accounts mints the sessions of the hosted and the guide flow; nil turns both off.
+	Accounts Accounts
+	Policy   Policy
 	// Sealer and Once serve the hosted flow.
 	Sealer Sealer
 	Once   Once
