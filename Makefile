@@ -85,6 +85,7 @@ image: engine ## Build the image IMAGE:VERSION (tikbridge:<git describe> unless 
 .PHONY: up
 up: engine ## Start Supabase, a simulated TikTok and the bridge (SCALE=1: three bridges and Redis)
 	$(if $(SCALE),COMPOSE_PROFILES=scale TIKBRIDGE_STORE_REDIS_URL=redis://redis:6379/0) $(COMPOSE) up --build --wait
+	$(COMPOSE) exec bridge /tikbridge supabase setup
 
 .PHONY: down
 down: engine ## Stop what `make up` started, and delete its data

@@ -38,6 +38,7 @@ type App struct {
 	provider *provider.Provider // nil if off
 	server   *server.Server
 	once     once.Store
+	events   once.Store // claims on TikTok's events
 	limiter  limit.Limiter
 	redis    *redis.Client // nil without Redis, like health
 	health   *redis.Health
@@ -97,7 +98,7 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		return nil, err
 	}
 	calls := telemetry.Calls(a.metrics, tracing)
-	accounts, err := a.newAccounts(calls)
+	accounts, sessions, err := a.newAccounts(calls)
 	if err != nil {
 		return nil, err
 	}
@@ -112,10 +113,14 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		Policy:          lists,
 		Sealer:          ring,
 		Once:            a.once,
+		Events:          a.events,
 		CallbackURL:     server.CallbackURL(cfg.Server.PublicURL),
 		DefaultScheme:   first(lists.Schemes()),
 		DefaultRedirect: startPage,
 		ReturnTokens:    cfg.TikTok.ReturnTokens,
+		OnRemoved:       signin.Removal(cfg.TikTok.OnRemoved),
+		Sessions:        sessions,
+		Forward:         a.forward(),
 		Logger:          a.log,
 	})
 	if a.provider, err = a.newProvider(authenticator, ring); err != nil {
@@ -129,6 +134,7 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		Service:           a.service,
 		Allow:             lists,
 		Provider:          a.provider,
+		Events:            tiktokEvents{cfg.TikTok.ClientKey, webhookSecrets(cfg)},
 		GuideFlow:         cfg.Security.GuideFlow,
 		PublicURL:         cfg.Server.PublicURL,
 		AuthPath:          cfg.App.AuthPath,
@@ -168,10 +174,15 @@ func newRing(cfg config.Config) (*seal.Ring, error) {
 // sign-ins a second.
 const maxClaims = 1 << 17
 
+// maxEvents is how many claims on TikTok's events are kept in memory, apart from the others: those of three days, at
+// one every four seconds.
+const maxEvents = 1 << 16
+
 // openStore opens the store of claims and the rate limiter: in memory and, if replicas share one, in Redis.
 func (a *App) openStore() error {
 	claims, counts := once.NewMemory(maxClaims), limit.NewMemory(server.MaxLimited)
-	a.once, a.limiter = claims, counts
+	events := once.NewMemory(maxEvents)
+	a.once, a.events, a.limiter = claims, events, counts
 	stats := telemetry.Store{Lost: claims.Lost, Claims: claims.Len}
 	if a.cfg.Store.RedisURL != "" {
 		var err error
@@ -180,6 +191,7 @@ func (a *App) openStore() error {
 		}
 		a.health = redis.NewHealth(a.log)
 		a.once = once.NewFallback(once.NewRedis(a.redis), claims, a.health)
+		a.events = once.NewFallback(once.NewRedis(a.redis), events, a.health)
 		a.limiter = limit.NewFallback(limit.NewRedis(a.redis), counts, a.health, a.log)
 		stats.Errors = a.health.Failures
 		stats.Degraded = func() bool { _, down := a.health.Down(); return down }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -35,7 +37,19 @@ func supabaseOptions(cfg config.Config) supabase.Options {
 		EmailDomain:     cfg.Supabase.EmailDomain,
 		Adopt:           supabase.Adopt(cfg.Supabase.Adopt),
 		ForwardClientIP: cfg.Supabase.ForwardHeader(),
+		Provider:        cfg.Supabase.Provider,
 		Timeout:         cfg.Supabase.Timeout,
+	}
+}
+
+// providerSettings returns what Supabase should know of this bridge, if it is one of its clients.
+func providerSettings(cfg config.Config) supabase.ProviderSettings {
+	client, _ := cfg.SupabaseClient()
+	return supabase.ProviderSettings{
+		Identifier:   cmp.Or(cfg.Supabase.Provider, supabase.DefaultProvider),
+		Issuer:       cfg.OIDC.Issuer,
+		ClientID:     client.ID,
+		ClientSecret: client.Secret,
 	}
 }
 
@@ -66,15 +80,42 @@ func notifierOptions(cfg config.Config) backend.NotifierOptions {
 	return backend.NotifierOptions{URL: cfg.Webhook.URL, Secret: cfg.Webhook.Secret}
 }
 
-// newAccounts returns who keeps the users; nil if nobody does.
-func (a *App) newAccounts(calls upstream.Observer) (signin.Accounts, error) {
+// webhookSecrets returns the secrets with which TikTok may have signed a webhook.
+func webhookSecrets(cfg config.Config) []signin.Secret {
+	return []signin.Secret{cfg.TikTok.ClientSecret, cfg.TikTok.PreviousClientSecret}
+}
+
+// newAccounts returns who keeps the users, and whose sessions the bridge may end; nil if nobody's.
+func (a *App) newAccounts(calls upstream.Observer) (signin.Accounts, signin.Sessions, error) {
 	switch a.cfg.Accounts {
 	case config.AccountsNone:
-		return nil, nil //nolint:nilnil // off
+		return nil, nil, nil
 	case config.AccountsBackend:
-		return a.newBackend(calls)
+		accounts, err := a.newBackend(calls)
+		return accounts, nil, err
 	}
-	return a.newSupabase(calls), nil
+	accounts := a.newSupabase(calls)
+	return accounts, accounts, nil
+}
+
+// forward returns what passes TikTok's events on; nil if nobody wants them.
+func (a *App) forward() func(context.Context, signin.Event) {
+	if a.notifier == nil {
+		return nil
+	}
+	return func(ctx context.Context, e signin.Event) {
+		a.notifier.Notify(ctx, backend.Event{
+			ID: e.Key, Type: e.Name, OpenID: e.OpenID, Reason: reasonOf(e), CreateTime: e.At, Content: e.Content,
+		})
+	}
+}
+
+// reasonOf is why a grant ended; other events have no reason.
+func reasonOf(e signin.Event) string {
+	if !e.Removed {
+		return ""
+	}
+	return e.Reason
 }
 
 // newBackend returns the client for the app's own backend.
@@ -114,6 +155,11 @@ func (a *App) newSupabase(calls upstream.Observer) *supabase.Client {
 	opts := supabaseOptions(a.cfg)
 	opts.Observer = calls
 	opts.Logger = a.log
+	if client, ok := a.cfg.SupabaseClient(); ok {
+		opts.IDToken = func(_ context.Context, id signin.Identity, p signin.Profile) (string, error) {
+			return a.provider.IDToken(client.ID, id, p)
+		}
+	}
 	opts.Transport = a.guarded(a.opts.SupabaseTransport, upstream.BreakerOptions{
 		Service: "supabase", Timeout: opts.Timeout, IsFault: supabase.IsFault,
 	})

@@ -36,7 +36,7 @@ func newCommand() *cobra.Command {
 			HiddenDefaultCmd: true,
 		},
 	}
-	root.AddCommand(serveCommand(), devCommand(), configCommand(), doctorCommand(), usersCommand(),
+	root.AddCommand(serveCommand(), devCommand(), configCommand(), doctorCommand(), usersCommand(), supabaseCommand(),
 		simulateCommand(), healthcheckCommand(), versionCommand())
 	return root
 }

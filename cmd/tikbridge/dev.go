@@ -16,6 +16,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/supabase"
 	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
@@ -24,6 +25,7 @@ import (
 // devOptions are the flags of tikbridge dev.
 type devOptions struct {
 	listen, tiktok, supabase string
+	provider                 bool
 }
 
 func devCommand() *cobra.Command {
@@ -43,6 +45,8 @@ gives the sessions, and there is no demo app.`,
 	cmd.Flags().StringVar(&opts.listen, "listen", "127.0.0.1:8080", "`address` of the bridge and the demo app")
 	cmd.Flags().StringVar(&opts.tiktok, "tiktok-listen", "127.0.0.1:8081", "`address` of the simulated TikTok")
 	cmd.Flags().StringVar(&opts.supabase, "supabase-listen", "127.0.0.1:8082", "`address` of the emulated Supabase")
+	cmd.Flags().BoolVar(&opts.provider, "provider", true,
+		"make TikTok a provider of the emulated Supabase; without, sessions come from links")
 	return cmd
 }
 
@@ -74,6 +78,9 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 			c.Supabase.URL = webURL(emulated)
 			c.Supabase.PublishableKey = gotruesim.PublishableKey
 			c.Supabase.SecretKey = signin.Secret(gotruesim.SecretKey)
+			if opts.provider {
+				devProvider(c)
+			}
 		}
 	})
 	if usesEmulator && emulatedErr != nil {
@@ -101,8 +108,16 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 		g.Go(func() error {
 			emulator := gotruesim.New(gotruesim.Options{
 				ExternalURL: cfg.Supabase.AuthURL, SiteURL: cfg.App.Origins[0],
+				AllowInsecureIssuers: true, // the bridge itself, as OpenID Provider
 			})
 			return server.Serve(ctx, emulated, emulator, time.Second, log)
+		})
+	}
+	if usesEmulator && opts.provider {
+		g.Go(func() error {
+			// The emulator reads the bridge's discovery document meanwhile. Both listeners are open.
+			_, err := supabase.New(supabaseOptions(cfg)).SetupProvider(ctx, providerSettings(cfg), false)
+			return err
 		})
 	}
 	return g.Wait()
@@ -124,6 +139,18 @@ func devConfig(c *config.Config, public, tiktok net.Listener) {
 		c.App.DeeplinkSchemes = []string{"myapp"} // as in Despia's guide
 	}
 	c.RateLimit.Enabled = false // a developer and their tests share one IP
+}
+
+// devProvider makes TikTok a provider of the emulated Supabase, so that all flows reach the same accounts. The
+// secrets are no secrets: everything here is gone when dev stops.
+func devProvider(c *config.Config) {
+	if len(c.Seal.Keys) == 0 {
+		c.Seal.Keys = []signin.Secret{"tikbridge dev, with nothing to seal"}
+	}
+	if c.OIDC.SupabaseSecret == "" {
+		c.OIDC.SupabaseSecret = "tikbridge dev, with nothing to hide"
+	}
+	c.Supabase.Provider = supabase.DefaultProvider
 }
 
 // devDemo returns the demo app, which works with a Supabase.

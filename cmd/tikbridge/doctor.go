@@ -135,6 +135,7 @@ func newExamination(cfg config.Config, problems config.Problems) (doctor.Options
 		CallbackURL: server.CallbackURL(cfg.Server.PublicURL),
 		TikTok:      tiktok.New(toTikTok),
 		Supabase:    supabase.New(toSupabase),
+		Provider:    providerSettings(cfg),
 		Transport:   transport,
 		Now:         time.Now,
 	}

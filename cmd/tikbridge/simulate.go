@@ -71,6 +71,8 @@ func simulateSupabaseCommand() *cobra.Command {
 	cmd.Flags().StringVar(&address, "listen", "127.0.0.1:8082", "`address` to listen on")
 	cmd.Flags().StringVar(&opts.JWTSecret, "jwt-secret", gotruesim.DefaultJWTSecret,
 		"`secret` that signs keys and access tokens")
+	cmd.Flags().BoolVar(&opts.AllowInsecureIssuers, "allow-insecure-issuers", false,
+		"take custom providers at http, local and private addresses, which a real project refuses")
 	return cmd
 }
 

@@ -103,7 +103,7 @@ func (c *Client) SignIn(
 	if err != nil {
 		return signin.SignedIn{}, err
 	}
-	a, err := c.ask(ctx, m)
+	a, err := c.ask(ctx, typeSignIn, m)
 	if err != nil {
 		return signin.SignedIn{}, err
 	}
@@ -121,15 +121,41 @@ func (c *Client) SignIn(
 // UpdateProfile implements signin.Accounts. The backend got the profile with the sign-in.
 func (*Client) UpdateProfile(context.Context, signin.Account, signin.Profile) error { return nil }
 
+// CheckOwner implements signin.Accounts: the backend says whose session it is.
+func (c *Client) CheckOwner(ctx context.Context, accessToken, openID string) error {
+	m, err := newMessage("", typeSession, c.opts.Now(), struct {
+		AccessToken string `json:"access_token"`
+	}{accessToken})
+	if err != nil {
+		return err
+	}
+	a, err := c.ask(ctx, typeSession, m)
+	switch {
+	case err != nil && signin.AsError(err).Cause == signin.CauseBackendRefuses:
+		return signin.NewError(signin.CauseSignedOut)
+	case err != nil:
+		return err
+	}
+	var members map[string]json.RawMessage
+	var owner string
+	if json.Unmarshal(a.body, &members) != nil || json.Unmarshal(members["open_id"], &owner) != nil {
+		return c.endpoint.failure(signin.CauseBackendAnswer, typeSession, a, errors.New("answer has no open_id"))
+	}
+	if openID == "" || owner != openID {
+		return signin.NewError(signin.CauseNotOwner)
+	}
+	return nil
+}
+
 // ask sends a message, and once more if it probably did not get through. The id tells the backend that it is the
 // same one.
-func (c *Client) ask(ctx context.Context, m message) (answer, error) {
-	a, err := c.endpoint.post(ctx, typeSignIn, m, true)
+func (c *Client) ask(ctx context.Context, call string, m message) (answer, error) {
+	a, err := c.endpoint.post(ctx, call, m, true)
 	if isPassing(a, err) && pause(ctx, retryPause) {
 		c.endpoint.opts.observer.Retried(ctx, Service, "fault")
-		a, err = c.endpoint.post(ctx, typeSignIn, m, true)
+		a, err = c.endpoint.post(ctx, call, m, true)
 	}
-	return a, c.endpoint.judge(typeSignIn, a, err)
+	return a, c.endpoint.judge(call, a, err)
 }
 
 // pause waits, unless ctx ends first.

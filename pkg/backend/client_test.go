@@ -392,3 +392,41 @@ func TestPing(t *testing.T) {
 		})
 	}
 }
+
+// The bridge uses somebody's TikTok tokens only for a session of the same person.
+func TestCheckOwner(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		from *receiver
+		want signin.Cause
+	}{
+		{"the person's own", always(200, `{"open_id":"-000Mira"}`), ""},
+		{"somebody else's", always(200, `{"open_id":"-000mira"}`), signin.CauseNotOwner},
+		{"over", always(403, `{"error":"signed_out"}`), signin.CauseSignedOut},
+		{"unknown to the backend", always(400, `{"error":"unknown_type"}`), signin.CauseSignedOut},
+		{"signature refused", always(401, `{"error":"x"}`), signin.CauseBackendSignature},
+		{"nobody's", always(200, `{}`), signin.CauseBackendAnswer},
+		{"in another case", always(200, `{"Open_ID":"-000Mira"}`), signin.CauseBackendAnswer},
+		{"down", always(503, ""), signin.CauseBackendFails},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var got signin.Cause
+				if err := newClient(t, tt.from).CheckOwner(t.Context(), "own|token", mira.OpenID); err != nil {
+					got = signin.AsError(err).Cause
+				}
+				if got != tt.want {
+					t.Errorf("got %q; want %q", got, tt.want)
+				}
+				m := tt.from.messages()[0]
+				wantSigned(t, m)
+				if want := `"type":"session"`; !strings.Contains(m.body, want) || !strings.Contains(m.body, `"access_token":"own|token"`) {
+					t.Errorf("sent %s", m.body)
+				}
+			})
+		})
+	}
+}

@@ -19,8 +19,9 @@ import (
 
 // Types of messages that are not named by TikTok.
 const (
-	typeSignIn = "sign_in"
-	typePing   = "ping"
+	typeSignIn  = "sign_in"
+	typeSession = "session"
+	typePing    = "ping"
 )
 
 // message is what is signed and sent. Sent again, it keeps its id and its body, so that the receiver can tell.

@@ -46,6 +46,30 @@ func allKeys() []string {
 	return keys
 }
 
+// TestKeys_documented: docs/configuration.md has every key, and the other names of its variable.
+func TestKeys_documented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range allKeys() {
+		_, row, found := strings.Cut(string(page), "\n| `"+key+"` | ")
+		row, _, _ = strings.Cut(row, "\n")
+		if !found {
+			t.Errorf("%s is missing", key)
+		}
+		for _, name := range aliases[key] {
+			if !strings.Contains(row, "`"+name+"`") {
+				t.Errorf("the row of %s lacks %s", key, name)
+			}
+		}
+		if required := slices.Contains(requiredKeys, key); required != strings.HasPrefix(row, "**required**") {
+			t.Errorf("the row of %s says %q; required: %t", key, row, required)
+		}
+	}
+}
+
 // commentedKey is a key of the example with the comment above it.
 type commentedKey struct{ key, comment string }
 

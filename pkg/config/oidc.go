@@ -52,15 +52,24 @@ func (o OIDC) Enabled() bool { return len(o.Clients) > 0 }
 // SupabaseClient returns the client that the Supabase project is; false if no client is.
 func (c Config) SupabaseClient() (OIDCClient, bool) {
 	for _, client := range c.OIDC.Clients {
-		if slices.Contains(client.RedirectURIs, c.Supabase.CallbackURL()) {
-			return client, true
+		for _, callback := range c.Supabase.CallbackURLs() {
+			if slices.Contains(client.RedirectURIs, callback) {
+				return client, true
+			}
 		}
 	}
 	return OIDCClient{}, false
 }
 
-// CallbackURL returns where GoTrue takes the answers of its providers.
-func (s Supabase) CallbackURL() string { return s.AuthURL + "/callback" }
+// CallbackURLs returns where GoTrue may take the answers of its providers: below the address that browsers know
+// and, if the bridge calls GoTrue at another one, below that.
+func (s Supabase) CallbackURLs() []string {
+	callbacks := []string{s.AuthURL + "/callback"}
+	if public := s.URL + "/auth/v1"; s.URL != "" && public != s.AuthURL {
+		callbacks = append(callbacks, public+"/callback")
+	}
+	return callbacks
+}
 
 // completeOIDC turns the short form into a client.
 func (c *Config) completeOIDC() {
@@ -72,7 +81,7 @@ func (c *Config) completeOIDC() {
 		return
 	}
 	c.OIDC.Clients = append(c.OIDC.Clients, OIDCClient{
-		ID: supabaseClientID, Secret: c.OIDC.SupabaseSecret, RedirectURIs: []string{c.Supabase.CallbackURL()},
+		ID: supabaseClientID, Secret: c.OIDC.SupabaseSecret, RedirectURIs: c.Supabase.CallbackURLs(),
 		TikTokTokens: c.TikTok.ReturnTokens,
 	})
 }
@@ -113,7 +122,7 @@ func (c Config) oidcRules() []rule {
 		},
 		{
 			c.Supabase.Provider != "" && !isClient, "supabase.provider",
-			"needs a client for Supabase, and no client of oidc has the redirect URI " + c.Supabase.CallbackURL(),
+			"needs a client for Supabase, and no client of oidc has the redirect URI " + c.Supabase.CallbackURLs()[0],
 			"Set oidc.supabase_secret to a secret of your own; make one with `openssl rand -hex 32`.",
 		},
 	}

@@ -36,9 +36,13 @@ func byHand(o Options) []string {
 			"whose mailbox does not exist. Or change addresses on your server, with the secret key.")
 	}
 	if c.Store.RedisURL == "" {
-		notes = append(notes, "Only one replica of the bridge runs. For several, set store.redis_url.")
+		note := "Only one replica of the bridge runs. For several, set store.redis_url."
+		if c.OIDC.Enabled() {
+			note += " Without it, each replica takes a code of the provider flow once."
+		}
+		notes = append(notes, note)
 	}
-	return notes
+	return append(notes, providerByHand(o)...)
 }
 
 // toRegister says which redirect URIs TikTok must have.

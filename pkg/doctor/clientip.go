@@ -16,19 +16,27 @@ func clientIP(_ context.Context, o Options) []Finding {
 			"set supabase.forward_client_ip to sb-forwarded-for."
 	)
 	c := o.Config.Supabase
+	limit, each := "30 sign-ins in five minutes from one address", "six a minute"
+	if c.Provider != "" { // by id_token, which GoTrue counts with refreshed sessions
+		limit, each = "150 sign-ins and refreshes in five minutes from one address", "30 a minute"
+	}
 	hosted := c.Project() != ""
 	header := strings.ToLower(c.ForwardHeader())
 	switch {
 	case hosted && header == "":
 		return []Finding{warning(
-			off+". Supabase allows 30 sign-ins in five minutes from one address, and all of them come from the bridge's: "+
-				"six a minute for everybody together.",
+			off+". Supabase allows "+limit+", and all sign-ins come from the bridge's: "+each+" for everybody together.",
 			switchOnIt)}
 	case hosted && header != config.ForwardSBForwardedFor:
 		return []Finding{warning(
 			"supabase.forward_client_ip names a header that hosted projects ignore, so everybody shares the limit of one "+
-				"address: six sign-ins a minute.",
+				"address: "+each+".",
 			switchOnIt)}
+	case hosted && c.SecretKey == "":
+		return []Finding{warning(
+			"Supabase trusts a forwarded client IP only with a secret key, and supabase.secret_key is not set, so "+
+				"everybody shares the limit of one address: "+each+".",
+			"Set supabase.secret_key to an sb_secret_... key.")}
 	case hosted:
 		return []Finding{well("Client IPs are forwarded, and the key allows it.")}
 	case header == "" && isLocal(c.AuthURL):

@@ -85,6 +85,8 @@ type Supabase interface {
 	// CheckLinks returns nil if the secret key may also make sign-in links: a gateway may let it read and
 	// refuse it to write.
 	CheckLinks(ctx context.Context) error
+	// FindProvider returns a custom provider of the project; supabase.IsNoProvider tells an error for none.
+	FindProvider(ctx context.Context, identifier string) (supabase.Provider, error)
 }
 
 // Backend is what the doctor asks whoever takes the bridge's signed messages. *backend.Client and
@@ -111,6 +113,8 @@ type Options struct {
 	Supabase Supabase
 	// Backend is the app's own backend, Webhook who gets events; nil if there is none.
 	Backend, Webhook Backend
+	// Provider is what Supabase should have as the provider for TikTok, if it is a client of this bridge.
+	Provider supabase.ProviderSettings
 	// Claims is nil without Redis.
 	Claims Claims
 	// Sealer has the keys of the configuration; nil if there are none.
@@ -162,6 +166,10 @@ var online = []check{
 	}, supabaseProject, withSupabase},
 	{"backend", []string{"backend.url", "backend.secret", "backend.timeout"}, ownBackend, withBackend},
 	{"webhook", []string{"webhook.url", "webhook.secret"}, webhook, withWebhook},
+	{"provider", []string{
+		"oidc.clients", "oidc.issuer", "oidc.supabase_secret", "server.public_url", "supabase.url", "supabase.auth_url",
+		"supabase.secret_key", "supabase.provider", "supabase.timeout",
+	}, provider, nil},
 	{"clock", []string{"supabase.url", "supabase.auth_url", "tiktok.api_url"}, clock, nil},
 	{"redis", []string{"store.redis_url"}, redis, nil},
 	{"public_url", []string{"server.public_url", "app.origins", "app.redirect_uris"}, publicURL, nil},

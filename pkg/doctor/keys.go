@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -33,6 +34,7 @@ func supabaseKeys(_ context.Context, o Options) []Finding {
 		expires := time.Unix(claims.Expires, 0)
 		set := "Set " + key.name + " to " + key.wanted + ", from " + keyPage + "."
 		switch {
+		case key.value == "" && c.Provider != "": // sign-ins by id_token need no secret key
 		case kindOf(key.value) == "":
 			findings = append(findings, warning(key.name+" does not look like a Supabase key.", set))
 		case claims.Expires == 0:
@@ -50,7 +52,7 @@ func supabaseKeys(_ context.Context, o Options) []Finding {
 			"If people cannot sign in, set supabase.url to https://"+ref+".supabase.co."))
 	}
 	return orWell(findings, fmt.Sprintf("Each key is in its place (%s, %s).",
-		kindOf(c.PublishableKey), kindOf(c.SecretKey.Reveal())))
+		kindOf(c.PublishableKey), cmp.Or(kindOf(c.SecretKey.Reveal()), "no secret key")))
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -120,8 +120,12 @@ func (w *world) options() doctor.Options {
 		}),
 		Supabase: supabase.New(supabase.Options{
 			AuthURL: cfg.Supabase.AuthURL, PublishableKey: cfg.Supabase.PublishableKey, SecretKey: cfg.Supabase.SecretKey,
-			Transport: transport,
+			Provider: cfg.Supabase.Provider, Transport: transport,
 		}),
+		Provider: supabase.ProviderSettings{
+			Identifier: "custom:tiktok", Issuer: cfg.OIDC.Issuer, ClientID: "supabase",
+			ClientSecret: cfg.OIDC.SupabaseSecret,
+		},
 		StartURL: server.StartURL(cfg.Server.PublicURL), CallbackURL: server.CallbackURL(cfg.Server.PublicURL),
 	}
 	if ring, err := seal.New(seal.Derive(cfg.Supabase.SecretKey, cfg.TikTok.ClientSecret)); err == nil {

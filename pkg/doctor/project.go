@@ -19,7 +19,10 @@ func supabaseProject(ctx context.Context, o Options) []Finding {
 	if err != nil {
 		return []Finding{supabaseRefusal(o, err, "supabase.publishable_key")}
 	}
-	findings := []Finding{supabaseVersion(o, version), supabaseSecretKey(ctx, o)}
+	findings := []Finding{supabaseVersion(o, version)}
+	if o.Config.Supabase.SecretKey != "" {
+		findings = append(findings, supabaseSecretKey(ctx, o))
+	}
 	settings, err := o.Supabase.CheckSettings(ctx)
 	if err != nil {
 		return append(findings, supabaseRefusal(o, err, "supabase.publishable_key"))
@@ -27,7 +30,13 @@ func supabaseProject(ctx context.Context, o Options) []Finding {
 	for _, w := range settings {
 		findings = append(findings, warning(w.Text, w.Fix))
 	}
-	if len(settings) == 0 {
+	switch {
+	case o.Config.Supabase.Provider != "":
+		if len(settings) == 0 {
+			findings = append(findings, well("Sign-ups are on, so people can sign in for the first time."))
+		}
+		return findings // no address and no anchor matters
+	case len(settings) == 0:
 		findings = append(findings, well("Public sign-ups are off, so nobody can register a TikTok user's address."))
 	}
 	accounts, err := o.Supabase.CheckAccounts(ctx)
@@ -65,6 +74,10 @@ var (
 	withIDs = [3]int{2, 155, 0}
 	// withForwarding knows Sb-Forwarded-For.
 	withForwarding = [3]int{2, 185, 0}
+	// withProviders has custom providers; supabase.MinProviderVersion is the same. What the bridge was tried with
+	// is withAllOfProviders: before it, they lack settings or are switched off by default.
+	withProviders      = [3]int{2, 187, 0}
+	withAllOfProviders = [3]int{2, 196, 0}
 )
 
 const update = "Update Supabase Auth (the image supabase/auth, or the Supabase CLI)."
@@ -81,12 +94,23 @@ func supabaseVersion(o Options, version string) Finding {
 	for i := range numbers {
 		numbers[i], _ = strconv.Atoi(m[i+1])
 	}
+	_, provides := o.Config.SupabaseClient()
 	forwards := strings.EqualFold(o.Config.Supabase.ForwardHeader(), config.ForwardSBForwardedFor)
 	switch {
 	case older(numbers, withIDs):
 		return problem(
 			"GoTrue is "+version+". The bridge needs "+supabase.MinVersion+" or newer, which lets it choose a user's id.",
 			update)
+	case older(numbers, withProviders) && provides:
+		return problem(
+			"GoTrue is "+version+". The provider flow needs custom providers, which came with "+
+				supabase.MinProviderVersion+".",
+			signin.CauseNoCustomProviders.Fix())
+	case older(numbers, withAllOfProviders) && provides && o.Config.Supabase.Project() == "":
+		return warning(
+			"GoTrue is "+version+", whose custom providers lack settings that the bridge uses, or are switched off by "+
+				"default.",
+			signin.CauseNoCustomProviders.Fix())
 	case older(numbers, withForwarding) && forwards:
 		return warning(
 			"GoTrue is "+version+", which ignores Sb-Forwarded-For (2.185.0 is the first to read it), so everybody shares "+

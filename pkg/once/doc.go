@@ -21,6 +21,9 @@ type Store interface {
 	// positive. Keys are any bytes, better short, and no secrets: a store may show them to whoever can look
 	// into it.
 	Claim(ctx context.Context, key string, ttl time.Duration) (bool, error)
+	// Release gives a claim back, so that somebody can claim the key again: what it stood for was not done.
+	// Nothing happens if there is none.
+	Release(ctx context.Context, key string) error
 }
 
 // ErrTTL is returned for a claim that would be over at once.

@@ -33,3 +33,12 @@ func (f *Fallback) Claim(ctx context.Context, key string, ttl time.Duration) (bo
 	})
 	return err == nil && (claimed || !asked), err
 }
+
+// Release implements [Store]. While Redis is down, the other replicas keep the claim.
+func (f *Fallback) Release(ctx context.Context, key string) error {
+	if err := f.local.Release(ctx, key); err != nil {
+		return err
+	}
+	_, err := f.health.Do(ctx, func() error { return f.shared.Release(ctx, key) })
+	return err
+}

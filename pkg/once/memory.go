@@ -15,7 +15,7 @@ type Memory struct {
 	now func() time.Time
 
 	mu     sync.Mutex
-	claims map[digest]struct{}
+	claims map[digest]time.Time // when each expires
 	order  byExpiry
 	lost   int64
 }
@@ -35,7 +35,7 @@ func NewMemory(limit int) *Memory {
 	return &Memory{
 		max:    max(limit, 1),
 		now:    time.Now,
-		claims: make(map[digest]struct{}),
+		claims: make(map[digest]time.Time),
 	}
 }
 
@@ -60,9 +60,18 @@ func (m *Memory) Claim(ctx context.Context, key string, ttl time.Duration) (bool
 		m.drop()
 		m.lost++
 	}
-	m.claims[d] = struct{}{}
-	heap.Push(&m.order, claim{key: d, expires: now.Add(ttl)})
+	expires := now.Add(ttl)
+	m.claims[d] = expires
+	heap.Push(&m.order, claim{key: d, expires: expires})
 	return true, nil
+}
+
+// Release implements [Store]. The claim's place in the order stays until its time is over.
+func (m *Memory) Release(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.claims, sha256.Sum256([]byte(key)))
+	return nil
 }
 
 // Lost returns how many claims were dropped before they expired. Above zero, the limit is too low for the
@@ -90,7 +99,9 @@ func (m *Memory) expire(now time.Time) {
 // drop removes the claim that expires soonest.
 func (m *Memory) drop() {
 	dropped := heap.Pop(&m.order).(claim)
-	delete(m.claims, dropped.key)
+	if m.claims[dropped.key].Equal(dropped.expires) { // and was not released and claimed again
+		delete(m.claims, dropped.key)
+	}
 }
 
 // byExpiry is a heap with the claim that expires soonest on top.

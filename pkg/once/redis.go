@@ -27,3 +27,8 @@ func (r *Redis) Claim(ctx context.Context, key string, ttl time.Duration) (bool,
 	}
 	return r.client.SetIfAbsent(ctx, prefix+key, ttl)
 }
+
+// Release implements [Store].
+func (r *Redis) Release(ctx context.Context, key string) error {
+	return r.client.Delete(ctx, prefix+key)
+}

@@ -51,8 +51,12 @@ type inTurn struct {
 }
 
 func (s *inTurn) Claim(ctx context.Context, key string, ttl time.Duration) (bool, error) {
-	return s.stores[int(s.calls.Add(1))%len(s.stores)].Claim(ctx, key, ttl)
+	return s.next().Claim(ctx, key, ttl)
 }
+
+func (s *inTurn) Release(ctx context.Context, key string) error { return s.next().Release(ctx, key) }
+
+func (s *inTurn) next() once.Store { return s.stores[int(s.calls.Add(1))%len(s.stores)] }
 
 // Replicas share nothing but the server.
 func TestRedis_replicas(t *testing.T) {

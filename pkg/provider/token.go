@@ -30,6 +30,7 @@ type grantData struct {
 	Scopes   []string `json:"g,omitempty"` // that the person granted at TikTok
 	Token    string   `json:"a,omitempty"` // TikTok's, for the profile
 	Refresh  string   `json:"f,omitempty"` // TikTok's, only for clients with TikTokTokens
+	Expires  int64    `json:"e,omitempty"` // when TikTok's access token does, only for clients with TikTokTokens
 	IssuedAt int64    `json:"t"`           // also when the person came back from TikTok
 }
 
@@ -41,7 +42,7 @@ func (p *Provider) sealGrant(client *Client, r request, id signin.Identity) (str
 		IssuedAt: p.opts.Now().Unix(),
 	}
 	if client.TikTokTokens {
-		g.Refresh = id.RefreshToken
+		g.Refresh, g.Expires = id.RefreshToken, p.opts.Now().Add(id.ExpiresIn).Unix()
 	}
 	return p.seal(purposeCode, g)
 }
@@ -59,7 +60,7 @@ type TokenRequest struct {
 type TokenResponse struct {
 	signin.Redacted
 	AccessToken  string
-	RefreshToken string // TikTok's, only for clients with TikTokTokens
+	RefreshToken string // TikTok's, sealed; only for clients with TikTokTokens
 	IDToken      string
 	Scope        string
 	ExpiresIn    int64 // seconds
@@ -194,7 +195,8 @@ func (p *Provider) issue(ctx context.Context, client *Client, g grant) (TokenRes
 	resp := TokenResponse{ExpiresIn: int64(TokenLifetime.Seconds()), Scope: grantedScope(g.Request.Scope)}
 	var err error
 	if client.TikTokTokens {
-		resp.AccessToken, resp.RefreshToken = g.Token, g.Refresh
+		resp.AccessToken, resp.RefreshToken = g.Token, signin.SealRefreshToken(p.opts.Sealer, id)
+		resp.ExpiresIn = max(0, g.Expires-p.opts.Now().Unix())
 	} else if resp.AccessToken, err = p.sealAccess(client, person); err != nil {
 		return TokenResponse{}, internal(err)
 	}

@@ -93,6 +93,17 @@ func (c *Client) SetIfAbsent(ctx context.Context, key string, ttl time.Duration)
 	return true, nil
 }
 
+// Delete deletes key, if it exists.
+func (c *Client) Delete(ctx context.Context, key string) error {
+	if err := contextError(ctx); err != nil {
+		return err
+	}
+	if err := c.redis.Del(ctx, key).Err(); err != nil {
+		return fmt.Errorf("delete in redis: %w", plain(ctx, err))
+	}
+	return nil
+}
+
 // Script is a Lua script of one key, for [Client.Run].
 type Script struct{ script *redis.Script }
 

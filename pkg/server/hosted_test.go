@@ -59,11 +59,13 @@ func (everything) ReturnTo(string) bool { return true }
 
 // hostedOptions are what a test of the hosted flow may adjust.
 type hostedOptions struct {
-	people  people
-	policy  signin.Policy
-	tokens  bool
-	quiet   bool // keep no log
-	options server.Options
+	people people
+	policy signin.Policy
+	tokens bool
+	// sessions are signed out when TikTok says so.
+	sessions signin.Sessions
+	quiet    bool // keep no log
+	options  server.Options
 }
 
 // newHosted returns a server that has the hosted flow on, with real seals and claims.
@@ -97,6 +99,7 @@ func newHosted(tb testing.TB, adjust ...func(*hostedOptions)) bridge {
 		CallbackURL: server.CallbackURL(o.options.PublicURL), DefaultScheme: "myapp",
 		DefaultRedirect: o.options.StartPage,
 		ReturnTokens:    o.tokens,
+		Sessions:        o.sessions, OnRemoved: signin.RemovalSignOut,
 	})
 	tb.Cleanup(func() {
 		if err := service.Close(context.Background()); err != nil {

@@ -41,6 +41,33 @@ type people struct {
 	signin.Accounts
 	exchange func(context.Context, signin.Grant) (signin.Identity, error)
 	signIn   func(context.Context, netip.Addr) (signin.SignedIn, error)
+	refresh  func() (signin.Identity, error)
+	owner    func() error
+}
+
+// freshTokens are what TikTok gives for a refresh token.
+var freshTokens = signin.Identity{
+	OpenID: "-000open", AccessToken: "act.fresh", RefreshToken: "rft.fresh", ExpiresIn: 2 * time.Hour,
+	Scopes: []string{"user.info.basic"},
+}
+
+// Refresh implements signin.Authenticator.
+func (p people) Refresh(context.Context, string) (signin.Identity, error) {
+	if p.refresh != nil {
+		return p.refresh()
+	}
+	return freshTokens, nil
+}
+
+// Revoke implements signin.Authenticator.
+func (people) Revoke(context.Context, string) error { return nil }
+
+// CheckOwner implements signin.Accounts.
+func (p people) CheckOwner(context.Context, string, string) error {
+	if p.owner != nil {
+		return p.owner()
+	}
+	return nil
 }
 
 // Exchange implements signin.Authenticator.

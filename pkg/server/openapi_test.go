@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -143,7 +144,10 @@ func (a *auditor) ask(b bridge, method, target, body string, headers ...string) 
 		a.Fatalf("%s %s: %v", method, target, err)
 	}
 	req.Body = io.NopCloser(strings.NewReader(body))
-	input := &openapi3filter.RequestValidationInput{Request: req, Route: route, PathParams: parameters}
+	input := &openapi3filter.RequestValidationInput{
+		Request: req, Route: route, PathParams: parameters,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
+	}
 	if resp.StatusCode < http.StatusBadRequest {
 		if err := openapi3filter.ValidateRequest(a.Context(), input); err != nil {
 			a.Errorf("%s %s succeeds, and the document forbids it: %v", method, target, err)
@@ -239,6 +243,9 @@ func TestOpenAPI_answers(t *testing.T) {
 	a.start()
 	a.callback()
 	a.redeem()
+	for _, path := range []string{tokenPath, revokePath} {
+		a.tokens(path)
+	}
 	for _, path := range []string{exchangePath, functionPath} {
 		a.exchange(path)
 	}
@@ -320,6 +327,43 @@ func (a *auditor) redeem() {
 	} {
 		b := newHosted(a.T, with(minting(code)))
 		a.ask(b, "POST", redeemPath, body(b))
+	}
+}
+
+const (
+	tokenPath  = "/api/auth/tiktok/token"
+	revokePath = "/api/auth/tiktok/revoke"
+)
+
+// tokenBody signs somebody in and returns what refreshes their tokens.
+func (b bridge) tokenBody(t *testing.T) string {
+	t.Helper()
+	session := readJSON(t, b.do(t, http.MethodPost, redeemPath,
+		redeemBody(t, b.handoffOf(t, b.begin(t, "platform", "web", "challenge", challenge())), appVerifier)))
+	return fmt.Sprintf(`{"provider_refresh_token":%q}`, session["provider_refresh_token"])
+}
+
+func (a *auditor) tokens(path string) {
+	returning := func(o *hostedOptions) { o.tokens = true }
+	b := newHosted(a.T, returning)
+	const session = "Bearer a.b.c"
+	a.ask(b, "POST", path, b.tokenBody(a.T), "Authorization", session)
+	a.ask(b, "POST", path, b.tokenBody(a.T))
+	a.ask(b, "POST", path, `{"provider_refresh_token":"rft.unsealed"}`, "Authorization", session)
+	a.refusals(b, path, b.tokenBody(a.T), func(o *server.Options) { o.RedeemPerMinute = 1 })
+	for _, code := range []signin.Code{
+		signin.TikTokUnavailable, signin.TikTokMisconfigured, signin.Internal,
+	} {
+		b := newHosted(a.T, returning, with(people{refresh: func() (signin.Identity, error) {
+			return signin.Identity{}, fault(code)
+		}}))
+		a.ask(b, "POST", path, b.tokenBody(a.T), "Authorization", session)
+	}
+	for _, code := range []signin.Code{
+		signin.SupabaseUnavailable, signin.SupabaseMisconfigured, signin.SupabaseRestricted,
+	} {
+		b := newHosted(a.T, returning, with(people{owner: func() error { return fault(code) }}))
+		a.ask(b, "POST", path, b.tokenBody(a.T), "Authorization", session)
 	}
 }
 

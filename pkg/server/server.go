@@ -22,6 +22,8 @@ import (
 type Options struct {
 	Service *signin.Service
 	Allow   *allow.List
+	// Events reads TikTok's webhooks; nil takes none.
+	Events Events
 	// Provider is the OpenID Provider; nil serves none.
 	Provider *provider.Provider
 	// GuideFlow serves the sign-in of Despia's guide; without it only the hosted flow works.
@@ -118,9 +120,21 @@ func (s *Server) routes() error {
 	s.api(signin.StepStart, http.MethodGet, pathStart, s.start,
 		s.cors(http.MethodGet, false), s.rateLimit("start", s.opts.StartPerMinute), notPrefetched)
 	e.GET(pathCallback, s.callback, notPrefetched, isStep(signin.StepCallback), deadline)
+	s.tokenRoutes()
+	if s.opts.Events != nil {
+		e.POST(pathWebhook, s.webhook, limitBody, deadline)
+	}
 	s.providerRoutes()
 	s.probes(e)
 	return pages.register(e)
+}
+
+// tokenRoutes serves what an app needs of TikTok after the sign-in. A person refreshes every two hours, so the limit
+// of redeem is far away.
+func (s *Server) tokenRoutes() {
+	limit := s.rateLimit("token", s.opts.RedeemPerMinute)
+	s.api("", http.MethodPost, pathToken, s.tokens, s.cors(http.MethodPost, false), limit)
+	s.api("", http.MethodPost, pathRevoke, s.revoke, s.cors(http.MethodPost, false), limit)
 }
 
 // api registers a route that pages of the allowed origins may call. What another origin asks for is

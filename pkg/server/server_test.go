@@ -417,8 +417,8 @@ func TestNew_withoutLogger(t *testing.T) {
 	}
 }
 
-// TestAdmin_documented: what the admin address has is in the README, in the reference and in the page on
-// monitoring, and nothing else.
+// TestAdmin_documented: what the admin address has is in the table of settings, in the reference and in the
+// page on monitoring, and nothing else.
 func TestAdmin_documented(t *testing.T) {
 	t.Parallel()
 	admin, ok := newBridge(t, people{}).Admin().(*echo.Echo)
@@ -435,7 +435,8 @@ func TestAdmin_documented(t *testing.T) {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 	for page, marker := range map[string]string{
-		"README.md": "| `server.admin_listen` |", "docs/http.md": "On the admin address", "docs/observing.md": "The admin address",
+		"docs/configuration.md": "| `server.admin_listen` |", "docs/http.md": "On the admin address",
+		"docs/observing.md": "The admin address",
 	} {
 		content, err := os.ReadFile("../../" + page)
 		if err != nil {

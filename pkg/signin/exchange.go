@@ -38,7 +38,7 @@ func (s *Service) Exchange(ctx context.Context, r ExchangeRequest) (Session, err
 	if err != nil {
 		return Session{}, err
 	}
-	return s.mint(ctx, id, r.ClientIP)
+	return s.mint(ctx, id, 0, r.ClientIP)
 }
 
 // checkExchange rejects what must not reach TikTok. A code rejected here is not spent.

@@ -55,6 +55,13 @@ func (c *claims) Claim(_ context.Context, key string, _ time.Duration) (bool, er
 	return claimed, nil
 }
 
+func (c *claims) Release(_ context.Context, key string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.seen, key)
+	return nil
+}
+
 const (
 	bridgeCallback = "https://bridge.example/api/auth/tiktok/callback"
 	verifier       = "verifier-of-the-app-0123456789-0123456789-01"

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -57,6 +58,18 @@ type tiktok struct {
 	asked    signin.AuthorizeRequest
 	exchange func(context.Context, signin.Grant) (signin.Identity, error)
 	profile  func(context.Context, signin.Identity) (signin.Profile, error)
+	refresh  func(token string) (signin.Identity, error)
+	revoke   func(token string) error
+}
+
+func (f *tiktok) Refresh(_ context.Context, token string) (signin.Identity, error) {
+	f.add("refresh " + token)
+	return f.refresh(token)
+}
+
+func (f *tiktok) Revoke(_ context.Context, token string) error {
+	f.add("revoke " + token)
+	return f.revoke(token)
 }
 
 func (f *tiktok) AuthorizeURL(r signin.AuthorizeRequest) string {
@@ -81,6 +94,12 @@ type supabase struct {
 	*calls
 	signIn func(context.Context, signin.Identity, netip.Addr, func() signin.Profile) (signin.SignedIn, error)
 	update func(context.Context, signin.Account, signin.Profile) error
+	owner  func(accessToken, openID string) error
+}
+
+func (f *supabase) CheckOwner(_ context.Context, accessToken, openID string) error {
+	f.add("check owner")
+	return f.owner(accessToken, openID)
 }
 
 func (f *supabase) SignIn(
@@ -112,7 +131,7 @@ func (p policy) ReturnTo(uri string) bool { return strings.HasPrefix(uri, "https
 var (
 	mira = signin.Identity{
 		OpenID: "-000M1ra", Scopes: []string{"user.info.basic"},
-		AccessToken: "act." + canary, RefreshToken: "rft." + canary,
+		AccessToken: "act." + canary, RefreshToken: "rft." + canary, ExpiresIn: 2 * time.Hour,
 	}
 	miraToday = signin.Profile{UnionID: "u-1", DisplayName: "Mira", AvatarURL: "https://cdn.example/today.jpeg"}
 	session   = signin.Session{
@@ -143,6 +162,12 @@ func newWorld() *world {
 		calls:    c,
 		exchange: func(context.Context, signin.Grant) (signin.Identity, error) { return mira, nil },
 		profile:  func(context.Context, signin.Identity) (signin.Profile, error) { return miraToday, nil },
+		refresh: func(string) (signin.Identity, error) {
+			fresh := mira
+			fresh.AccessToken, fresh.RefreshToken = "act.fresh", "rft.fresh"
+			return fresh, nil
+		},
+		revoke: func(string) error { return nil },
 	}
 	w.supabase = &supabase{
 		calls: c,
@@ -150,6 +175,12 @@ func newWorld() *world {
 			return signin.SignedIn{Session: session, Account: account}, nil
 		},
 		update: func(context.Context, signin.Account, signin.Profile) error { return nil },
+		owner: func(accessToken, openID string) error {
+			if accessToken != session.AccessToken || openID != mira.OpenID {
+				return signin.NewError(signin.CauseNotOwner)
+			}
+			return nil
+		},
 	}
 	w.opts = signin.Options{
 		Authenticator: w.tiktok, Accounts: w.supabase, Policy: policy{c},

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"time"
 )
 
 // mint is the core of every flow: an identity in, a session out. It reads the profile while it looks for
 // the account, since only a new account needs it.
-func (s *Service) mint(ctx context.Context, id Identity, clientIP netip.Addr) (Session, error) {
+// The identity is from a moment ago, or as old as a handoff may be.
+func (s *Service) mint(
+	ctx context.Context, id Identity, age time.Duration, clientIP netip.Addr,
+) (Session, error) {
 	if err := checkIdentity(id); err != nil {
 		return Session{}, err
 	}
@@ -27,8 +31,11 @@ func (s *Service) mint(ctx context.Context, id Identity, clientIP netip.Addr) (S
 	ReportFrom(ctx).SetOutcome(outcome)
 	s.storeProfile(ctx, in.Account, profile)
 	if s.opts.ReturnTokens {
-		in.Session.ProviderToken = id.AccessToken
-		in.Session.ProviderRefreshToken = id.RefreshToken
+		tokens := s.tokensOf(id, age)
+		in.Session.ProviderToken = tokens.AccessToken
+		in.Session.ProviderRefreshToken = tokens.RefreshToken
+		in.Session.ProviderExpiresIn = int64(tokens.ExpiresIn.Seconds())
+		in.Session.ProviderScopes = tokens.Scopes
 	}
 	return in.Session, nil
 }

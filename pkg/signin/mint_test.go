@@ -230,36 +230,6 @@ func TestService_profileNotStored(t *testing.T) {
 	wantHidden(t, "log", out)
 }
 
-func TestService_ReturnTokens(t *testing.T) {
-	t.Parallel()
-	withTokens := session
-	withTokens.ProviderToken, withTokens.ProviderRefreshToken = mira.AccessToken, mira.RefreshToken
-	tests := []struct {
-		name string
-		on   bool
-		want signin.Session
-	}{
-		{"off", false, session},
-		{"on", true, withTokens},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld()
-			w.opts.ReturnTokens = tt.on
-			s := w.start(t)
-			got, err := s.Exchange(t.Context(), request)
-			if err != nil {
-				t.Fatal(err)
-			}
-			closeService(t, s)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("session (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 func TestService_report(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"net/netip"
+	"time"
 )
 
 // RedeemRequest is what an app sends to get its session.
@@ -36,7 +37,9 @@ func (s *Service) Redeem(ctx context.Context, r RedeemRequest) (Session, error) 
 	if err := s.claimHandoff(ctx, h); err != nil {
 		return Session{}, err
 	}
-	return s.mint(ctx, Identity{
+	id := Identity{
 		OpenID: h.OpenID, Scopes: h.Scopes, AccessToken: h.AccessToken, RefreshToken: h.RefreshToken,
-	}, r.ClientIP)
+		ExpiresIn: time.Duration(h.ExpiresIn) * time.Second,
+	}
+	return s.mint(ctx, id, s.opts.Now().Sub(time.Unix(h.IssuedAt, 0)), r.ClientIP)
 }

@@ -140,21 +140,3 @@ func TestRedeemOnce(t *testing.T) {
 	_, err = h.redeem(t, back.Handoff, verifier)
 	wantCode(t, err, signin.HandoffInvalid)
 }
-
-func TestRedeemReturnsTokens(t *testing.T) {
-	for _, wanted := range []bool{true, false} {
-		h := newHosted(t, func(h *hosted) { h.opts.ReturnTokens = wanted })
-		back, err := h.callback(t, h.begin(t, web))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := h.redeem(t, back.Handoff, verifier)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if has := got.ProviderToken == mira.AccessToken &&
-			got.ProviderRefreshToken == mira.RefreshToken; has != wanted {
-			t.Errorf("the session has TikTok's tokens: %v; want %v", has, wanted)
-		}
-	}
-}

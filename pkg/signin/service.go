@@ -20,6 +20,11 @@ type Authenticator interface {
 	// whatever happens: a code that may have reached TikTok is spent. The OpenID of an identity is
 	// one by [IsOpenID]. Errors are *Error.
 	Exchange(ctx context.Context, g Grant) (Identity, error)
+	// Refresh turns a refresh token into new tokens. It sends the token at most once: TikTok replaces it, and
+	// the old one stops working at once. The OpenID is whose tokens they are.
+	Refresh(ctx context.Context, refreshToken string) (Identity, error)
+	// Revoke ends the grant that an access token belongs to.
+	Revoke(ctx context.Context, accessToken string) error
 	// Profile reads how the person wants to be shown, as far as the granted scopes allow.
 	Profile(ctx context.Context, id Identity) (Profile, error)
 }
@@ -27,12 +32,15 @@ type Authenticator interface {
 // Accounts mints sessions. pkg/supabase and pkg/backend implement it.
 type Accounts interface {
 	// SignIn finds or creates the person's account and returns a new session for it. It vets the account
-	// before a session exists: the owner of id.OpenID reaches their own account or none. profile waits for
-	// the person's profile; waiting costs time, so it is called only where the profile is needed. Safe for concurrent use, also for one
-	// person. Errors are *Error.
+	// before it returns: the owner of id.OpenID reaches their own account or none. profile waits for the
+	// person's profile, at most for its deadline, and is called only where the profile is needed. Safe for
+	// concurrent use, also for one person. Errors are *Error.
 	SignIn(ctx context.Context, id Identity, clientIP netip.Addr, profile func() Profile) (SignedIn, error)
 	// UpdateProfile stores p with the account, and keeps everything else that is stored there.
 	UpdateProfile(ctx context.Context, account Account, p Profile) error
+	// CheckOwner returns nil if the session with this access token is that of the owner of openID. It is an
+	// *Error with [AccessDenied] if it is somebody else's, or over.
+	CheckOwner(ctx context.Context, accessToken, openID string) error
 }
 
 // Account points at a user of the Supabase project. It is empty where the app's own backend keeps the users.
@@ -77,6 +85,8 @@ type Sealer interface {
 type Once interface {
 	// Claim returns true to exactly one caller with this key until ttl is over.
 	Claim(ctx context.Context, key string, ttl time.Duration) (bool, error)
+	// Release gives a claim back, so that somebody can claim the key again.
+	Release(ctx context.Context, key string) error
 }
 
 // AuthorizeRequest is what differs from one authorize URL to the next.
@@ -108,6 +118,8 @@ type Options struct {
 	// Sealer and Once serve the hosted flow.
 	Sealer Sealer
 	Once   Once
+	// Events claims what TikTok's webhooks deliver, for days. Default: Once.
+	Events Once
 	// CallbackURL is the bridge's own redirect URI, as registered with TikTok; empty turns the hosted
 	// flow off.
 	CallbackURL string
@@ -116,8 +128,14 @@ type Options struct {
 	DefaultRedirect string
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
-	// ReturnTokens puts TikTok's tokens into the session, as provider_token.
+	// ReturnTokens puts TikTok's tokens into the session, as provider_token, and refreshes and revokes them.
 	ReturnTokens bool
+	// OnRemoved says what the end of a person's grant does to their account. Default: RemovalIgnore.
+	OnRemoved Removal
+	// Sessions does it; nil where there are none of ours to end.
+	Sessions Sessions
+	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver.
+	Forward func(ctx context.Context, e Event)
 	// ProfileTimeout bounds the profile call, which runs beside the sign-in. Default:
 	// DefaultProfileTimeout.
 	ProfileTimeout time.Duration
@@ -144,6 +162,9 @@ func New(opts Options) *Service {
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.Events == nil {
+		opts.Events = opts.Once
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)

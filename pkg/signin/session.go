@@ -19,22 +19,27 @@ type Session struct {
 	// above say nothing then.
 	Raw json.RawMessage `json:"-"`
 
-	// ProviderToken and ProviderRefreshToken are TikTok's, not GoTrue's. They are set only if the operator
-	// asked for them (tiktok.return_tokens).
-	ProviderToken        string `json:"-"`
-	ProviderRefreshToken string `json:"-"`
+	// What is the provider's is TikTok's, not GoTrue's. It is set only if the operator asked for it
+	// (tiktok.return_tokens).
+	ProviderToken string `json:"-"`
+	// ProviderRefreshToken is sealed; see [Tokens].
+	ProviderRefreshToken string   `json:"-"`
+	ProviderExpiresIn    int64    `json:"-"` // seconds, of ProviderToken
+	ProviderScopes       []string `json:"-"` // that the person granted
 }
 
 // provided are TikTok's tokens, by the names Supabase uses for its own providers.
 type provided struct {
-	ProviderToken        string `json:"provider_token,omitempty"`
-	ProviderRefreshToken string `json:"provider_refresh_token,omitempty"`
+	ProviderToken        string   `json:"provider_token,omitempty"`
+	ProviderRefreshToken string   `json:"provider_refresh_token,omitempty"`
+	ProviderExpiresIn    int64    `json:"provider_expires_in,omitempty"`
+	ProviderScopes       []string `json:"provider_scopes,omitempty"`
 }
 
 // Reveal returns the session for encoding/json: in GoTrue's own shape, so that supabase.auth.setSession takes
 // it as it is, or as an own backend wrote it. TikTok's tokens are added where the backend set none itself.
 func (s Session) Reveal() any {
-	extra := provided{s.ProviderToken, s.ProviderRefreshToken}
+	extra := provided{s.ProviderToken, s.ProviderRefreshToken, s.ProviderExpiresIn, s.ProviderScopes}
 	if s.Raw != nil {
 		return withExtra(s.Raw, extra)
 	}
@@ -53,7 +58,7 @@ func (s Session) Reveal() any {
 
 // withExtra adds the members of extra that object, which is a JSON object, lacks.
 func withExtra(object json.RawMessage, extra provided) any {
-	if extra == (provided{}) {
+	if extra.ProviderToken == "" {
 		return object
 	}
 	all, own := map[string]json.RawMessage{}, map[string]json.RawMessage{}

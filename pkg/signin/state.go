@@ -129,6 +129,7 @@ type handoffData struct {
 	Scopes       []string `json:"g,omitempty"`
 	AccessToken  string   `json:"a,omitempty"` // TikTok's, for the profile
 	RefreshToken string   `json:"f,omitempty"` // TikTok's, only where the session returns it
+	ExpiresIn    int64    `json:"e,omitempty"` // of AccessToken, in seconds, only where the session returns it
 	FlowID       string   `json:"n"`
 	Challenge    string   `json:"c,omitempty"`
 	Binder       string   `json:"b,omitempty"`
@@ -144,7 +145,7 @@ func (s *Service) sealHandoff(st state, id Identity) (string, error) {
 		h.Binder = st.Binder
 	}
 	if s.opts.ReturnTokens {
-		h.RefreshToken = id.RefreshToken
+		h.RefreshToken, h.ExpiresIn = id.RefreshToken, int64(id.ExpiresIn.Seconds())
 	}
 	payload, err := json.Marshal(h) //nolint:gosec // sealed before it goes anywhere
 	if err != nil {

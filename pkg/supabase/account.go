@@ -29,13 +29,17 @@ type account struct {
 		AvatarURL   json.RawMessage `json:"avatar_url"`
 		Sub         json.RawMessage `json:"sub"`
 	} `json:"user_metadata"`
-	Identities []struct {
-		Provider string `json:"provider"`
-		Data     struct {
-			EmailVerified json.RawMessage `json:"email_verified"`
-		} `json:"identity_data"`
-	} `json:"identities"`
-	Factors []json.RawMessage `json:"factors"`
+	Identities []identity        `json:"identities"`
+	Factors    []json.RawMessage `json:"factors"`
+}
+
+// identity is a way to sign in to an account.
+type identity struct {
+	Provider string `json:"provider"`
+	ID       string `json:"id"` // as the provider says it, letter for letter
+	Data     struct {
+		EmailVerified json.RawMessage `json:"email_verified"`
+	} `json:"identity_data"`
 }
 
 // Keys in app_metadata. GoTrue rewrites its own (provider, providers) at every sign-in.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/supabase-community/gotrue-go"
@@ -35,6 +36,11 @@ const (
 	callListPasskeys = "list_passkeys"
 	callSettings     = "settings"
 	callHealth       = "health"
+	callIDToken      = "id_token"
+	callUser         = "user"
+	callDeleteUser   = "delete_user"
+	callLogOut       = "logout"
+	callProvider     = "custom_provider"
 )
 
 // call describes one call to GoTrue.
@@ -50,6 +56,24 @@ func (c *Client) adminCall(name string) call { return call{name, c.secret, maxAc
 
 // publicCall returns a call with the publishable key.
 func (c *Client) publicCall(name string) call { return call{name, c.public, maxAccount} }
+
+// sessionCall returns a call that makes a session for somebody at clientIP. It is public, but Supabase believes
+// a forwarded IP only with the secret key; a GoTrue that is told to trust a header takes it with any.
+func (c *Client) sessionCall(name string, clientIP netip.Addr) call {
+	k := call{name, c.public, maxSession}
+	header := c.opts.ForwardClientIP
+	if header == "" {
+		return k
+	}
+	if c.opts.SecretKey != "" {
+		k.headers = c.secret
+	}
+	if clientIP.IsValid() {
+		k.headers = k.headers.Clone()
+		k.headers.Set(header, clientIP.String())
+	}
+	return k
+}
 
 // api returns gotrue-go for one call. gotrue-go builds the request; its transport adds what it lacks: a
 // context, a deadline, the headers, and errors with a code. The answer is decoded into into. gotrue-go gets
@@ -97,12 +121,12 @@ func (c *Client) send(ctx context.Context, k call, req *http.Request, into any) 
 	req = req.WithContext(calling)
 	req.Header = k.headers
 	resp, body, release, err := c.large.Send(c.opts.Transport, req, k.limit) //nolint:bodyclose // it does
-	if err == nil && resp.StatusCode != http.StatusOK {
+	if err == nil && !isSuccess(resp.StatusCode) {
 		err = newAPIError(resp, body)
 	}
 	done(resultOf(err))
 	switch {
-	case err == nil:
+	case err == nil && into != nil:
 		err = decode(body, into)
 	case errors.Is(err, upstream.ErrTooLarge):
 		err = errUnreadable
@@ -114,6 +138,11 @@ func (c *Client) send(ctx context.Context, k call, req *http.Request, into any) 
 		release()
 	}
 	return err
+}
+
+// isSuccess reports whether a call did what it should. Any other status is a fault, a redirect among them.
+func isSuccess(status int) bool {
+	return status == http.StatusOK || status == http.StatusCreated || status == http.StatusNoContent
 }
 
 // decode reads an answer. JSON of another shape than GoTrue's, or nested too deep, is errUnreadable: anybody

@@ -1,6 +1,7 @@
 package supabase
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -28,6 +29,12 @@ type Options struct {
 	// service_role JWT.
 	PublishableKey string
 	SecretKey      signin.Secret
+	// Provider is the custom provider of the project that stands for TikTok, such as custom:tiktok. With it,
+	// accounts are found and made by id_token; SecretKey is then needed for ForwardClientIP and for the admin
+	// calls alone, and EmailDomain and Adopt are not used. Empty: sessions come from sign-in links.
+	Provider string
+	// IDToken signs an id_token for Supabase, which says who somebody is. Provider needs it.
+	IDToken func(ctx context.Context, id signin.Identity, p signin.Profile) (string, error)
 	// EmailDomain is the domain of the accounts' addresses. Default: tiktok.oauth.
 	EmailDomain string
 	// Adopt says what happens to an unclaimed account. Default: AdoptHold.

@@ -58,7 +58,7 @@ func newMocked(t *testing.T, opts supabase.Options) *mocked {
 	t.Helper()
 	m := &mocked{transport: httpmock.NewMockTransport()}
 	opts.AuthURL = authURL
-	if opts.SecretKey == "" {
+	if opts.PublishableKey == "" {
 		opts.SecretKey, opts.PublishableKey = "sb_secret_canary", "sb_publishable_x"
 	}
 	opts.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {

@@ -1,6 +1,7 @@
 package supabase
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 type apiError struct {
 	status int
 	code   string // GoTrue's error code, "" when the answer had none
+	reason reason // "" when the text of the answer is not known
 	header http.Header
 	old    bool // in a form that only versions before MinVersion have
 }
@@ -34,7 +36,14 @@ func (e *apiError) Error() string {
 	if e.old {
 		return fmt.Sprintf("status %d: %v", e.status, ErrOldGoTrue)
 	}
-	return fmt.Sprintf("status %d %s", e.status, e.code)
+	text := fmt.Sprintf("status %d", e.status)
+	if e.code != "" {
+		text += " " + e.code
+	}
+	if e.reason != "" {
+		text += " (" + string(e.reason) + ")"
+	}
+	return text
 }
 
 // Unwrap returns ErrOldGoTrue or nil.
@@ -50,22 +59,26 @@ func (e *apiError) Unwrap() error {
 func newAPIError(resp *http.Response, body []byte) *apiError {
 	e := &apiError{status: resp.StatusCode, header: resp.Header}
 	e.code = upstream.Code(resp.Header.Get("X-Sb-Error-Code"))
-	if e.code != "" {
-		return e
-	}
 	var parsed struct {
-		Code      any    `json:"code"`
-		ErrorCode string `json:"error_code"`
-		Msg       string `json:"msg"`
+		Code        any    `json:"code"`
+		ErrorCode   string `json:"error_code"`
+		Message     string `json:"message"`
+		Msg         string `json:"msg"`
+		OAuth       string `json:"error"` // of /token, which has no code then
+		Description string `json:"error_description"`
 	}
 	if json.Unmarshal(body, &parsed) != nil {
 		return e
 	}
-	if code, ok := parsed.Code.(string); ok {
-		e.code = upstream.Code(code)
-	} else {
-		e.code = upstream.Code(parsed.ErrorCode)
+	e.reason = reasonOf(cmp.Or(parsed.Message, parsed.Msg, parsed.Description))
+	if parsed.OAuth == "server_error" { // with the status 400 (internal/api/errors.go)
+		e.reason = reasonServerError
 	}
+	if e.code != "" {
+		return e
+	}
+	code, _ := parsed.Code.(string)
+	e.code = upstream.Code(cmp.Or(code, parsed.ErrorCode, parsed.OAuth))
 	// Before error codes, GoTrue repeated the status.
 	status, isNumber := parsed.Code.(float64)
 	e.old = isNumber && int(status) == e.status && parsed.ErrorCode == "" && parsed.Msg != ""
@@ -103,7 +116,7 @@ const statusPaused = 540
 func isPassing(err error) bool {
 	var e *apiError
 	if errors.As(err, &e) {
-		return e.status >= http.StatusInternalServerError && e.status != statusPaused
+		return e.status >= http.StatusInternalServerError && e.status != statusPaused || e.reason == reasonServerError
 	}
 	if errors.Is(err, errAnchorLost) { // an admin may have been at work on the account
 		return true
@@ -154,6 +167,8 @@ func noAnswer(call string, err error) *signin.Error {
 	switch {
 	case errors.Is(err, errAnchorLost):
 		because = signin.CauseAnchorLost
+	case errors.Is(err, errOtherIdentity):
+		because = signin.CauseOtherIdentity
 	case errors.As(detail, &sent), errors.Is(err, context.DeadlineExceeded):
 		because = signin.CauseSupabaseUnreachable
 	}
@@ -172,6 +187,11 @@ func noAnswer(call string, err error) *signin.Error {
 // causeOf says why GoTrue, a hook, or what is in front of GoTrue refuses a call (GoTrue
 // internal/api/apierrors/errorcode.go, internal/hooks).
 func causeOf(call string, e *apiError) signin.Cause {
+	if call == callIDToken {
+		if c := idTokenCause(e); c != "" {
+			return c
+		}
+	}
 	switch e.code {
 	case "user_banned":
 		return signin.CauseBanned
@@ -190,16 +210,16 @@ func causeOf(call string, e *apiError) signin.Cause {
 	case e.status == http.StatusTooManyRequests:
 		return signin.CauseSupabaseLimit
 	// A hook that says no chooses the status, and GoTrue has no code for it (hookserrors.Check).
-	case call == callVerify && e.code == "unknown" && e.status < http.StatusInternalServerError:
+	case signsIn(call) && e.code == "unknown" && e.status < http.StatusInternalServerError:
 		return signin.CauseHookRefuses
 	case e.status == http.StatusPaymentRequired, e.status == statusPaused:
 		return signin.CauseSupabaseRestricted
 	// A trigger that raises, or a hook that is broken. A race can end so too, which is why each is tried twice.
 	case call == callCreateUser && isUnexpected(e):
 		return signin.CauseCreateFails
-	case call == callVerify && isUnexpected(e):
+	case signsIn(call) && isUnexpected(e):
 		return signin.CauseHookFails
-	case isUnexpected(e):
+	case isUnexpected(e), e.reason == reasonServerError:
 		return signin.CauseDatabaseFails
 	case e.status >= http.StatusInternalServerError:
 		return signin.CauseSupabaseFails
@@ -215,6 +235,9 @@ func causeOf(call string, e *apiError) signin.Cause {
 	return signin.CauseSupabaseRefuses
 }
 
+// signsIn reports whether a call is the one that makes the session, in which the project's hooks take part.
+func signsIn(call string) bool { return call == callVerify || call == callIDToken }
+
 // isUnexpected reports GoTrue's own 500, which is most often about the database. One of a proxy has no code.
 func isUnexpected(e *apiError) bool {
 	return e.status == http.StatusInternalServerError && e.code != ""
@@ -225,6 +248,7 @@ func isUnexpected(e *apiError) bool {
 func cause(err error) error {
 	for _, own := range []error{
 		errNoSession, errNoLink, errNoAccount, errNotOwned, errAnchorLost, errOtherAccount, errNotGoTrue, errUnreadable,
+		errOtherIdentity,
 	} {
 		if errors.Is(err, own) {
 			return own
@@ -245,6 +269,8 @@ var (
 	errNotOwned  = errors.New("the account with the person's id does not carry their anchor")
 	// errAnchorLost: the anchor was set, and is gone.
 	errAnchorLost = errors.New("the anchor in app_metadata was set and is gone again")
+	// errOtherIdentity: the session is not for the person in the id_token.
+	errOtherIdentity = errors.New("the session's user does not have the identity in the id_token")
 
 	errOtherAccount = errors.New("answer is another account than was asked for")
 	errNotGoTrue    = errors.New("answer is not GoTrue's")

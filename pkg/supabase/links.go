@@ -42,14 +42,7 @@ func (c *Client) generateLink(ctx context.Context, address string) (link, error)
 // verify turns a link into a session. It sends the type that came with the link: with another one GoTrue may
 // fail on a link that was superseded meanwhile (internal/api/verify.go).
 func (c *Client) verify(ctx context.Context, l link, clientIP netip.Addr) (signin.Session, error) {
-	k := call{callVerify, c.public, maxSession}
-	if header := c.opts.ForwardClientIP; header != "" {
-		k.headers = c.secret // verify is public, but a forwarded IP is believed only with the secret key
-		if clientIP.IsValid() {
-			k.headers = c.secret.Clone()
-			k.headers.Set(header, clientIP.String())
-		}
-	}
+	k := c.sessionCall(callVerify, clientIP)
 	body := struct {
 		Type string `json:"type"`
 		Hash string `json:"token_hash"`

@@ -21,12 +21,16 @@ type Warning struct {
 }
 
 // CheckSettings reads the project's public settings and warns of those that let anybody sign up with
-// a person's address before the person does.
+// a person's address before the person does. With Options.Provider no address matters, but Supabase makes the
+// accounts, and may be told not to.
 func (c *Client) CheckSettings(ctx context.Context) ([]Warning, error) {
 	var settings types.SettingsResponse
 	_, err := c.api(ctx, c.publicCall(callSettings), &settings).GetSettings()
 	if err != nil {
 		return nil, failure(callSettings, err)
+	}
+	if c.opts.Provider != "" {
+		return providerWarnings(settings), nil
 	}
 	var warnings []Warning
 	if !settings.DisableSignup && settings.External.Email {
@@ -48,6 +52,18 @@ func (c *Client) CheckSettings(ctx context.Context) ([]Warning, error) {
 		})
 	}
 	return warnings, nil
+}
+
+func providerWarnings(settings types.SettingsResponse) []Warning {
+	if !settings.DisableSignup {
+		return nil
+	}
+	return []Warning{{
+		Setting: "disable_signup",
+		Text:    "Sign-ups are off, so nobody can sign in with TikTok for the first time (supabase.provider).",
+		Fix: "Switch on \"Allow new users to sign up\" in Authentication > Sign In / Providers. To keep out sign-ups by " +
+			"e-mail, switch off the e-mail provider there.",
+	}}
 }
 
 // CheckAccounts warns of accounts whose owners cannot sign in until they are adopted. It looks at the

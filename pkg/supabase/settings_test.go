@@ -45,6 +45,26 @@ func TestCheckSettings(t *testing.T) {
 	}
 }
 
+// TestCheckSettingsWithProvider: Supabase makes the accounts then, at no address that anybody could take.
+func TestCheckSettingsWithProvider(t *testing.T) {
+	for name, tt := range map[string]struct {
+		settings gotruesim.Options
+		warnings int
+	}{
+		"as supabase start has it": {gotruesim.Options{}, 0},
+		"no sign-up":               {gotruesim.Options{DisableSignup: true}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newEmulator(t, tt.settings).at("/auth/v1", gotruesim.SecretKey, gotruesim.PublishableKey)
+			b := p.client(t, func(o *supabase.Options) { o.Provider = providerName })
+			warnings, err := b.CheckSettings(t.Context())
+			if err != nil || len(warnings) != tt.warnings {
+				t.Errorf("warnings are %+v (%v); want %d", warnings, err, tt.warnings)
+			}
+		})
+	}
+}
+
 // TestCheckSettingsReal only wants a real server's answer to be understood.
 func TestCheckSettingsReal(t *testing.T) {
 	if _, err := realProject(t).client(t).CheckSettings(t.Context()); err != nil {

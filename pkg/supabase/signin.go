@@ -29,6 +29,9 @@ const (
 func (c *Client) SignIn(
 	ctx context.Context, id signin.Identity, clientIP netip.Addr, profile func() signin.Profile,
 ) (signin.SignedIn, error) {
+	if c.opts.Provider != "" {
+		return c.signInByIDToken(ctx, id, clientIP, profile)
+	}
 	p := newPerson(id.OpenID, c.opts.EmailDomain)
 	signin.ReportFrom(ctx).SetUser(p.id.String())
 	release, err := c.people.acquire(ctx, p.address)

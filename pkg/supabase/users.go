@@ -60,8 +60,12 @@ func (c *Client) updateUser(ctx context.Context, update types.AdminUpdateUserReq
 }
 
 // UpdateProfile implements signin.Accounts. GoTrue merges metadata at the top level, so only the
-// bridge's own keys are sent and all others stay.
+// bridge's own keys are sent and all others stay. With Options.Provider it changes nothing: GoTrue takes the
+// profile from the id_token, and what came too late is in that of the next sign-in.
 func (c *Client) UpdateProfile(ctx context.Context, owned signin.Account, p signin.Profile) error {
+	if c.opts.Provider != "" {
+		return nil
+	}
 	id, err := uuid.Parse(owned.ID)
 	if err != nil {
 		return failure(callUpdateUser, err)

@@ -132,6 +132,7 @@ func (m *Metrics) start() {
 // supabaseCalls are the calls of a sign-in at Supabase.
 var supabaseCalls = []string{
 	"generate_link", "get_user", "create_user", "update_user", "verify", "list_users", "list_passkeys",
+	"id_token",
 }
 
 // startFailures makes the series of the failures that alerts look at, or the first failure of a fresh bridge,

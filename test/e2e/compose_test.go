@@ -48,6 +48,7 @@ func TestCompose(t *testing.T) {
 	t.Run("Keys", c.testKeys)
 	t.Run("ClientIPs", c.testClientIPs)
 	t.Run("Contract", c.testContract)
+	t.Run("Provider", c.testProvider)
 	for _, flow := range []struct {
 		name string
 		test func(*testing.T)

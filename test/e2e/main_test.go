@@ -143,7 +143,7 @@ func runDev(environ ...string) (stack, error) {
 	}
 	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], &output.Buffer{}}
 	stop, err := launch(
-		s.log, environ, "dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2],
+		s.log, environ, "dev", "--provider=false", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2],
 	)
 	if err != nil {
 		return stack{}, err

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -76,10 +77,10 @@ func startOwnBackend(t *testing.T, command []string) *ownBackend {
 	b.start()
 	t.Cleanup(func() { _ = b.running.Stop() })
 
-	b.stack = stack{bridge: "http://" + addresses[1], tiktok: "http://" + addresses[2], log: &output.Buffer{}}
+	b.stack = stack{bridge: "http://" + addresses[1], tiktok: "http://" + addresses[2]}
 	startProcess(t, []string{
 		"TIKBRIDGE_ACCOUNTS=backend", "TIKBRIDGE_BACKEND_URL=" + b.url + "/tiktok", "TIKBRIDGE_BACKEND_SECRET=" + secret,
-		"TIKBRIDGE_APP_ORIGINS=" + b.app, "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
+		"TIKBRIDGE_WEBHOOK_URL=" + b.url + "/tiktok", "TIKBRIDGE_APP_ORIGINS=" + b.app, "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
 	}, b.bridge+"/readyz", "dev", "--listen", addresses[1], "--tiktok-listen", addresses[2], "--supabase-listen", addresses[3])
 	return b
 }
@@ -108,10 +109,11 @@ func (b *ownBackend) serveApp(w http.ResponseWriter, _ *http.Request) {
 
 // ownSession is what the examples answer.
 type ownSession struct {
-	AccessToken   string `json:"access_token"`
-	ProviderToken string `json:"provider_token"`
-	User          struct{ ID, Name string }
-	Error         string
+	AccessToken     string `json:"access_token"`
+	ProviderToken   string `json:"provider_token"`
+	ProviderRefresh string `json:"provider_refresh_token"`
+	User            struct{ ID, Name string }
+	Error           string
 }
 
 // ask sends JSON and reads a session or an error.
@@ -199,8 +201,61 @@ func (b *ownBackend) redirect(address string) string {
 	return to.String()
 }
 
+// wantFreshTokens lets the bridge refresh TikTok's tokens, for which it asks the backend whose session it is.
+func (b *ownBackend) wantFreshTokens(in ownSession) {
+	b.t.Helper()
+	ask := func(accessToken string) (int, ownSession) {
+		req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.bridge+"/api/auth/tiktok/token",
+			strings.NewReader(fmt.Sprintf(`{"provider_refresh_token":%q}`, in.ProviderRefresh)))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+accessToken)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return resp.StatusCode, readOwn(b.t, resp)
+	}
+	if status, refused := ask("somebody-elses"); status != http.StatusForbidden || refused.Error != "access_denied" {
+		b.t.Errorf("without their session: %d %q; want 403 access_denied", status, refused.Error)
+	}
+	if status, fresh := ask(in.AccessToken); status != http.StatusOK || fresh.ProviderToken == "" ||
+		fresh.ProviderToken == in.ProviderToken {
+		b.t.Errorf("refreshing answers %d %q, a new token: %t", status, fresh.Error, fresh.ProviderToken != in.ProviderToken)
+	}
+}
+
+// wantRemovalTold lets TikTok tell that the person took the app's access away, and the backend end the session.
+func (b *ownBackend) wantRemovalTold(in ownSession) {
+	b.t.Helper()
+	var ignored any
+	post(b.t, b.tiktok+"/sim/webhooks", map[string]string{"url": b.bridge + "/api/auth/tiktok/webhook"}, &ignored)
+	post(b.t, b.tiktok+"/sim/webhooks/send", map[string]string{"open_id": tiktoksim.OpenIDMira}, &ignored)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for b.me(in) == http.StatusOK {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			b.t.Fatalf("the backend does not hear that access was taken away; its log:\n%s", b.log)
+		}
+	}
+}
+
 // wantUser asks the backend whose session it is.
 func (b *ownBackend) wantUser(status int, in ownSession, name string) {
+	b.t.Helper()
+	if me := b.me(in); status != http.StatusOK || me != http.StatusOK || in.User.Name != name || in.ProviderToken == "" {
+		b.t.Errorf("status %d, error %q, user %+v, with TikTok's token: %t; /me has status %d",
+			status, in.Error, in.User, in.ProviderToken != "", me)
+	}
+}
+
+// me is the status that the backend answers to a session.
+func (b *ownBackend) me(in ownSession) int {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, b.url+"/me", http.NoBody)
 	if err != nil {
@@ -212,10 +267,7 @@ func (b *ownBackend) wantUser(status int, in ownSession, name string) {
 		b.t.Fatal(err)
 	}
 	_ = readOwn(b.t, resp)
-	if status != http.StatusOK || resp.StatusCode != http.StatusOK || in.User.Name != name || in.ProviderToken == "" {
-		b.t.Errorf("status %d, error %q, user %+v, with TikTok's token: %t; /me has status %d",
-			status, in.Error, in.User, in.ProviderToken != "", resp.StatusCode)
-	}
+	return resp.StatusCode
 }
 
 // TestOwnBackend signs people in with the example backends, unchanged, and no Supabase anywhere.
@@ -235,6 +287,8 @@ func TestOwnBackend(t *testing.T) {
 					t.Errorf("%s: somebody blocked gets %d %q; want 403 sign_in_refused", flow, status, refused.Error)
 				}
 			}
+			b.wantFreshTokens(again)
+			b.wantRemovalTold(again)
 			if err := b.running.Stop(); err != nil {
 				t.Errorf("the backend ended with %v; log:\n%s", err, b.log)
 			}

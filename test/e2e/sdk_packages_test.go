@@ -19,13 +19,16 @@ func npmInstall(t *testing.T) string {
 	return npmPackages(t)
 }
 
-var npmPackages = shared(func() (string, error) {
-	dir := filepath.Join(scratch, "npm")
+var npmPackages = shared(func() (string, error) { return npmInstallInto("npm", "js") })
+
+// npmInstallInto installs the packages of a lock file in a folder of scratch.
+func npmInstallInto(folder, source string) (string, error) {
+	dir := filepath.Join(scratch, folder)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
 	for _, name := range []string{"package.json", "package-lock.json"} {
-		content, err := os.ReadFile(filepath.Join("js", name))
+		content, err := os.ReadFile(filepath.Join(source, name))
 		if err != nil {
 			return "", err
 		}
@@ -39,7 +42,7 @@ var npmPackages = shared(func() (string, error) {
 		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
 	}
 	return dir, nil
-})
+}
 
 // TestSDK_packages uses the SDK with the real supabase-js and the real despia-native.
 func TestSDK_packages(t *testing.T) {

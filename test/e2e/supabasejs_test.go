@@ -67,9 +67,16 @@ func (s stack) rawSignIn(t *testing.T) json.RawMessage {
 	return session
 }
 
-// TestPackageLock checks that the lock file names versions and their hashes, and no registry: npm
+// TestPackageLock checks that the lock files name versions and their hashes, and no registry: npm
 // takes the one that a machine is set up for.
 func TestPackageLock(t *testing.T) {
+	for _, dir := range []string{"js", "oidc-clients"} {
+		t.Run(dir, func(t *testing.T) { wantLocked(t, dir) })
+	}
+}
+
+func wantLocked(t *testing.T, dir string) {
+	t.Helper()
 	var manifest struct {
 		Dependencies map[string]string `json:"dependencies"`
 	}
@@ -81,7 +88,7 @@ func TestPackageLock(t *testing.T) {
 		} `json:"packages"`
 	}
 	for name, into := range map[string]any{"package.json": &manifest, "package-lock.json": &lock} {
-		content, err := os.ReadFile(filepath.Join("js", name))
+		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}

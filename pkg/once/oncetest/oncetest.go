@@ -35,6 +35,7 @@ func Run(t *testing.T, newStore func(t *testing.T) once.Store) {
 		{"many keys", testManyKeys},
 		{"odd keys", testOddKeys},
 		{"ttl that is none", testNoTTL},
+		{"release", testRelease},
 		{"one key, concurrently", testOneKeyConcurrently},
 		{"some keys, concurrently", testSomeKeysConcurrently},
 		{"context that is over", testContext},
@@ -118,6 +119,23 @@ func testNoTTL(t *testing.T, s once.Store) {
 	wantFor(t, s, "shorter than any store can count", 1, true)
 	wantFor(t, s, "longer than anything lives", 20*365*24*time.Hour, true)
 	want(t, s, "longer than anything lives", false)
+}
+
+// A released key can be claimed again, for its whole ttl, and no other key is touched.
+func testRelease(t *testing.T, s once.Store) {
+	release := func(key string) {
+		t.Helper()
+		if err := s.Release(t.Context(), key); err != nil {
+			t.Errorf("release %q: %v", key, err)
+		}
+	}
+	release("a")
+	want(t, s, "a", true)
+	want(t, s, "b", true)
+	release("a")
+	want(t, s, "b", false)
+	want(t, s, "a", true)
+	want(t, s, "a", false)
 }
 
 func testOneKeyConcurrently(t *testing.T, s once.Store) {

@@ -1,12 +1,8 @@
 package gotruesim
 
 import (
-	"cmp"
 	"net/http"
-	"slices"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // account is GET /user.
@@ -179,96 +175,5 @@ func (s *Server) startEmailChange(r *http.Request, u *user, email string) error 
 		s.mail(r, u.Email, current, typeEmailChange)
 	}
 	s.mail(r, email, next, typeEmailChange)
-	return nil
-}
-
-// routeIdentity is DELETE /user/identities/{id}, which is off by default (identity.go).
-func (s *Server) routeIdentity(id string) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		switch {
-		case !s.opts.ManualLinking:
-			return fail(http.StatusNotFound, codeLinkingDisabled, "Manual linking is disabled")
-		case id == "authorize":
-			return leftOut(w, r)
-		}
-		return methods{"DELETE": func(w http.ResponseWriter, r *http.Request) error {
-			return s.deleteIdentity(w, r, id)
-		}}.serve(w, r)
-	}
-}
-
-func (s *Server) deleteIdentity(w http.ResponseWriter, r *http.Request, id string) error {
-	if _, err := uuid.Parse(id); err != nil {
-		return fail(http.StatusNotFound, codeValidation, "identity_id must be an UUID")
-	}
-	u := callerOf(r).user
-	i := slices.IndexFunc(u.Identities, func(i identity) bool { return i.IdentityID == id })
-	switch {
-	case len(u.Identities) < 2:
-		return fail(http.StatusUnprocessableEntity, codeSingleIdentity,
-			"User must have at least 1 identity after unlinking")
-	case i < 0:
-		return fail(http.StatusUnprocessableEntity, codeIdentityNotFound, "Identity doesn't exist")
-	}
-	if err := s.beforeWrite(r, 0); err != nil {
-		return err
-	}
-	err := s.db.tx(func(tx *tx) error { return s.unlink(tx, u, u.Identities[i]) })
-	if err != nil {
-		return err
-	}
-	sendJSON(w, http.StatusOK, struct{}{})
-	return nil
-}
-
-// unlink removes an identity, and with it the phone, or the address if no other identity has it.
-func (s *Server) unlink(tx *tx, u *user, gone identity) error {
-	tx.reloadIdentities(u)
-	u.Identities = slices.DeleteFunc(u.Identities, func(i identity) bool {
-		return i.IdentityID == gone.IdentityID
-	})
-	if gone.Provider == phoneProvider {
-		u.Phone, u.PhoneConfirmedAt = "", nil
-		u.write("Phone", "PhoneConfirmedAt")
-	} else if err := s.emailFromIdentities(tx, u); err != nil {
-		return err
-	}
-	u.recomputeProviders()
-	return tx.save(u)
-}
-
-// emailFromIdentities gives u the address of another identity when the one it has belongs to none,
-// or leaves it without (models/user.go, UpdateUserEmailFromIdentities).
-func (s *Server) emailFromIdentities(tx *tx, u *user) error {
-	if slices.ContainsFunc(u.Identities, func(i identity) bool { return i.Email == u.Email }) {
-		return nil
-	}
-	rank := func(i identity) int {
-		switch {
-		case i.Email == "":
-			return 2
-		case i.Data["email_verified"] != true:
-			return 1
-		}
-		return 0
-	}
-	ranked := slices.SortedStableFunc(slices.Values(u.Identities), func(a, b identity) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), a.CreatedAt.Compare(b.CreatedAt),
-			cmp.Compare(a.IdentityID, b.IdentityID))
-	})
-	i := slices.IndexFunc(ranked, func(i identity) bool { return tx.userByEmail(i.Email, u.Aud) == nil })
-	if i < 0 {
-		return fail(http.StatusUnprocessableEntity, codeIdentityConflict,
-			"Unable to unlink identity due to email conflict")
-	}
-	u.Email, u.EmailChange, u.EmailChangeAccepted, u.PhoneChange = ranked[i].Email, "", false, ""
-	u.write("Email", "EmailChange", "EmailChangeAccepted", "PhoneChange")
-	u.forgetPending()
-	tx.tokens.clear(u.ID)
-	if rank(ranked[i]) == 2 || (rank(ranked[i]) == 1 && s.opts.RequireConfirmation) {
-		u.EmailConfirmedAt = nil
-		u.UserMetadata = merged(u.UserMetadata, map[string]any{"email_verified": false})
-		u.write("EmailConfirmedAt", "UserMetadata")
-	}
 	return nil
 }

@@ -22,7 +22,13 @@ const firstVersion = "2024-01-01"
 const (
 	codeAnonymousDisabled     = "anonymous_provider_disabled"
 	codeBadJSON               = "bad_json"
+	codeBadCallback           = "bad_oauth_callback"
 	codeBadJWT                = "bad_jwt"
+	codeBadState              = "bad_oauth_state"
+	codeBadVerifier           = "bad_code_verifier"
+	codeClientStateExpired    = "oauth_client_state_expired"
+	codeClientStateNotFound   = "oauth_client_state_not_found"
+	codeConflict              = "conflict"
 	codeEmailDisabled         = "email_provider_disabled"
 	codeEmailExists           = "email_exists"
 	codeEmailNotConfirmed     = "email_not_confirmed"
@@ -30,9 +36,11 @@ const (
 	codeHookTimeout           = "hook_timeout"
 	codeHookTimeoutAfterRetry = "hook_timeout_after_retry"
 	codeIdentityConflict      = "email_conflict_identity_not_deletable"
+	codeIdentityExists        = "identity_already_exists"
 	codeIdentityNotFound      = "identity_not_found"
 	codeInsufficientAAL       = "insufficient_aal"
 	codeInvalidCredentials    = "invalid_credentials" //nolint:gosec // a code, no credential
+	codeInvalidState          = "oauth_invalid_state"
 	codeLinkingDisabled       = "manual_linking_disabled"
 	codeNoAuthorization       = "no_authorization"
 	codeNotAdmin              = "not_admin"
@@ -42,12 +50,19 @@ const (
 	codeOverRequestRate       = "over_request_rate_limit"
 	codePhoneDisabled         = "phone_provider_disabled"
 	codePhoneExists           = "phone_exists"
+	codeProviderDisabled      = "provider_disabled"
+	codeProviderEmail         = "provider_email_needs_verification"
+	codeProviderNotFound      = "custom_provider_not_found"
+	codeProviderUnsupported   = "oauth_provider_not_supported"
 	codeRefreshNotFound       = "refresh_token_not_found"
 	codeRefreshUsed           = "refresh_token_already_used"
 	codeSamePassword          = "same_password"
 	codeSessionNotFound       = "session_not_found"
 	codeSingleIdentity        = "single_identity_not_deletable"
 	codeSignupDisabled        = "signup_disabled"
+	codeStateExpired          = "flow_state_expired"
+	codeStateNotFound         = "flow_state_not_found"
+	codeStateUsed             = "flow_state_already_used"
 	codeTimeout               = "request_timeout"
 	codeTooLarge              = "request_entity_too_large"
 	codeUnexpected            = "unexpected_failure"
@@ -76,6 +91,15 @@ type apiError struct {
 }
 
 func (e *apiError) Error() string { return e.msg }
+
+// oauthError is a refusal in the format of RFC 6749, which /token has for some faults. It has no code, and
+// outside a redirect it is always 400.
+type oauthError struct {
+	Name        string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+func (e *oauthError) Error() string { return e.Name + ": " + e.Description }
 
 // dbError is a violated constraint, worded as PostgreSQL words it
 // (capture "admin create: duplicate id, other email (no version header)").
@@ -142,15 +166,19 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
+	versioned := wantsVersion(r)
+	if versioned {
+		w.Header().Set(versionHeader, firstVersion)
+	}
+	if o, ok := errors.AsType[*oauthError](err); ok {
+		sendJSON(w, http.StatusBadRequest, o)
+		return
+	}
 	e, ok := errors.AsType[*apiError](err)
 	if !ok {
 		// Without the header: handleResponseErrorDefault sets none.
 		e = fail(http.StatusInternalServerError, "",
 			"Unexpected failure, please check server logs for more information")
-	}
-	versioned := wantsVersion(r)
-	if versioned {
-		w.Header().Set(versionHeader, firstVersion)
 	}
 	// A weak password alone carries its header in the old format only (errors.go).
 	if e.code != "" && (e.weak == nil || !versioned) {

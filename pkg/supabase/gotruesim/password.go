@@ -98,17 +98,19 @@ func (u *user) matches(password string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) == nil
 }
 
-// token is the endpoint of all grants.
+// token is the endpoint of all grants, which share a rate limit.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
-	switch grant := r.URL.Query().Get("grant_type"); grant {
-	case "password":
-		return s.passwordGrant(w, r)
-	case "refresh_token":
-		return s.refreshGrant(w, r)
-	case "id_token", "pkce", "web3":
-		return leftOut(w, r)
+	grant, ok := map[string]handler{
+		"password": s.passwordGrant, "refresh_token": s.refreshGrant, "id_token": s.idTokenGrant,
+		"pkce": s.pkceGrant, "web3": leftOut,
+	}[r.URL.Query().Get("grant_type")]
+	if !ok {
+		return fail(http.StatusBadRequest, codeInvalidCredentials, "unsupported_grant_type")
 	}
-	return fail(http.StatusBadRequest, codeInvalidCredentials, "unsupported_grant_type")
+	if err := s.limit(s.tokenLimit, r); err != nil {
+		return err
+	}
+	return grant(w, r)
 }
 
 // passwordGrant signs in by password (token.go, ResourceOwnerPasswordGrant).

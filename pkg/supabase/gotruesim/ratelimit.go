@@ -59,11 +59,11 @@ func (l *limiter) allow(key string) bool {
 	return true
 }
 
-// limitVerify refuses a request whose key has used up its bucket. There is no Retry-After and no
+// limit refuses a request whose key has used up its bucket. There is no Retry-After and no
 // exception for an admin's token (gotrue facts, "Rate limit on /verify").
-func (s *Server) limitVerify(r *http.Request) error {
+func (s *Server) limit(l *limiter, r *http.Request) error {
 	key := s.limitKey(r)
-	if key == "" || s.verifyLimit.allow(key) {
+	if key == "" || l.allow(key) {
 		return nil
 	}
 	return fail(http.StatusTooManyRequests, codeOverRequestRate, "Request rate limit reached")

@@ -3,8 +3,11 @@ package gotruesim_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -33,8 +36,10 @@ type capture struct {
 	Response struct {
 		Status  int               `json:"status"`
 		Headers map[string]string `json:"headers"`
-		Body    any               `json:"body"`
+		Body    any               `json:"body"` // nil: not recorded
 	} `json:"response"`
+	// Upstream is what the OpenID Provider was asked meanwhile; recorded for "oidc/" alone.
+	Upstream []upstream `json:"upstream"`
 }
 
 // leftOut lists the recordings that the emulator does not answer, by the reason.
@@ -42,32 +47,21 @@ var leftOut = map[string][]string{
 	"custom access token hooks": {
 		"hook: verify with custom access token hook",
 	},
-	"id_token grant": {
-		"id_token grant: custom:tiktok, no email, first",
-		"id_token grant: custom:tiktok, no email, again",
-		"id_token grant: custom:tiktok with verified synthetic email",
-		"id_token grant: replay of the same id_token without nonce",
-		"id_token grant: nonce in token, not passed",
-		"id_token grant: nonce ok",
-		"id_token grant: verified email that an unconfirmed squatter holds",
-		"id_token grant: verified email that a confirmed squatter holds",
+	"other ways of an id_token than custom providers": {
 		"id_token grant: keycloak provider slot pointing at own issuer",
 		"id_token grant: arbitrary allowed issuer (GOTRUE_EXTERNAL_ALLOWED_ID_TOKEN_ISSUERS)",
 		"id_token grant: arbitrary allowed issuer, no email",
-		"id_token grant: unlisted issuer",
-		"id_token grant: wrong aud",
-		"id_token grant: expired",
-		"id_token grant: unknown custom provider",
 	},
-	"follows an id_token grant": {
-		"id_token grant: squatter password afterwards (unconfirmed squatter)",
-		"id_token grant: squatter password afterwards (confirmed squatter)",
-	},
-	"custom providers": {
-		"custom-providers create: http issuer refused",
-		"custom-providers create: loopback issuer refused",
-		"custom-providers create: client_id in authorization_params refused",
+	"its provider was written into the database": {
 		"custom-providers list",
+	},
+	"the database was changed by hand": {
+		"oidc/redirect: old verifier, callback",
+	},
+	"one of many at once, see TestFirstSignInsRace": {
+		"oidc/races: id_token, loser",
+		"oidc/races: id_token, loser, old format",
+		"oidc/races: redirect, loser",
 	},
 }
 
@@ -88,6 +82,10 @@ type scene struct {
 	// bubble makes the scene's one recording run in fake time, beside another request.
 	bubble bool
 }
+
+const idTokenGrants = "id_token grant: custom:tiktok, no email, first"
+
+var oidcRedirects = []string{"https://app.example.com/**", "myapp://oauth/auth"}
 
 var redirects = []string{"https://app.example.com/**"}
 
@@ -126,10 +124,49 @@ var scenes = []scene{
 	{first: "user PUT: tiktok user sets a password"},
 	{first: "admin update: metadata merge"},
 	{first: "hook: admin create", options: gotruesim.Options{BeforeUserCreated: rejectingHook}},
+	{first: idTokenGrants, options: gotruesim.Options{AllowInsecureIssuers: true}},
+	{first: "custom-providers create: http issuer refused"},
 	{first: "public signup: id in the body is ignored"},
 	{first: raceEmail, bubble: true, options: gotruesim.Options{WriteDelay: time.Second}},
 	{first: raceMagicLink, bubble: true, options: gotruesim.Options{WriteDelay: time.Second}},
 	{first: "settings (public)"},
+	{
+		first:   "oidc/admin: create without a token",
+		options: gotruesim.Options{RequirePhoneConfirmation: true},
+	},
+	{first: "oidc/redirect: no provider there, authorize", options: gotruesim.Options{RedirectURLs: oidcRedirects}},
+	{first: "oidc/pkce grant: create", options: gotruesim.Options{RedirectURLs: oidcRedirects}},
+	{first: "oidc/id_token: no provider there"},
+	{
+		first:   "oidc/linking: create",
+		options: gotruesim.Options{RedirectURLs: oidcRedirects, ManualLinking: true},
+	},
+	{first: "oidc/linking off: create"},
+	{
+		first:   "oidc/confirmation: create",
+		options: gotruesim.Options{RedirectURLs: oidcRedirects, RequireConfirmation: true},
+	},
+	{first: "oidc/autoconfirm: create", options: gotruesim.Options{RedirectURLs: oidcRedirects}},
+	{
+		first:   "oidc/signup closed: create",
+		options: gotruesim.Options{RedirectURLs: oidcRedirects, DisableSignup: true},
+	},
+	{
+		first: "oidc/hook: create",
+		options: gotruesim.Options{RedirectURLs: oidcRedirects, BeforeUserCreated: func(u map[string]any) (int, string) {
+			if u["user_metadata"].(map[string]any)["name"] == "Reject" {
+				return 403, "rejected by hook"
+			}
+			return 0, ""
+		}},
+	},
+	{first: "oidc/races: create"},
+	{
+		first: "oidc/slow: create",
+		options: gotruesim.Options{
+			RedirectURLs: oidcRedirects, MaxRequestDuration: 100 * time.Millisecond,
+		},
+	},
 	{
 		first:   "more 000: create minimal v=True",
 		options: gotruesim.Options{EmailMaxFrequency: time.Second},
@@ -312,6 +349,22 @@ var setup = map[string]func(w *world){
 		w.user(racer)
 		w.bindLink(racer, "666f359265711986012fdf90918a733a2691f8e5a8fbfbb162411ede")
 	},
+	idTokenGrants: func(w *world) {
+		wantStatus(w.t, w.call("POST", "/admin/custom-providers", fields{
+			"provider_type": "oidc", "identifier": "custom:tiktok", "name": "TikTok", "client_id": "bridge",
+			"client_secret": "x", "issuer": "http://127.0.0.1:9555", "email_optional": true,
+		}), 201)
+	},
+	"id_token grant: verified email that an unconfirmed squatter holds": func(w *world) {
+		w.must("POST", "/admin/generate_link", fields{
+			"type": "signup", "email": "sq8322911@tiktok.oauth", "password": "Attacker1!",
+		})
+	},
+	"id_token grant: verified email that a confirmed squatter holds": func(w *world) {
+		w.signup("sq8322912@tiktok.oauth", "Attacker1!")
+	},
+	"oidc/redirect: expired state, callback": func(w *world) { w.clock.advance(301 * time.Second) },
+	"oidc/pkce grant: late":                  func(w *world) { w.clock.advance(301 * time.Second) },
 }
 
 const bcryptHash = "$2a$04$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
@@ -333,8 +386,19 @@ var otherTokens = map[string]func(w *world) string{
 // world is a project with the recorded strings that stand for something in it.
 type world struct {
 	*project
+	op    *op
 	bound map[string]string
 	token string
+}
+
+func newWorld(t testing.TB, o gotruesim.Options) *world {
+	w := &world{op: newOP(t), bound: map[string]string{}}
+	o.Transport = w.op
+	if o.LookupIP == nil {
+		o.LookupIP = func(string) ([]net.IP, error) { return nil, errors.New("no such host") }
+	}
+	w.project = newProject(t, o)
+	return w
 }
 
 func (w *world) bind(recorded, actual string) { w.bound[recorded] = actual }
@@ -379,7 +443,8 @@ func (w *world) send(c capture) reply {
 		headers = append(headers, name, w.translate(value))
 	}
 	w.clock.advance(time.Millisecond)
-	body := string(c.Request.Body)
+	w.op.take()
+	body := w.resign(c)
 	var raw string
 	if json.Unmarshal(c.Request.Body, &raw) == nil {
 		body = raw // a body that was no JSON is recorded as a string
@@ -388,6 +453,29 @@ func (w *world) send(c capture) reply {
 		body = ""
 	}
 	return w.do(c.Request.Method, w.translate(c.Request.Path), w.translate(body), headers...)
+}
+
+// resign puts a token of the tests' own provider in place of a recorded id_token: the recorded keys are gone.
+func (w *world) resign(c capture) string {
+	var body fields
+	if json.Unmarshal(c.Request.Body, &body) != nil || strings.Contains(c.Name, "forged") {
+		return string(c.Request.Body)
+	}
+	recorded, _ := body["id_token"].(string)
+	token, _, err := jwt.NewParser().ParseUnverified(recorded, jwt.MapClaims{})
+	if err != nil {
+		return string(c.Request.Body)
+	}
+	header := map[string]any{"kid": token.Header["kid"]}
+	if header["kid"] == "k1" {
+		header = nil // of the first recordings, which had one key
+	}
+	body["id_token"] = w.op.sign(token.Method.Alg(), header, token.Claims.(jwt.MapClaims))
+	data, err := json.Marshal(body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(data)
 }
 
 // TestReplay feeds every recording to the emulator and compares the answers: status, headers and
@@ -402,7 +490,7 @@ func TestReplay(t *testing.T) {
 		if next < len(scenes) && scenes[next].first == c.Name {
 			current = scenes[next]
 			next++
-			w = &world{project: newProject(t, current.options), bound: map[string]string{}}
+			w = newWorld(t, current.options)
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			if why := whyLeftOut(c.Name); why != "" {
@@ -412,7 +500,7 @@ func TestReplay(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { replayRace(t, current, c) })
 				return
 			}
-			w.t = t
+			w.t, w.op.t = t, t
 			if prepare, ok := setup[c.Name]; ok {
 				prepare(w)
 			}
@@ -427,7 +515,7 @@ func TestReplay(t *testing.T) {
 // replayRace lets another link supersede the one under verification, between the reading of the
 // token and the reading of its user.
 func replayRace(t *testing.T, s scene, c capture) {
-	w := &world{project: newProject(t, s.options), bound: map[string]string{}}
+	w := newWorld(t, s.options)
 	setup[c.Name](w)
 	done := make(chan reply)
 	go func() { done <- w.send(c) }()
@@ -460,7 +548,9 @@ func TestReplayIsComplete(t *testing.T) {
 func load(t *testing.T) []capture {
 	t.Helper()
 	var all []capture
-	for _, name := range []string{"gotrue-captures.json", "gotrue-captures-more.json"} {
+	for _, name := range []string{
+		"gotrue-captures.json", "gotrue-captures-oidc.json", "gotrue-captures-more.json",
+	} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			t.Fatal(err)
@@ -485,18 +575,83 @@ func (w *world) compare(c capture, got reply) {
 	if got.status != c.Response.Status {
 		w.t.Fatalf("status: got %d %s; want %d", got.status, got.text, c.Response.Status)
 	}
+	w.bindURL(c.Response.Headers["location"], got.header.Get("Location"))
 	names := slices.AppendSeq(slices.Clone(comparedHeaders), maps.Keys(c.Response.Headers))
 	for _, name := range names {
-		diff := cmp.Diff(blur(c.Response.Headers[name]), blur(got.header.Get(name)))
+		diff := cmp.Diff(blur(w.translate(c.Response.Headers[name])), blur(got.header.Get(name)))
 		if diff != "" {
 			w.t.Errorf("header %s (-want +got):\n%s", name, diff)
 		}
+	}
+	if strings.HasPrefix(c.Name, "oidc/") {
+		w.compareUpstream(c.Upstream, w.op.take())
+	}
+	if c.Response.Body == nil {
+		return
 	}
 	var body any
 	if json.Unmarshal([]byte(got.text), &body) != nil {
 		body = got.text
 	}
 	w.match("body", c.Response.Body, body)
+}
+
+func (w *world) compareUpstream(want, got []upstream) {
+	w.t.Helper()
+	if len(want) != len(got) {
+		w.t.Errorf("the provider was asked %v; want %v", got, want)
+		return
+	}
+	for i, u := range got {
+		if _, ok := want[i].Form["code"]; ok {
+			u.Form["code"] = "<code>"
+		}
+		for name, value := range want[i].Form {
+			w.matchString(fmt.Sprintf("upstream[%d].%s", i, name), name, value, u.Form[name])
+		}
+		u.Form, want[i].Form = nil, nil
+		if diff := cmp.Diff(want[i], u); diff != "" {
+			w.t.Errorf("upstream[%d] (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
+// bindURL binds what is random in the query and the fragment of an address.
+func (w *world) bindURL(want, got string) {
+	recorded, err := url.Parse(want)
+	if err != nil {
+		w.t.Errorf("recorded address %q: %v", want, err)
+		return
+	}
+	actual, err := url.Parse(got)
+	if err != nil {
+		w.t.Errorf("address %q: %v", got, err)
+		return
+	}
+	for name := range recorded.Query() {
+		w.bindShape(recorded.Query().Get(name), actual.Query().Get(name))
+	}
+	fragment, err := url.ParseQuery(recorded.EscapedFragment())
+	if err != nil || !fragment.Has("access_token") {
+		return
+	}
+	actualFragment, err := url.ParseQuery(actual.EscapedFragment())
+	if err != nil {
+		w.t.Errorf("fragment of %q: %v", got, err)
+		return
+	}
+	w.match("fragment<claims>", claims(w.t, fragment.Get("access_token")), claims(w.t, actualFragment.Get("access_token")))
+}
+
+// bindShape binds two strings of one volatile shape, if the first means nothing yet.
+func (w *world) bindShape(want, got string) bool {
+	for _, shape := range volatile {
+		if _, taken := w.bound[want]; !taken && shape.MatchString(want) && shape.MatchString(got) {
+			w.bind(want, got)
+			return true
+		}
+	}
+	return false
 }
 
 // volatile are the shapes of strings that differ from run to run. A recorded one is bound to the
@@ -579,11 +734,11 @@ func (w *world) matchString(path, key, want, got string) {
 	case isTime(want) && isTime(got):
 		return
 	}
-	for _, shape := range volatile {
-		if _, taken := w.bound[want]; !taken && shape.MatchString(want) && shape.MatchString(got) {
-			w.bind(want, got)
-			return
-		}
+	if w.bindShape(want, got) {
+		return
+	}
+	if key == "url" {
+		w.bindURL(want, got)
 	}
 	if diff := cmp.Diff(blur(w.translate(want)), blur(got)); diff != "" {
 		w.t.Errorf("%s (-want +got):\n%s", path, diff)
@@ -620,6 +775,8 @@ var blurs = []struct {
 	{regexp.MustCompile(`refresh_token=[a-z0-9]{12}`), "refresh_token=<refresh token>"},
 	{regexp.MustCompile(`expires_at=[0-9]+`), "expires_at=<time>"},
 	{regexp.MustCompile(`token=[0-9a-f]{56}`), "token=<hash>"},
+	{regexp.MustCompile(`Failing row contains \([0-9a-f-]{36}`), "Failing row contains (<id>"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00`), "<time>"},
 }
 
 func blur(s string) string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -45,9 +46,17 @@ type Options struct {
 	RequirePhoneConfirmation bool
 	// DisableEmail switches the e-mail provider off for public routes.
 	DisableEmail bool
-	// ManualLinking lets users unlink identities
-	// (GOTRUE_SECURITY_MANUAL_LINKING_ENABLED).
+	// ManualLinking lets users link identities by redirect, and unlink them
+	// (GOTRUE_SECURITY_MANUAL_LINKING_ENABLED). Linking by id_token needs no permission.
 	ManualLinking bool
+	// AllowInsecureIssuers lets issuers of custom providers be plain http, on loopback and in private
+	// networks. A real server refuses them all; this is for development, where everything runs on one
+	// machine.
+	AllowInsecureIssuers bool
+	// Transport reaches OpenID Providers. Default http.DefaultTransport.
+	Transport http.RoundTripper
+	// LookupIP resolves the host of an issuer, for the check of its addresses. Default net.LookupIP.
+	LookupIP func(host string) ([]net.IP, error)
 	// BannedKeepAccess lets access tokens of banned users pass, as before v2.195.0.
 	BannedKeepAccess bool
 	// MaxRequestDuration is how long after its start a request may still commit
@@ -55,8 +64,10 @@ type Options struct {
 	// 504 when the time is up, this one when the request goes on.
 	MaxRequestDuration time.Duration
 	// RateLimitVerify is how many /verify requests a key may make per 5 minutes, beside a burst of
-	// 30. It only matters with SBForwardedFor or RateLimitHeader. Default 30.
+	// 30. It only matters with SBForwardedFor or RateLimitHeader. Default 30 (GOTRUE_RATE_LIMIT_VERIFY).
 	RateLimitVerify int
+	// RateLimitToken is the same for /token (GOTRUE_RATE_LIMIT_TOKEN_REFRESH). Default 150.
+	RateLimitToken int
 	// RateLimitHeader names the header that holds the client's address
 	// (GOTRUE_RATE_LIMIT_HEADER).
 	RateLimitHeader string
@@ -93,6 +104,8 @@ type Server struct {
 	now         func() time.Time
 	db          *store
 	verifyLimit *limiter
+	tokenLimit  *limiter
+	issuers     issuers
 	outbox      outbox
 	allowList   allowList
 	holds       holds
@@ -109,12 +122,20 @@ func New(o Options) *Server {
 	o.AccessTokenTTL = cmp.Or(o.AccessTokenTTL, time.Hour)
 	o.OTPTTL = cmp.Or(o.OTPTTL, time.Hour)
 	o.MaxRequestDuration = cmp.Or(o.MaxRequestDuration, 10*time.Second)
+	o.RateLimitToken = cmp.Or(o.RateLimitToken, 150)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport
+	}
+	if o.LookupIP == nil {
+		o.LookupIP = net.LookupIP
 	}
 	s := &Server{
 		opts: o, now: o.Now, db: newStore(o.Now, o.UserTrigger),
 		verifyLimit: newLimiter(o.RateLimitVerify, o.Now),
+		tokenLimit:  newLimiter(o.RateLimitToken, o.Now),
 		allowList:   newAllowList(o.SiteURL, o.RedirectURLs),
 	}
 	s.public = s.publicRoutes()
@@ -127,10 +148,12 @@ func (s *Server) ServiceRoleKey() string { return s.apiKey("service_role") }
 // AnonKey is the legacy public key, a JWT.
 func (s *Server) AnonKey() string { return s.apiKey("anon") }
 
-// Reset forgets all users, sessions, links, mails and spent rate limits.
+// Reset forgets all users, sessions, links, flows, custom providers, mails and spent rate limits.
 func (s *Server) Reset() {
 	s.db.reset()
 	s.verifyLimit.reset()
+	s.tokenLimit.reset()
+	s.issuers.reset()
 	s.outbox.reset()
 }
 
@@ -256,7 +279,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 	case "factors", "reauthenticate":
 		return s.signedIn(leftOut)(w, r)
 	case "verify":
-		if err := s.limitVerify(r); err != nil {
+		if err := s.limit(s.verifyLimit, r); err != nil {
 			return err
 		}
 		return below(tail, methods{"GET": s.verifyGet, "POST": s.verifyPost})(w, r)
@@ -290,8 +313,9 @@ func (s *Server) publicRoutes() map[string]methods {
 		"/logout":                {"POST": s.signedIn(s.logout)},
 		"/invite":                {"POST": s.admin(s.invite)},
 		"/resend":                {"POST": leftOut},
-		"/authorize":             {"GET": leftOut},
-		"/callback":              {"GET": leftOut, "POST": leftOut},
+		"/authorize":             {"GET": s.startSignIn},
+		"/callback":              {"GET": s.callback, "POST": s.callback},
+		"/callback/":             {"GET": s.callback, "POST": s.callback},
 		"/sso":                   {"POST": leftOut},
 	}
 }
@@ -309,8 +333,7 @@ func (s *Server) routeAdmin(w http.ResponseWriter, r *http.Request, path string)
 			return methods{"POST": s.generateLink}.serve(w, r)
 		}
 	case "custom-providers":
-		// On by default and empty (capture "custom-providers list: empty (on by default)").
-		return methods{"GET": noProviders, "POST": leftOut}.serve(w, r)
+		return s.routeProvider(w, r, tail)
 	case "audit", "sso", "oauth":
 		return leftOut(w, r)
 	}
@@ -376,11 +399,6 @@ func (s *Server) admin(h handler) handler {
 func leftOut(_ http.ResponseWriter, r *http.Request) error {
 	return fail(http.StatusNotImplemented, "", "gotruesim does not emulate %s %s",
 		r.Method, r.URL.Path)
-}
-
-func noProviders(w http.ResponseWriter, _ *http.Request) error {
-	sendJSON(w, http.StatusOK, map[string]any{"providers": []any{}})
-	return nil
 }
 
 // readJSON decodes the whole body. Unknown fields and the Content-Type are ignored. name is what

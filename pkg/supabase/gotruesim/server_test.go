@@ -61,10 +61,18 @@ func TestErrorID(t *testing.T) {
 
 func TestLeftOutRoutesSaySo(t *testing.T) {
 	p := newProject(t, gotruesim.Options{})
-	for _, target := range []string{
-		"/token?grant_type=id_token", "/resend", "/admin/custom-providers",
+	for target, body := range map[string]fields{
+		"/resend":                    nil,
+		"/sso":                       nil,
+		"/token?grant_type=web3":     nil,
+		"/token?grant_type=id_token": {"provider": "google", "id_token": "x"},
+		"/admin/custom-providers": {
+			"provider_type": "oauth2", "identifier": "custom:x", "name": "x", "client_id": "x", "client_secret": "x",
+			"authorization_url": "https://a.example", "token_url": "https://a.example",
+			"userinfo_url": "https://a.example",
+		},
 	} {
-		r := p.call("POST", target, fields{})
+		r := p.call("POST", target, body)
 		wantStatus(t, r, 501)
 		if !strings.Contains(r.str("message"), "does not emulate") {
 			t.Errorf("%s: got %s", target, r.text)

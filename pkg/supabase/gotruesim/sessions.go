@@ -40,6 +40,9 @@ type tokenResponse struct {
 	ExpiresAt    int64  `json:"expires_at"`
 	RefreshToken string `json:"refresh_token"`
 	User         *user  `json:"user"`
+	// What a provider gave, after its redirect flow only.
+	ProviderToken   string `json:"provider_token,omitempty"`
+	ProviderRefresh string `json:"provider_refresh_token,omitempty"`
 }
 
 // issue signs u in: a session row, its first refresh token, an access token.

@@ -22,7 +22,15 @@ type store struct {
 	signedIn map[string][]*session // by user id
 	refresh  map[string]*refreshToken
 	seq      int64
+
+	identities   map[identityKey]string // unique: provider and sub to user id
+	providers    map[string]*customProvider
+	flows        map[string]*flowState
+	clientStates map[string]clientState
 }
+
+// identityKey is how a provider names a person.
+type identityKey struct{ provider, id string }
 
 func newStore(now func() time.Time, trigger func(Write) error) *store {
 	s := &store{now: now, trigger: trigger}
@@ -38,6 +46,8 @@ func (s *store) reset() {
 	s.tokens = tokens{byHash: map[tokenKey]string{}, byUser: map[string]map[tokenType]string{}}
 	s.sessions, s.signedIn = map[string]*session{}, map[string][]*session{}
 	s.refresh = map[string]*refreshToken{}
+	s.identities, s.providers = map[identityKey]string{}, map[string]*customProvider{}
+	s.flows, s.clientStates = map[string]*flowState{}, map[string]clientState{}
 }
 
 // tx runs fn as one transaction. There is no rollback: fn does what may fail first.
@@ -167,14 +177,26 @@ func (tx *tx) reloadIdentities(u *user) {
 	}
 }
 
-// claimKeys moves the entries of the unique indexes from an account's old e-mail and phone to the
-// new ones.
+// claimKeys moves the entries of the unique indexes from an account's old e-mail, phone and identities to
+// the new ones.
 func (tx *tx) claimKeys(was, u *user) error {
 	if owner, taken := tx.emails[u.Email]; taken && owner != u.ID {
 		return uniqueViolation("users_email_partial_key", "email", u.Email)
 	}
 	if owner, taken := tx.phones[u.Phone]; taken && owner != u.ID {
 		return uniqueViolation("users_phone_key", "phone", u.Phone)
+	}
+	for _, i := range u.Identities {
+		if owner, taken := tx.identities[i.key()]; taken && owner != u.ID {
+			return uniqueViolation("identities_provider_id_provider_unique", "provider_id, provider",
+				i.ProviderID+", "+i.Provider)
+		}
+	}
+	for _, i := range was.Identities {
+		delete(tx.identities, i.key())
+	}
+	for _, i := range u.Identities {
+		tx.identities[i.key()] = u.ID
 	}
 	moveKey(tx.emails, was.Email, u.Email, u.ID)
 	moveKey(tx.phones, was.Phone, u.Phone, u.ID)
@@ -202,6 +224,9 @@ func (tx *tx) remove(id string) {
 	}
 	delete(tx.emails, row.Email)
 	delete(tx.phones, row.Phone)
+	for _, i := range row.Identities {
+		delete(tx.identities, i.key())
+	}
 	delete(tx.users, id)
 	tx.tokens.clear(id)
 	tx.endSessions(id, everySession)

@@ -84,6 +84,8 @@ type identity struct {
 	Email        string         `json:"email,omitempty"`
 }
 
+func (i *identity) key() identityKey { return identityKey{i.Provider, i.ProviderID} }
+
 // passkey is a passwordless way in, as GoTrue lists it (internal/api/passkey_manage.go).
 type passkey struct {
 	ID           string     `json:"id"`

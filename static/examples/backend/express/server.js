@@ -31,6 +31,10 @@ app.post('/tiktok', express.raw({ type: '*/*' }), (req, res) => {
       const { status, body } = answers.get(id);
       return res.status(status).json(body);
     }
+    case 'session': {
+      const open_id = sessions.get(message.data.access_token);
+      return open_id ? res.json({ open_id }) : res.status(403).json({ error: 'signed_out' });
+    }
     case 'authorization.removed':
       signOut(message.data.open_id);
       return res.sendStatus(204);

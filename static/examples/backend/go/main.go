@@ -71,6 +71,10 @@ type failure struct {
 	Error string `json:"error"`
 }
 
+type owner struct {
+	OpenID string `json:"open_id"`
+}
+
 type session struct {
 	AccessToken string `json:"access_token"`
 	User        user   `json:"user"`
@@ -81,6 +85,7 @@ type message struct {
 	Type string `json:"type"`
 	Data struct {
 		OpenID      string `json:"open_id"`
+		AccessToken string `json:"access_token"`
 		DisplayName string `json:"display_name"`
 		AvatarURL   string `json:"avatar_url"`
 	} `json:"data"`
@@ -101,6 +106,8 @@ func (b *backend) tiktok(w http.ResponseWriter, r *http.Request) {
 	switch m.Type {
 	case "sign_in":
 		reply(w, b.once(r.Header.Get(standardwebhooks.HeaderWebhookID), func() answer { return b.signIn(m) }))
+	case "session":
+		reply(w, b.whose(m.Data.AccessToken))
 	case "authorization.removed":
 		b.signOut(m.Data.OpenID)
 		w.WriteHeader(http.StatusNoContent)
@@ -139,6 +146,17 @@ func (b *backend) signIn(m message) answer {
 	token := rand.Text() + rand.Text()
 	b.sessions[token] = m.Data.OpenID
 	return answer{status, session{token, u}}
+}
+
+// whose says whose session it is.
+func (b *backend) whose(accessToken string) answer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	openID, ok := b.sessions[accessToken]
+	if !ok {
+		return answer{http.StatusForbidden, failure{"signed_out"}}
+	}
+	return answer{http.StatusOK, owner{openID}}
 }
 
 // signOut ends all sessions of a person.
