@@ -335,8 +335,8 @@ func (a *App) lameDuck(ctx context.Context) {
 	time.Sleep(delay)
 }
 
-// Close finishes storing profiles, ends the delivery of events, sends the last traces and disconnects from Redis.
-// It gives up when ctx ends. Run calls it.
+// Close finishes storing profiles, ends the delivery of events, sends the last traces and disconnects from
+// Redis. It gives up when ctx ends. Run calls it.
 func (a *App) Close(ctx context.Context) error {
 	err := a.service.Close(ctx)
 	if err != nil {

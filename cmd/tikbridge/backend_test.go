@@ -98,7 +98,8 @@ func TestBackend_attacks(t *testing.T) {
 				t.Errorf("status %d: %s", status, body)
 			}
 			handler.Store(good)
-			if status, body := exchange(t); status != http.StatusOK || !strings.Contains(body, `"access_token":"songbird"`) {
+			status, body = exchange(t)
+			if status != http.StatusOK || !strings.Contains(body, `"access_token":"songbird"`) {
 				t.Errorf("the next one gets %d: %s", status, body)
 			}
 		})
@@ -121,7 +122,9 @@ func TestBackend_attacks(t *testing.T) {
 			t.Errorf("the log has %q:\n%s", hidden, log)
 		}
 	}
-	for _, want := range []string{`"accounts":"backend"`, `"upstream":"backend"`, `"fix":"Set backend.url`, `"call":"sign_in"`} {
+	for _, want := range []string{
+		`"accounts":"backend"`, `"upstream":"backend"`, `"fix":"Set backend.url`, `"call":"sign_in"`,
+	} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %s:\n%s", want, log)
 		}

@@ -147,25 +147,25 @@ func (c *Client) CheckOwner(ctx context.Context, accessToken, openID string) err
 	return nil
 }
 
-// ask sends a message, and once more if it probably did not get through. The id tells the backend that it is the
-// same one.
+// ask sends a message, and once more if it probably did not get through. The id tells the backend that it is
+// the same one.
 func (c *Client) ask(ctx context.Context, call string, m message) (answer, error) {
 	a, err := c.endpoint.post(ctx, call, m, true)
-	if isPassing(a, err) && pause(ctx, retryPause) {
+	if isPassing(a, err) && pause(ctx.Done(), retryPause) {
 		c.endpoint.opts.observer.Retried(ctx, Service, "fault")
 		a, err = c.endpoint.post(ctx, call, m, true)
 	}
 	return a, c.endpoint.judge(call, a, err)
 }
 
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
+// pause waits, unless done is closed first.
+func pause(done <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return true
-	case <-ctx.Done():
+	case <-done:
 		return false
 	}
 }

@@ -82,7 +82,9 @@ func reply(status int, body string, headers ...string) (*http.Response, error) {
 	for i := 0; i < len(headers); i += 2 {
 		h.Set(headers[i], headers[i+1])
 	}
-	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1}, nil
+	return &http.Response{
+		StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1,
+	}, nil
 }
 
 // always answers every message alike.
@@ -111,7 +113,7 @@ func signIn(ctx context.Context, c *backend.Client) (signin.SignedIn, error) {
 func wantSigned(t *testing.T, m sent) {
 	t.Helper()
 	h := hmac.New(sha256.New, []byte(rawKey))
-	fmt.Fprintf(h, "%s.%s.%s", m.id, m.timestamp, m.body)
+	_, _ = fmt.Fprintf(h, "%s.%s.%s", m.id, m.timestamp, m.body)
 	if want := "v1," + base64.StdEncoding.EncodeToString(h.Sum(nil)); m.signature != want || m.id == "" {
 		t.Errorf("message %q has the signature %q; want %q", m.id, m.signature, want)
 	}
@@ -138,7 +140,8 @@ func TestSignIn(t *testing.T) {
 		if diff := cmp.Diff(want, m.body); diff != "" {
 			t.Errorf("message (-want +got):\n%s", diff)
 		}
-		if m.timestamp != fmt.Sprint(time.Now().Unix()) || m.url != url || m.header.Get("Content-Type") != "application/json" {
+		if m.timestamp != fmt.Sprint(time.Now().Unix()) || m.url != url ||
+			m.header.Get("Content-Type") != "application/json" {
 			t.Errorf("sent to %s at %s with %v", m.url, m.timestamp, m.header)
 		}
 	})
@@ -383,7 +386,8 @@ func TestPing(t *testing.T) {
 			if err := c.Ping(t.Context()); err != nil {
 				got = signin.AsError(err).Cause
 			}
-			if unsigned := errors.Is(c.CheckSignature(t.Context()), backend.ErrUnsigned); got != tt.want || unsigned != tt.unsigned {
+			unsigned := errors.Is(c.CheckSignature(t.Context()), backend.ErrUnsigned)
+			if got != tt.want || unsigned != tt.unsigned {
 				t.Errorf("got %q, unsigned %t; want %q, %t", got, unsigned, tt.want, tt.unsigned)
 			}
 			if body := tt.from.messages()[0].body; !strings.HasPrefix(body, `{"type":"ping"`) {
@@ -423,8 +427,10 @@ func TestCheckOwner(t *testing.T) {
 				}
 				m := tt.from.messages()[0]
 				wantSigned(t, m)
-				if want := `"type":"session"`; !strings.Contains(m.body, want) || !strings.Contains(m.body, `"access_token":"own|token"`) {
-					t.Errorf("sent %s", m.body)
+				for _, want := range []string{`"type":"session"`, `"access_token":"own|token"`} {
+					if !strings.Contains(m.body, want) {
+						t.Errorf("sent %s; want %s in it", m.body, want)
+					}
 				}
 			})
 		})

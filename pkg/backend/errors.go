@@ -13,8 +13,8 @@ import (
 // retryAfter is the advice for 429 without a Retry-After.
 const retryAfter = 10 * time.Second
 
-// IsFault reports whether an answer shows that the whole backend is down. A 500 does not: most often it is a bug
-// that one person meets, and must not keep others out.
+// IsFault reports whether an answer shows that the whole backend is down. A 500 does not: most often it is a
+// bug that one person meets, and must not keep others out.
 func IsFault(resp *http.Response) bool { return resp.StatusCode > http.StatusInternalServerError }
 
 // isPassing reports whether the message probably did not get through: the connection failed, or a proxy found
@@ -29,8 +29,8 @@ func isPassing(a answer, err error) bool {
 		!errors.Is(upstream.NoAnswer(err), context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }
 
-// judge turns what came of a call into a *signin.Error, or nil for a good answer. Any refusal of a ping but that of
-// the signature is good: a backend need not know pings.
+// judge turns what came of a call into a *signin.Error, or nil for a good answer. Any refusal of a ping but that
+// of the signature is good: a backend need not know pings.
 func (e *endpoint) judge(call string, a answer, err error) error {
 	_, refused := a.refusal()
 	switch {

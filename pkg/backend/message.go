@@ -46,8 +46,8 @@ func newMessage(id, kind string, at time.Time, data any) (message, error) {
 	return message{id, body}, nil
 }
 
-// CheckSecret says what is wrong with a secret. Every library of Standard Webhooks reads secrets as base64, with
-// or without whsec_ in front, so that is the only form; the specification wants 24 bytes or more.
+// CheckSecret says what is wrong with a secret. Every library of Standard Webhooks reads secrets as base64,
+// with or without whsec_ in front, so that is the only form; the specification wants 24 bytes or more.
 func CheckSecret(secret signin.Secret) error {
 	_, err := newSigner(secret)
 	return err

@@ -31,7 +31,7 @@ const (
 	longestPause = time.Hour
 )
 
-// schedule has the pauses between the attempts for one event: that of Standard Webhooks, ended after half a day.
+// schedule has the pauses between the attempts for one event: that of Standard Webhooks, cut after half a day.
 var schedule = []time.Duration{
 	5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute,
 	time.Hour, 3 * time.Hour, 6 * time.Hour,
@@ -106,10 +106,11 @@ type Notifier struct {
 	waiting    int
 	deliveries sync.WaitGroup
 
-	// closing ends the waits when Close is called, ending also the attempts when its time is up.
-	closing, ending context.Context
-	close, end      context.CancelFunc
-	undelivered     atomic.Int64
+	// closing is closed by Close and ends the waits; ending ends the attempts too, when Close has no more time.
+	closing     chan struct{}
+	ending      context.Context
+	end         context.CancelFunc
+	undelivered atomic.Int64
 }
 
 // NewNotifier returns a Notifier. Close it when done.
@@ -129,8 +130,7 @@ func NewNotifier(opts NotifierOptions) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret %w", err)
 	}
-	n := &Notifier{opts: opts, endpoint: to, sending: make(chan struct{}, maxSending)}
-	n.closing, n.close = context.WithCancel(context.Background())
+	n := &Notifier{opts: opts, endpoint: to, sending: make(chan struct{}, maxSending), closing: make(chan struct{})}
 	n.ending, n.end = context.WithCancel(context.Background())
 	return n, nil
 }
@@ -208,7 +208,8 @@ func (n *Notifier) deliver(ctx context.Context, log *slog.Logger, m message) {
 			return
 		case a.status == http.StatusGone, attempt == len(schedule):
 			n.opts.Ended(GaveUp)
-			log.LogAttrs(ctx, slog.LevelError, "event given up", append(outcome(a, err), slog.Int("attempts", attempt+1))...)
+			log.LogAttrs(ctx, slog.LevelError, "event given up",
+				append(outcome(a, err), slog.Int("attempts", attempt+1))...)
 			return
 		}
 		next := max(schedule[attempt], min(upstream.RetryAfter(a.header, 0), longestPause))
@@ -255,9 +256,11 @@ func outcome(a answer, err error) []slog.Attr {
 // that says how many events were not delivered, if any.
 func (n *Notifier) Close(ctx context.Context) error {
 	n.mu.Lock()
-	n.closed = true
+	if !n.closed {
+		n.closed = true
+		close(n.closing)
+	}
 	n.mu.Unlock()
-	n.close()
 	stop := context.AfterFunc(ctx, n.end)
 	defer stop()
 	n.deliveries.Wait()

@@ -28,7 +28,8 @@ func (c Config) accountsRules() []rule {
 
 func (b Backend) rules() []rule {
 	rules := []rule{
-		missing("backend.url", b.URL == ""), missing("backend.secret", b.Secret == ""), notPositive("backend.timeout", b.Timeout),
+		missing("backend.url", b.URL == ""), missing("backend.secret", b.Secret == ""),
+		notPositive("backend.timeout", b.Timeout),
 	}
 	return append(rules, messageRules("backend", b.URL, b.Secret)...)
 }

@@ -57,7 +57,8 @@ type rule struct {
 func (c Config) check() Problems {
 	var problems Problems
 	for _, r := range slices.Concat(
-		c.Server.rules(), c.TikTok.rules(), c.accountsRules(), c.webhookRules(), c.oidcRules(), c.App.rules(), c.rules(),
+		c.Server.rules(), c.TikTok.rules(), c.accountsRules(), c.webhookRules(), c.oidcRules(), c.App.rules(),
+		c.rules(),
 		c.Seal.rules(), c.Store.rules(), c.RateLimit.rules(), c.Log.rules(),
 	) {
 		if r.bad && !problems.has(r.key) {

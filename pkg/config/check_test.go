@@ -118,7 +118,8 @@ func TestCheck(t *testing.T) {
 			[]string{"1s"},
 		},
 		{
-			"tiktok.previous_client_secret", func(c *config.Config, v string) { c.TikTok.PreviousClientSecret = signin.Secret(v) },
+			"tiktok.previous_client_secret",
+			func(c *config.Config, v string) { c.TikTok.PreviousClientSecret = signin.Secret(v) },
 			[]string{`"quoted"`, "xxxxxxxx"},
 			[]string{"", "former"},
 		},
@@ -142,7 +143,8 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"backend.timeout", func(c *config.Config, v string) { useBackend(c); c.Backend.Timeout = duration(v) },
-			[]string{"0s", "-1s"}, []string{"1s"},
+			[]string{"0s", "-1s"},
+			[]string{"1s"},
 		},
 		{
 			"webhook.url", func(c *config.Config, v string) { c.Webhook.URL, c.Webhook.Secret = v, messageSecret },
@@ -668,7 +670,9 @@ var (
 		"https://app.test/tiktok", "https://app.test:8443/a?tenant=1", "http://localhost:3000/tiktok",
 		"http://127.0.0.1:3000/", "http://10.0.0.7/", "http://[::1]:3000/", "http://app:3000/", "http://app.svc.internal/",
 	}
-	badMessageSecrets  = []string{"short", "whsec_c2hvcnQ=", "whsec_not base64 but long enough to be one", "whsec_xxxxxxxx"}
+	badMessageSecrets = []string{
+		"short", "whsec_c2hvcnQ=", "whsec_not base64 but long enough to be one", "whsec_xxxxxxxx",
+	}
 	goodMessageSecrets = []string{messageSecret, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
 )
 
@@ -698,7 +702,7 @@ func TestAccounts(t *testing.T) {
 		want []string
 	}{
 		{"backend", []map[string]string{bridge, backend}, nil},
-		{"backend beside variables for others", []map[string]string{bridge, backend, {"SUPABASE_URL": "postgres://"}}, nil},
+		{"backend beside others' variables", []map[string]string{bridge, backend, {"SUPABASE_URL": "postgres://"}}, nil},
 		{"provider only", []map[string]string{bridge, none}, nil},
 		{"backend without its settings", []map[string]string{bridge, {"TIKBRIDGE_ACCOUNTS": "backend"}}, []string{
 			"backend.url", "backend.secret",

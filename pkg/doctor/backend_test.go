@@ -66,7 +66,9 @@ func TestBackend(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			notifier, err := backend.NewNotifier(backend.NotifierOptions{URL: server.URL, Secret: messageSecret, Transport: transport})
+			notifier, err := backend.NewNotifier(backend.NotifierOptions{
+				URL: server.URL, Secret: messageSecret, Transport: transport,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

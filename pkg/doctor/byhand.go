@@ -27,7 +27,8 @@ func byHand(o Options) []string {
 				"leads back. On Android, leave the callback's path out of assetlinks.json, or it opens in the app instead "+
 				"of the secure browser.")
 	}
-	if withSupabase(c) && strings.EqualFold(c.Supabase.ForwardHeader(), config.ForwardSBForwardedFor) && c.Supabase.Project() != "" {
+	forwards := strings.EqualFold(c.Supabase.ForwardHeader(), config.ForwardSBForwardedFor)
+	if withSupabase(c) && forwards && c.Supabase.Project() != "" {
 		notes = append(notes, "Supabase > Authentication > Rate Limits has IP address forwarding switched on.")
 	}
 	if withSupabase(c) { // the project's public settings do not tell

@@ -1,6 +1,6 @@
 // Package doctor looks for what keeps people from signing in: in the configuration, at TikTok, in the
-// Supabase project or the app's own backend, in Redis, and at the public address. Each finding says what was seen and, unless all
-// is well, how to fix it. Nothing is changed anywhere.
+// Supabase project or the app's own backend, in Redis, and at the public address. Each finding says what was
+// seen and, unless all is well, how to fix it. Nothing is changed anywhere.
 //
 // [Offline] checks the configuration alone. [Examine] also asks others, all at the same time, each within
 // the timeout of its call.

@@ -75,7 +75,7 @@ func NewMetrics(version string) *Metrics {
 			"Requests refused before any work, to protect the bridge, by reason.", "reason"),
 		calls: factory.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tikbridge_upstream_call_duration_seconds",
-			Help:    "Time of a call to TikTok, Supabase or the app's own backend until its answer was read, by service, call and outcome.",
+			Help:    "Time of a call to an upstream until its answer was read, by service, call and outcome.",
 			Buckets: callBuckets,
 		}, []string{"service", "call", "outcome"}),
 		retries: counter("tikbridge_upstream_retries_total",

@@ -67,7 +67,8 @@ func startOwnBackend(t *testing.T, command []string) *ownBackend {
 	b := &ownBackend{t: t, url: "http://" + addresses[0], log: &output.Buffer{}}
 	b.command = func() *exec.Cmd {
 		cmd := exec.Command(command[0], command[1:]...)
-		cmd.Env = append(os.Environ(), "BACKEND_SECRET="+secret, "BLOCKED="+tiktoksim.OpenIDTwinA, "HOST="+host, "PORT="+port)
+		cmd.Env = append(os.Environ(),
+			"BACKEND_SECRET="+secret, "BLOCKED="+tiktoksim.OpenIDTwinA, "HOST="+host, "PORT="+port)
 		cmd.Stdout, cmd.Stderr = b.log, b.log
 		return cmd
 	}
@@ -80,8 +81,10 @@ func startOwnBackend(t *testing.T, command []string) *ownBackend {
 	b.stack = stack{bridge: "http://" + addresses[1], tiktok: "http://" + addresses[2]}
 	startProcess(t, []string{
 		"TIKBRIDGE_ACCOUNTS=backend", "TIKBRIDGE_BACKEND_URL=" + b.url + "/tiktok", "TIKBRIDGE_BACKEND_SECRET=" + secret,
-		"TIKBRIDGE_WEBHOOK_URL=" + b.url + "/tiktok", "TIKBRIDGE_APP_ORIGINS=" + b.app, "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
-	}, b.bridge+"/readyz", "dev", "--listen", addresses[1], "--tiktok-listen", addresses[2], "--supabase-listen", addresses[3])
+		"TIKBRIDGE_WEBHOOK_URL=" + b.url + "/tiktok", "TIKBRIDGE_APP_ORIGINS=" + b.app,
+		"TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
+	}, b.bridge+"/readyz", "dev",
+		"--listen", addresses[1], "--tiktok-listen", addresses[2], "--supabase-listen", addresses[3])
 	return b
 }
 
@@ -280,7 +283,7 @@ func TestOwnBackend(t *testing.T) {
 			status, again := b.hosted(tiktoksim.OpenIDMira)
 			b.wantUser(status, again, "Mira Sommer")
 			if first.User.ID != again.User.ID || first.AccessToken == again.AccessToken {
-				t.Errorf("the guide flow reaches %+v, the hosted flow %+v; want one user with two sessions", first.User, again.User)
+				t.Errorf("the guide flow reaches %+v, the hosted flow %+v; want one user, two sessions", first.User, again.User)
 			}
 			for flow, signIn := range map[string]func(string) (int, ownSession){"guide": b.guide, "hosted": b.hosted} {
 				if status, refused := signIn(tiktoksim.OpenIDTwinA); status != 403 || refused.Error != "sign_in_refused" {
@@ -321,7 +324,8 @@ func TestOwnBackend_browser(t *testing.T) {
 		page := b.bridge + "/auth?code="
 		d.run(t, "come back from TikTok", chromedp.Navigate(page+url.QueryEscape(b.code(tiktoksim.OpenIDMira, "/auth"))))
 		d.until(t, "sessionStorage.getItem('tikbridge.session')")
-		if got := eval[string](t, d, "JSON.parse(sessionStorage.getItem('tikbridge.session')).user.name"); got != "Mira Sommer" {
+		got := eval[string](t, d, "JSON.parse(sessionStorage.getItem('tikbridge.session')).user.name")
+		if got != "Mira Sommer" {
 			t.Errorf("the page has a session of %q", got)
 		}
 	})
