@@ -243,7 +243,8 @@ func (a hostedApp) signIn(t *testing.T) (o outcome) {
 	}
 	const verifier = "verifier-of-the-app-0123456789-0123456789-01"
 	sum := sha256.Sum256([]byte(verifier))
-	begun := timed(http.MethodGet, base+"start?platform=web&redirect_to=https://app.example/in&challenge="+base64.RawURLEncoding.EncodeToString(sum[:]), "")
+	begun := timed(http.MethodGet, base+"start?platform=web&redirect_to=https://app.example/in&challenge="+
+		base64.RawURLEncoding.EncodeToString(sum[:]), "")
 	var started struct {
 		URL string `json:"url"`
 	}
@@ -253,8 +254,8 @@ func (a hostedApp) signIn(t *testing.T) (o outcome) {
 		t.Fatalf("start answers %d: %s", begun.Code, begun.Body)
 	}
 	made := httptest.NewRecorder()
-	a.tiktok.ServeHTTP(made, httptest.NewRequest(http.MethodPost, "/sim/codes",
-		strings.NewReader(fmt.Sprintf(`{"open_id":%q,"redirect_uri":"https://signin.app.example/api/auth/tiktok/callback"}`, openID))))
+	wanted := fmt.Sprintf(`{"open_id":%q,"redirect_uri":"https://signin.app.example%scallback"}`, openID, base)
+	a.tiktok.ServeHTTP(made, httptest.NewRequest(http.MethodPost, "/sim/codes", strings.NewReader(wanted)))
 	var code struct {
 		Code string `json:"code"`
 	}

@@ -99,7 +99,8 @@ func moved(w *world) {
 
 // squatted comes second: somebody signed up with their address.
 func squatted(w *world) {
-	w.admin(http.MethodPost, "/admin/users", fmt.Sprintf(`{"email":"%s@tiktok.oauth","password":"secret-of-a-stranger"}`, strings.ToLower(openID)))
+	const account = `{"email":"%s@tiktok.oauth","password":"secret-of-a-stranger"}`
+	w.admin(http.MethodPost, "/admin/users", fmt.Sprintf(account, strings.ToLower(openID)))
 	w.strangers++
 }
 
@@ -157,15 +158,21 @@ type world struct {
 func inWorld(t *testing.T, f func(*world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, tiktok: tiktoksim.New(tiktoksim.Options{}), supabase: gotruesim.New(gotruesim.Options{}), name: "Old Name"}
-		w.upstream = &faulty.Upstream{Next: http.HandlerFunc(w.healthy), Choose: func(call faulty.Call, _ *http.Request, _ []byte) faulty.Fault {
+		w := &world{
+			t: t, tiktok: tiktoksim.New(tiktoksim.Options{}), supabase: gotruesim.New(gotruesim.Options{}), name: "Old Name",
+		}
+		choose := func(call faulty.Call, _ *http.Request, _ []byte) faulty.Fault {
 			if k, ok := w.strikes(call, func(k kind) bool { return k.fault != nil }); ok {
 				return k.fault
 			}
 			return nil
-		}}
+		}
+		w.upstream = &faulty.Upstream{Next: http.HandlerFunc(w.healthy), Choose: choose}
 		followed := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the bridge followed a redirect") })
-		stops := []func(){w.serve(tiktokHost, w.upstream), w.serve(supabaseHost, w.upstream), w.serve(elsewhereHost, followed), w.serveResets()}
+		stops := []func(){
+			w.serve(tiktokHost, w.upstream), w.serve(supabaseHost, w.upstream), w.serve(elsewhereHost, followed),
+			w.serveResets(),
+		}
 		w.build()
 		f(w)
 
@@ -300,7 +307,8 @@ func (w *world) signIn() outcome {
 	w.t.Helper()
 	exchanged := w.upstream.Seen(faulty.Token)
 	body := fmt.Sprintf(`{"code":%q,"redirect_uri":%q}`, w.code(), redirectURI)
-	req := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/api/auth/tiktok-callback", strings.NewReader(body))
+	const path = "/api/auth/tiktok-callback"
+	req := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, path, strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
 	start := time.Now()
@@ -444,7 +452,8 @@ func meet(t *testing.T, call faulty.Call, arrange func(*world), k kind) (row fau
 		return met
 	}
 	wantRetry := func(o outcome) outcome {
-		if want := fmt.Sprint(faulty.RetryAfter); strings.HasSuffix(k.name, "with Retry-After") && o.code != signedIn && o.retry != want {
+		said := strings.HasSuffix(k.name, "with Retry-After") && o.code != signedIn
+		if want := fmt.Sprint(faulty.RetryAfter); said && o.retry != want {
 			t.Errorf("Retry-After is %q; want %q", o.retry, want)
 		}
 		return o

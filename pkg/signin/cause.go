@@ -237,7 +237,8 @@ var causes = []causeTexts{
 	{
 		cause: CauseTokenUnreadable, code: InvalidGrant,
 		message: "TikTok no longer gives this app access to your account. Please sign in with TikTok again.",
-		seen:    "At `token` and `revoke`: `provider_refresh_token` is not one that this bridge sealed with its present keys.",
+		seen: "At `token` and `revoke`: `provider_refresh_token` is not one that this bridge sealed with its present " +
+			"keys.",
 		fix: "Send the provider_refresh_token of the session, or of the last answer, as it is. If seal.keys were " +
 			"replaced, let the person sign in again.",
 	},
@@ -245,7 +246,8 @@ var causes = []causeTexts{
 		cause: CauseSignedOut, code: AccessDenied,
 		message: "You are signed out. Please sign in again.",
 		seen:    "At `token` and `revoke`: the access token of the session is missing, expired or of another project.",
-		fix:     "Send the access token of the person's session as Authorization: Bearer. supabase.auth.getSession() keeps it fresh.",
+		fix: "Send the access token of the person's session as Authorization: Bearer. " +
+			"supabase.auth.getSession() keeps it fresh.",
 	},
 	{
 		cause: CauseNotOwner, code: AccessDenied,

@@ -67,7 +67,7 @@ func NewMetrics(version string) *Metrics {
 		}),
 		steps: counter("tikbridge_signin_steps_total",
 			"Steps of sign-ins by flow, step, outcome "+
-				"(started, handed_off, signed_in, created, client_gone or an error code) and the call that failed.",
+				"(started, handed_off, signed_in, created, answered, client_gone or an error code) and the call that failed.",
 			"flow", "step", "outcome", "call"),
 		limited: counter("tikbridge_rate_limited_total",
 			"Requests refused by the bridge's own rate limits, by route pattern.", "route"),
@@ -111,6 +111,7 @@ func (m *Metrics) start() {
 		{signin.StepExchange, signin.OutcomeCreated},
 		{signin.StepAuthorize, signin.OutcomeStarted},
 		{signin.StepToken, signin.OutcomeSignedIn},
+		{signin.StepUserInfo, signin.OutcomeAnswered},
 	} {
 		m.steps.WithLabelValues(string(s.step.Flow()), string(s.step), string(s.outcome), "")
 	}

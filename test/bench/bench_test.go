@@ -28,7 +28,8 @@ func (l *load) hosted(n int) error {
 	const verifier = "verifier-of-the-app-verifier-of-the-app-123"
 	challenge := sha256.Sum256([]byte(verifier))
 	base := "http://" + l.process.addr + "/api/auth/tiktok/"
-	location, err := l.redirect(base + "start?platform=web&redirect_to=https%3A%2F%2Fapp.example%2Fauth&challenge=" + base64.RawURLEncoding.EncodeToString(challenge[:]))
+	location, err := l.redirect(base + "start?platform=web&redirect_to=https%3A%2F%2Fapp.example%2Fauth&challenge=" +
+		base64.RawURLEncoding.EncodeToString(challenge[:]))
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,8 @@ func TestReadme(t *testing.T) {
 	if files["/app.js"], _, err = bundle(filepath.Join(src, "main.jsx")); err != nil {
 		t.Fatal(err)
 	}
-	files["/react/index.html"] = []byte(`<!doctype html><div id="root"></div><script type="module" src="/app.js"></script>`)
+	files["/react/index.html"] = []byte(`<!doctype html><div id="root"></div>` +
+		`<script type="module" src="/app.js"></script>`)
 
 	for _, app := range []string{"page", "react"} {
 		t.Run(app, func(t *testing.T) {
