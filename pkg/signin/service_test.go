@@ -88,7 +88,7 @@ func TestService_noAccounts(t *testing.T) {
 			t.Errorf("%s: got %v; want %s", step, err, signin.CauseNoAccounts)
 		}
 	}
-	if _, err := h.BeginForClient(t.Context(), signin.ClientRequest{Request: []byte(`{}`)}); err != nil {
+	if _, err := h.BeginForClient(t.Context(), signin.ClientRequest{Request: `{}`}); err != nil {
 		t.Errorf("the provider flow does not start: %v", err)
 	}
 }
