@@ -641,8 +641,8 @@ var causes = []causeTexts{
 		message: backendRefuses,
 		seen: "Your own backend answered 401: it does not accept the bridge's signature. It has another secret, checks a " +
 			"body that a parser changed, or one of the two clocks is off.",
-		fix: "Set backend.secret to the secret that the backend checks with. The backend must check the body as it arrived, " +
-			"byte for byte, and both clocks must be right.",
+		fix: "Set backend.secret to the secret that the backend checks with. The backend must check the body as it " +
+			"arrived, byte for byte, and both clocks must be right.",
 	},
 	{
 		cause: CauseBackendNotFound, code: BackendUnavailable,

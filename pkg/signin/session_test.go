@@ -18,7 +18,9 @@ func TestSession_json(t *testing.T) {
 	}
 	withTokens := base
 	withTokens.ProviderToken, withTokens.ProviderRefreshToken = "pt", "pr"
-	own := signin.Session{AccessToken: "o", Raw: json.RawMessage(`{"access_token":"o","expires":"soon","provider_token":7}`)}
+	own := signin.Session{
+		AccessToken: "o", Raw: json.RawMessage(`{"access_token":"o","expires":"soon","provider_token":7}`),
+	}
 	ownWithTokens := own
 	ownWithTokens.ProviderToken, ownWithTokens.ProviderRefreshToken = "pt", "pr"
 	tests := []struct {
