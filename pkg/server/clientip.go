@@ -28,8 +28,8 @@ func (s *Server) clientAddress(r *http.Request) string {
 		if !addr.IsValid() {
 			s.unreadableNotice.Do(func() {
 				s.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn,
-					s.opts.ClientIPHeader+" of a trusted proxy cannot be read: it must hold IP addresses. People whose "+
-						"address is missing share one rate limit")
+					"the header of a trusted proxy cannot be read: it must hold IP addresses. People whose address "+
+						"is missing share one rate limit", slog.String("header", s.opts.ClientIPHeader))
 			})
 			return peer
 		}

@@ -148,7 +148,7 @@ func TestClientAddress_header(t *testing.T) {
 // TestClientAddress_notice: what a trusted proxy writes and nobody can read is said once, and not repeated.
 func TestClientAddress_notice(t *testing.T) {
 	t.Parallel()
-	const unreadable = "X-Forwarded-For of a trusted proxy cannot be read"
+	const unreadable = "the header of a trusted proxy cannot be read"
 	for forwarded, want := range map[string]int{
 		"unknown": 1, "203.0.113.10:x": 1, "<b>canary</b>": 1,
 		"203.0.113.10:1111": 0, "": 0, ",": 0, "<canary>, 203.0.113.10": 0,
