@@ -102,6 +102,11 @@ func (t TikTok) rules() []rule {
 			"Add it: it comes with Login Kit, and without it TikTok does not say who signs in.",
 		},
 		notOneOf("tiktok.pkce", t.PKCE, "off", "hex", "base64url"),
+		{
+			slices.Contains(t.SiteVerification, t.ClientSecret.Reveal()), "tiktok.site_verification",
+			"holds the client secret, which everybody could read there",
+			"Set it to the name of the file that TikTok offers, like tiktokAbC123dEf456.txt.",
+		},
 		{!isWebURL(t.AuthorizeURL), "tiktok.authorize_url", noURL, leave},
 		{!isWebURL(t.APIURL), "tiktok.api_url", noURL, leave},
 		notPositive("tiktok.timeout", t.Timeout),
@@ -241,6 +246,7 @@ func (c Config) badEntries() Problems {
 		valid   func(string) error
 	}{
 		{"server.trusted_proxies", c.Server.TrustedProxies, checkNetwork},
+		{"tiktok.site_verification", c.TikTok.SiteVerification, checkVerification},
 		{"app.origins", c.App.Origins, allow.CheckOrigin},
 		{"app.redirect_uris", c.App.RedirectURIs, allow.CheckRedirectURI},
 		{"app.deeplink_schemes", c.App.DeeplinkSchemes, allow.CheckScheme},

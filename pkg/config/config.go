@@ -70,6 +70,9 @@ type TikTok struct {
 	// ReturnTokens adds TikTok's own tokens to the session, as provider_token and
 	// provider_refresh_token. Only apps that call TikTok themselves need them.
 	ReturnTokens bool `mapstructure:"return_tokens"`
+	// SiteVerification are the codes by which TikTok proves that the bridge's address is yours: the bridge
+	// serves tiktok<code>.txt for each. The name or the content of TikTok's file stand for the code too.
+	SiteVerification []string `mapstructure:"site_verification"`
 	// AuthorizeURL is TikTok's consent page, to which the hosted flow sends people. Change it only for
 	// a simulator.
 	AuthorizeURL string `mapstructure:"authorize_url"`
@@ -224,6 +227,7 @@ func (c *Config) complete() {
 		c.Supabase.AuthURL = c.Supabase.URL + "/auth/v1"
 	}
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
+	c.TikTok.SiteVerification = verificationCodes(c.TikTok.SiteVerification)
 	c.completeOIDC()
 	if checkPublicURL(c.Server.PublicURL) == nil && !slices.Contains(c.App.Origins, c.Server.PublicURL) {
 		c.App.Origins = append(c.App.Origins, c.Server.PublicURL)

@@ -138,7 +138,8 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.test",
 		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
 		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.scopes": "user.info.basic,video.list",
-		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.authorize_url": "http://sim/a",
+		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.site_verification": "AbC123dEf456",
+		"tiktok.authorize_url": "http://sim/a",
 		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",
 		"supabase.url": "http://kong", "supabase.auth_url": "http://gotrue", "supabase.publishable_key": "p",
 		"supabase.secret_key": "q", "supabase.email_domain": "mail.test", "supabase.adopt": "evict",
@@ -166,7 +167,8 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		},
 		TikTok: config.TikTok{
 			ClientKey: "k", ClientSecret: "s", Scopes: []string{"user.info.basic", "video.list"}, PKCE: "hex",
-			ReturnTokens: true, AuthorizeURL: "http://sim/a", APIURL: "http://sim", Timeout: 2 * time.Second,
+			ReturnTokens: true, SiteVerification: []string{"AbC123dEf456"},
+			AuthorizeURL: "http://sim/a", APIURL: "http://sim", Timeout: 2 * time.Second,
 		},
 		Supabase: config.Supabase{
 			URL: "http://kong", AuthURL: "http://gotrue", PublishableKey: "p", SecretKey: "q",

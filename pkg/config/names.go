@@ -78,6 +78,8 @@ func wanted(key string) string {
 		return "the Client key" + ofApp
 	case "tiktok.client_secret":
 		return "the Client secret" + ofApp
+	case "tiktok.site_verification":
+		return "the name of the file that TikTok offers, like tiktokAbC123dEf456.txt."
 	case "supabase.url":
 		return "your project's address, like https://abcdefghijkl.supabase.co."
 	case "supabase.publishable_key":

@@ -52,6 +52,7 @@ const (
 var kinds = map[string]kind{
 	"tiktok.client_key":        credential,
 	"tiktok.client_secret":     credential,
+	"tiktok.site_verification": credential,
 	"supabase.publishable_key": credential,
 	"supabase.secret_key":      credential,
 	"seal.keys":                credential,
