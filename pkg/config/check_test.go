@@ -504,7 +504,8 @@ func TestCheckVerificationIsNoSecret(t *testing.T) {
 		c.TikTok.ClientSecret = canary
 		c.TikTok.SiteVerification = []string{"AbC123dEf456", canary}
 	})
-	if p := problems(t, err); len(p) != 1 || p[0].Key != "tiktok.site_verification" || strings.Contains(err.Error(), canary) {
+	p := problems(t, err)
+	if len(p) != 1 || p[0].Key != "tiktok.site_verification" || strings.Contains(err.Error(), canary) {
 		t.Errorf("problems = %+v; want one of tiktok.site_verification without the secret", p)
 	}
 }

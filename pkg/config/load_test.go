@@ -140,7 +140,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.scopes": "user.info.basic,video.list",
 		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.site_verification": "AbC123dEf456",
 		"tiktok.authorize_url": "http://sim/a",
-		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",
+		"tiktok.api_url":       "http://sim", "tiktok.timeout": "2s",
 		"supabase.url": "http://kong", "supabase.auth_url": "http://gotrue", "supabase.publishable_key": "p",
 		"supabase.secret_key": "q", "supabase.email_domain": "mail.test", "supabase.adopt": "evict",
 		"supabase.forward_client_ip": "X-Real-Ip", "supabase.provider": "custom:t", "supabase.timeout": "3s",

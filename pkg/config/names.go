@@ -24,7 +24,9 @@ func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// variables returns all variables that set key, in the order in which they win.
+// Variables returns all variables that set key, in the order in which they win.
+func Variables(key string) []string { return variables(key) }
+
 func variables(key string) []string { return append([]string{envName(key)}, aliases[key]...) }
 
 // variable returns the variable that sets key: the one in use, else the shortest.

@@ -171,7 +171,7 @@ func (w *world) bridge() http.Handler {
 		Allow: lists, GuideFlow: cfg.Security.GuideFlow, PublicURL: cfg.Server.PublicURL,
 		AuthPath: "/auth", DefaultRedirect: "/", TrustedProxies: proxies,
 		SiteVerification: cfg.TikTok.SiteVerification,
-		StartPerMinute: cfg.RateLimit.Start,
+		StartPerMinute:   cfg.RateLimit.Start,
 	})
 	if err != nil {
 		w.Fatal(err)
