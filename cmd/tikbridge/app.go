@@ -137,6 +137,7 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		Events:            tiktokEvents{cfg.TikTok.ClientKey, webhookSecrets(cfg)},
 		GuideFlow:         cfg.Security.GuideFlow,
 		PublicURL:         cfg.Server.PublicURL,
+		SiteVerification:  cfg.TikTok.SiteVerification,
 		AuthPath:          cfg.App.AuthPath,
 		DefaultRedirect:   cfg.App.DefaultRedirect,
 		TrustedProxies:    proxies,

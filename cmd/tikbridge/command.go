@@ -55,8 +55,9 @@ func newCommand() *cobra.Command {
 			HiddenDefaultCmd: true,
 		},
 	}
-	root.AddCommand(serveCommand(), devCommand(), configCommand(), doctorCommand(), usersCommand(), supabaseCommand(),
-		simulateCommand(), healthcheckCommand(), versionCommand())
+	addEnvFile(root)
+	root.AddCommand(initCommand(), serveCommand(), devCommand(), configCommand(), doctorCommand(), usersCommand(),
+		supabaseCommand(), simulateCommand(), healthcheckCommand(), versionCommand())
 	return root
 }
 

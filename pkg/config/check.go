@@ -107,6 +107,11 @@ func (t TikTok) rules() []rule {
 			"Add it: it comes with Login Kit, and without it TikTok does not say who signs in.",
 		},
 		notOneOf("tiktok.pkce", t.PKCE, "off", "hex", "base64url"),
+		{
+			slices.Contains(t.SiteVerification, t.ClientSecret.Reveal()), "tiktok.site_verification",
+			"holds the client secret, which everybody could read there",
+			"Set it to the name of the file that TikTok offers, like tiktokAbC123dEf456.txt.",
+		},
 		notWhole("tiktok.previous_client_secret", t.PreviousClientSecret.Reveal()),
 		notOneOf("tiktok.on_removed", t.OnRemoved, "ignore", "sign_out", "ban"),
 		{!isWebURL(t.AuthorizeURL), "tiktok.authorize_url", noURL, leave},
@@ -248,6 +253,7 @@ func (c Config) badEntries() Problems {
 		valid   func(string) error
 	}{
 		{"server.trusted_proxies", c.Server.TrustedProxies, checkNetwork},
+		{"tiktok.site_verification", c.TikTok.SiteVerification, checkVerification},
 		{"app.origins", c.App.Origins, allow.CheckOrigin},
 		{"app.redirect_uris", c.App.RedirectURIs, allow.CheckRedirectURI},
 		{"app.deeplink_schemes", c.App.DeeplinkSchemes, allow.CheckScheme},

@@ -82,6 +82,9 @@ type TikTok struct {
 	// ReturnTokens adds TikTok's own tokens to the session, as provider_token and
 	// provider_refresh_token. Only apps that call TikTok themselves need them.
 	ReturnTokens bool `mapstructure:"return_tokens"`
+	// SiteVerification are the codes by which TikTok proves that the bridge's address is yours: the bridge
+	// serves tiktok<code>.txt for each. The name or the content of TikTok's file stand for the code too.
+	SiteVerification []string `mapstructure:"site_verification"`
 	// OnRemoved is ignore, sign_out or ban: what happens to somebody's Supabase user when they take the app's
 	// access away at TikTok. An own backend decides for itself when it hears of it.
 	OnRemoved string `mapstructure:"on_removed"`
@@ -268,6 +271,7 @@ func (c *Config) complete() {
 		c.Supabase.AuthURL = c.Supabase.URL + "/auth/v1"
 	}
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
+	c.TikTok.SiteVerification = verificationCodes(c.TikTok.SiteVerification)
 	c.completeOIDC()
 	if c.Webhook.Secret == "" && c.Accounts == AccountsBackend {
 		c.Webhook.Secret = c.Backend.Secret

@@ -30,6 +30,8 @@ type Options struct {
 	GuideFlow bool
 	// PublicURL is where browsers reach the bridge; empty if not known.
 	PublicURL string
+	// SiteVerification are the codes for which TikTok's proof of the address is served.
+	SiteVerification []string
 	// AuthPath and DefaultRedirect are rendered into the pages.
 	AuthPath        string
 	DefaultRedirect string
@@ -130,6 +132,7 @@ func (s *Server) routes() error {
 		e.POST(pathWebhook, s.webhook, limitBody, deadline)
 	}
 	s.providerRoutes()
+	s.verificationRoutes()
 	s.probes(e)
 	return pages.register(e)
 }
