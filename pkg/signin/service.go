@@ -134,8 +134,9 @@ type Options struct {
 	OnRemoved Removal
 	// Sessions does it; nil where there are none of ours to end.
 	Sessions Sessions
-	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver.
-	Forward func(ctx context.Context, e Event)
+	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver, and returns
+	// false if too many events wait already.
+	Forward func(ctx context.Context, e Event) bool
 	// ProfileTimeout bounds the profile call, which runs beside the sign-in. Default:
 	// DefaultProfileTimeout.
 	ProfileTimeout time.Duration
