@@ -114,7 +114,8 @@ var asked = []question{
 	},
 	{
 		"id_token, access taken away", faulty.IDToken, "Finds the person's account for that, with `supabase.provider`.",
-		known, (*world).removed, []func(*config.Config){byProvider},
+		known, (*world).removed,
+		[]func(*config.Config){byProvider},
 	},
 	{
 		"logout", faulty.LogOut, "Ends their sessions without a secret key.", known, (*world).removed,
