@@ -200,6 +200,11 @@ func (c Config) rules() []rule {
 			"is missing, and security.guide_flow is false, so there is no way to sign in",
 			"Set TIKBRIDGE_SERVER_PUBLIC_URL to where browsers reach the bridge, like https://signin.app.example.",
 		},
+		{
+			c.TikTok.OnRemoved == "ban" && c.Supabase.Provider != "" && c.Supabase.SecretKey == "", "tiktok.on_removed",
+			"is ban, and only the secret key of the project can ban",
+			"Set supabase.secret_key, or choose sign_out.",
+		},
 	}
 }
 

@@ -284,6 +284,9 @@ func TestCheckProvider(t *testing.T) {
 		{"minting there needs no secret key", func(c *config.Config) {
 			c.Supabase.SecretKey, c.Supabase.Provider = "", "custom:tiktok"
 		}, nil},
+		{"a ban does", func(c *config.Config) {
+			c.Supabase.SecretKey, c.Supabase.Provider, c.TikTok.OnRemoved = "", "custom:tiktok", "ban"
+		}, []string{"tiktok.on_removed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -16,7 +16,8 @@ type Event struct {
 	KeyTTL time.Duration
 	Name   string
 	OpenID string
-	// Removed is true if the person's grant to the app is over, and Reason says why, in one word.
+	// Removed is true if the person or TikTok ended the person's grant to the app, not the app itself. Reason says
+	// why, in one word.
 	Removed bool
 	Reason  string
 	At      time.Time

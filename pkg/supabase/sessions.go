@@ -90,7 +90,7 @@ func (c *Client) endLinkSessions(ctx context.Context, openID string, change type
 }
 
 // endProviderSessions finds the person's account by signing in to it, since the admin API cannot look an identity
-// up, and changes it. An account that this made is deleted again.
+// up, and changes it. An account that this made is deleted again, unless its ban is to keep the person out.
 func (c *Client) endProviderSessions(ctx context.Context, openID string, change types.AdminUpdateUserRequest) error {
 	token, err := c.opts.IDToken(ctx, signin.Identity{OpenID: openID}, signin.Profile{})
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *Client) endProviderSessions(ctx context.Context, openID string, change 
 	switch {
 	case c.opts.SecretKey == "":
 		return c.logOut(ctx, in.Session)
-	case in.Created:
+	case in.Created && change.BanDuration == nil:
 		return c.deleteUser(ctx, id)
 	}
 	return c.change(ctx, id, change)

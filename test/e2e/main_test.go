@@ -108,7 +108,10 @@ var devStack = shared(func() (*sdkStack, error) {
 		return nil, err
 	}
 	s.empty, s.app = empty, app
-	if s.stack, err = runDev("TIKBRIDGE_APP_ORIGINS=" + empty + "," + app + "," + s.equipped); err != nil {
+	s.stack, err = runDev(
+		"TIKBRIDGE_APP_ORIGINS="+empty+","+app+","+s.equipped, "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
+	)
+	if err != nil {
 		return nil, err
 	}
 	s.front = newFront(s.bridge)
