@@ -22,7 +22,14 @@ func provider(ctx context.Context, o Options) []Finding {
 		return []Finding{well("The provider flow is off: oidc.clients is empty.")}
 	}
 	findings := []Finding{discovery(ctx, o)}
-	_, ok := o.Config.SupabaseClient()
+	client, ok := o.Config.SupabaseClient()
+	if ok && !client.AlwaysConsents() {
+		findings = append(findings, warning(
+			fmt.Sprintf("oidc.clients lets people in from Supabase (%q) without asking them. What Supabase has in ", client.ID)+
+				"authorization_params does not help: whoever sends somebody a link can change it. With manual linking on, "+
+				"that person can lose their TikTok account to the sender's.",
+			"Set prompt: consent on the client."))
+	}
 	switch {
 	case !ok && !withSupabase(o.Config):
 		return findings
@@ -133,8 +140,15 @@ func providerDifference(name string, d supabase.Difference) Finding {
 
 // providerByHand lists what neither GoTrue's settings nor its admin API shows.
 func providerByHand(o Options) []string {
+	var notes []string
+	for _, client := range o.Config.OIDC.Clients {
+		if client.Secret == "" {
+			notes = append(notes, fmt.Sprintf("The client %q of oidc.clients has no secret on purpose: anybody can pose as a "+
+				"public client. A client that runs on a server needs one.", client.ID))
+		}
+	}
 	if _, ok := o.Config.SupabaseClient(); !ok {
-		return nil
+		return notes
 	}
 	pages := slices.DeleteFunc(slices.Clone(o.Config.App.Origins), func(origin string) bool {
 		return origin == o.Config.Server.PublicURL
@@ -145,11 +159,11 @@ func providerByHand(o Options) []string {
 	for _, scheme := range o.Config.App.DeeplinkSchemes {
 		pages = append(pages, scheme+"://oauth/auth")
 	}
-	return []string{
-		"Supabase > Authentication > URL Configuration > Redirect URLs lists where people return to: " +
-			cmp.Or(strings.Join(pages, ", "), "the pages of your app") + ". Anything else ends at the Site URL, without an " +
+	return append(notes,
+		"Supabase > Authentication > URL Configuration > Redirect URLs lists where people return to: "+
+			cmp.Or(strings.Join(pages, ", "), "the pages of your app")+". Anything else ends at the Site URL, without an "+
 			"error.",
-		"Supabase > Authentication > Sign In / Providers has manual linking switched off, unless your app uses " +
+		"Supabase > Authentication > Sign In / Providers has manual linking switched off, unless your app uses "+
 			"linkIdentity.",
-	}
+	)
 }

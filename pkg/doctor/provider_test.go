@@ -114,6 +114,18 @@ func TestProviderFaults(t *testing.T) {
 			"no prompt", rowWith("authorization_params", map[string]string{}),
 			"provider", doctor.Warning, "With manual linking on", "leave manual linking off",
 		},
+		{
+			"a client that does not ask", func(w *world) {
+				w.set(func(c *config.Config) {
+					c.OIDC.Clients = []config.OIDCClient{{
+						ID: "supabase", Secret: c.OIDC.SupabaseSecret,
+						RedirectURIs: []string{c.Supabase.URL + "/auth/v1/callback"},
+					}}
+					c.OIDC.SupabaseSecret = ""
+				})
+			},
+			"provider", doctor.Warning, "lose their TikTok account", "Set prompt: consent",
+		},
 		{"no union_id", rowWith("custom_claims_allowlist", nil), "provider", doctor.Warning, "union_id", setup},
 		{
 			"mapped e-mail", rowWith("attribute_mapping", map[string]any{"email": "name"}),

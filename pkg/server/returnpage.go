@@ -25,8 +25,8 @@ const (
 	wordsConfirm      = "Were you just signing in?"
 	wordsContinue     = "Continue"
 	wordsGoBack       = "If the app did not open, go back to it and sign in again."
-	wordsOtherBrowser = "This sign-in began in another browser. If somebody sent you a link, close this page: they could " +
-		"get your account."
+	wordsOtherBrowser = "This sign-in began in another browser. If somebody sent you a link, close this page: they " +
+		"could get your account."
 )
 
 var returnTemplate = template.Must(template.ParseFS(static.Files, "pages/return.html"))
