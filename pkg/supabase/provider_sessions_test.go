@@ -133,3 +133,15 @@ func TestProviderBan(t *testing.T) {
 	p.wantOver(t, in.Session)
 	b.refuse(t, id, signin.UserBanned)
 }
+
+// TestProviderSignOut_off: where Supabase has no providers yet, nobody is signed in by one, and TikTok need not ask
+// again.
+func TestProviderSignOut_off(t *testing.T) {
+	m := newMockedIDToken(t, byIDToken())
+	m.answer(http.MethodPost, "/token", http.StatusBadRequest, map[string]any{
+		"code": "validation_failed", "message": "Custom OAuth providers are disabled",
+	})
+	if err := m.SignOut(t.Context(), openID); err != nil {
+		t.Errorf("ends with %v; want no error", err)
+	}
+}

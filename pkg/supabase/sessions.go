@@ -100,7 +100,8 @@ func (c *Client) endProviderSessions(ctx context.Context, openID string, change 
 	in, err := c.redeemIDToken(ctx, token, openID, netip.Addr{})
 	switch e := signin.AsError(err); {
 	case err == nil:
-	case e.Code == signin.UserBanned, e.Code == signin.SignInRefused, e.Cause == signin.CauseProviderMissing:
+	case e.Code == signin.UserBanned, e.Code == signin.SignInRefused,
+		e.Cause == signin.CauseProviderMissing, e.Cause == signin.CauseNoCustomProviders:
 		return nil // nobody is in, or can be
 	default:
 		return err
