@@ -138,6 +138,11 @@ func TestProviderBan(t *testing.T) {
 // again.
 func TestProviderSignOut_off(t *testing.T) {
 	m := newMockedIDToken(t, byIDToken())
+	for _, path := range []string{"/admin/generate_link", "/admin/users/" + supabase.UserID(openID).String()} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			m.answer(method, path, http.StatusNotFound, map[string]any{"code": "user_not_found"})
+		}
+	}
 	m.answer(http.MethodPost, "/token", http.StatusBadRequest, map[string]any{
 		"code": "validation_failed", "message": "Custom OAuth providers are disabled",
 	})
