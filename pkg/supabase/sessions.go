@@ -78,8 +78,17 @@ func (c *Client) endSessions(ctx context.Context, openID string, change types.Ad
 func (c *Client) endLinkSessions(ctx context.Context, openID string, change types.AdminUpdateUserRequest) error {
 	s := search{client: c, person: newPerson(openID, c.opts.EmailDomain), id: UserID(openID)}
 	own, err := s.lookUp(ctx)
+	if errors.Is(err, errUnreadable) { // its owner filled it; only admins and we choose ids
+		return c.change(ctx, s.id, change)
+	}
+	if hasCode(err, "user_not_found") || err == nil && own.owner() != openID {
+		// An adopted account keeps the id it had, and is found by its address. The link is not used.
+		var l link
+		l, err = c.generateLink(ctx, s.person.address)
+		own = l.account
+	}
 	switch {
-	case hasCode(err, "user_not_found"):
+	case hasCode(err, "user_not_found"), errors.Is(err, errUnreadable):
 		return nil
 	case err != nil:
 		return err
