@@ -97,7 +97,13 @@ func providerRow(ctx context.Context, o Options) []Finding {
 	for _, d := range row.Differences(o.Provider) {
 		findings = append(findings, providerDifference(name, d))
 	}
-	if _, maps := row.AttributeMapping["email"]; maps {
+	if mapsTo(row, "sub") {
+		findings = append(findings, problem(
+			"In Supabase, "+name+" takes the person's id from another claim (attribute_mapping). Whoever has the right name "+
+				"could sign in as somebody else.",
+			"Take sub out of the attribute mapping of the provider, in the Supabase dashboard."))
+	}
+	if mapsTo(row, "email") {
 		findings = append(findings, problem(
 			"In Supabase, "+name+" takes an e-mail address from a claim (attribute_mapping). Supabase links accounts by "+
 				"e-mail: people could end up in accounts of others.",
@@ -111,6 +117,16 @@ func providerRow(ctx context.Context, o Options) []Finding {
 				"then set supabase.provider to "+name+"."))
 	}
 	return orWell(findings, "Supabase has the provider "+name+" as it should be. Its client secret cannot be seen.")
+}
+
+// mapsTo reports whether Supabase fills a claim from another one. To Go, which GoTrue is written in, Sub is sub.
+func mapsTo(row supabase.Provider, claim string) bool {
+	for target := range row.AttributeMapping {
+		if strings.EqualFold(target, claim) {
+			return true
+		}
+	}
+	return false
 }
 
 // providerDifference says what comes of a field that is not as it should be.

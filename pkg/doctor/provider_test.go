@@ -131,6 +131,10 @@ func TestProviderFaults(t *testing.T) {
 			"mapped e-mail", rowWith("attribute_mapping", map[string]any{"email": "name"}),
 			"provider", doctor.Problem, "accounts of others", "attribute mapping",
 		},
+		{
+			"mapped id", rowWith("attribute_mapping", map[string]any{"Sub": "name"}),
+			"provider", doctor.Problem, "as somebody else", "attribute mapping",
+		},
 		{"another type", rowWith("provider_type", "oauth2"), "provider", doctor.Problem, "not an OpenID provider", "Delete"},
 		{
 			"no provider", func(w *world) {
