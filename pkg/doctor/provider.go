@@ -97,6 +97,13 @@ func providerRow(ctx context.Context, o Options) []Finding {
 	for _, d := range row.Differences(o.Provider) {
 		findings = append(findings, providerDifference(name, d))
 	}
+	others := slices.DeleteFunc(slices.Clone(row.OtherClientIDs), func(id string) bool { return id == o.Provider.ClientID })
+	if len(others) > 0 {
+		findings = append(findings, warning(
+			"In Supabase, "+name+" also takes the id_tokens of other clients (acceptable_client_ids: "+
+				strings.Join(others, ", ")+"). Whoever runs one of these can sign in here as everybody who signs in there.",
+			"Take those out that are not this app's own: PUT acceptable_client_ids to /admin/custom-providers/"+name+"."))
+	}
 	if mapsTo(row, "sub") {
 		findings = append(findings, problem(
 			"In Supabase, "+name+" takes the person's id from another claim (attribute_mapping). Whoever has the right name "+

@@ -132,6 +132,10 @@ func TestProviderFaults(t *testing.T) {
 			"provider", doctor.Problem, "accounts of others", "attribute mapping",
 		},
 		{
+			"other clients' tokens", rowWith("acceptable_client_ids", []string{"supabase", "another-app"}),
+			"provider", doctor.Warning, "id_tokens of other clients (acceptable_client_ids: another-app)", "Take those out",
+		},
+		{
 			"mapped id", rowWith("attribute_mapping", map[string]any{"Sub": "name"}),
 			"provider", doctor.Problem, "as somebody else", "attribute mapping",
 		},
