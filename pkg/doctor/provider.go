@@ -97,7 +97,8 @@ func providerRow(ctx context.Context, o Options) []Finding {
 	for _, d := range row.Differences(o.Provider) {
 		findings = append(findings, providerDifference(name, d))
 	}
-	others := slices.DeleteFunc(slices.Clone(row.OtherClientIDs), func(id string) bool { return id == o.Provider.ClientID })
+	isOwn := func(id string) bool { return id == o.Provider.ClientID }
+	others := slices.DeleteFunc(slices.Clone(row.OtherClientIDs), isOwn)
 	if len(others) > 0 {
 		findings = append(findings, warning(
 			"In Supabase, "+name+" also takes the id_tokens of other clients (acceptable_client_ids: "+
