@@ -162,6 +162,11 @@ func TestCheck(t *testing.T) {
 				`[{"ID":"a","RedirectURIs":["https://u@a.test/cb"]}]`,
 				`[{"ID":"a","RedirectURIs":["/cb"]}]`,
 				`[{"ID":"a","RedirectURIs":["http://a.test/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":[""]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb?tenant=1&state=x"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb?code=x"]}]`,
+				`[{"ID":"a","Secret":"fedcba9876543210fedcba9876543210","RedirectURIs":["http://a.com/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"TikTokTokens":true}]`,
 				`[{"ID":"a","RedirectURIs":["myapp:/cb"]}]`,
 				`[{"ID":"a","RedirectURIs":["javascript:alert(1)//a.b"]}]`,
 				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"HS256"}]`,
@@ -172,8 +177,9 @@ func TestCheck(t *testing.T) {
 			good(
 				`[]`,
 				`[{"ID":"a","RedirectURIs":["https://a.test/cb?x=y","http://localhost:3000/cb","com.example.app:/cb"]}]`,
-				`[{"ID":"a","Secret":"0123456789abcdef0123456789abcdef","RedirectURIs":["http://gotrue:9999/callback"]}]`,
-				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"ES256","Prompt":"consent","TikTokTokens":true}]`,
+				`[{"ID":"a","Secret":"fedcba9876543210fedcba9876543210","RedirectURIs":["http://gotrue:9999/callback"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"ES256","Prompt":"consent"}]`,
+				`[{"ID":"a","Secret":"fedcba9876543210fedcba9876543210","RedirectURIs":["https://a.test/"],"TikTokTokens":true}]`,
 			)),
 		of("oidc.issuer", bad("signin.test", "http://signin.test", "https://signin.test/path", "https://u@signin.test"),
 			good("", "https://signin.test", "https://signin.test/", "http://127.0.0.1:8080")),
@@ -253,6 +259,19 @@ func withProvider(c *config.Config) {
 	c.OIDC.SupabaseSecret = "fedcba9876543210fedcba9876543210"
 }
 
+// TestSupabaseAlwaysConsents: Supabase ties no link flow to a browser, and whoever begins one can take prompt=consent
+// out of the address.
+func TestSupabaseAlwaysConsents(t *testing.T) {
+	setenv(t, complete)
+	c, err := config.Load("", withProvider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if client, ok := c.SupabaseClient(); !ok || !client.AlwaysConsents() {
+		t.Errorf("the client of oidc.supabase_secret is %v, %v; want one with prompt consent", client.ID, ok)
+	}
+}
+
 // newSigningKey returns an RSA key in PEM.
 func newSigningKey(t *testing.T, bits int) string {
 	t.Helper()
@@ -277,6 +296,14 @@ func TestCheckProvider(t *testing.T) {
 	}{
 		{"complete", func(*config.Config) {}, nil},
 		{"no seal.keys", func(c *config.Config) { c.Seal.Keys = nil }, []string{"seal.keys"}},
+		{"a client's secret in seal.keys", func(c *config.Config) {
+			c.Seal.Keys = append(c.Seal.Keys, c.OIDC.SupabaseSecret)
+		}, []string{"seal.keys"}},
+		{"a client that shares Supabase's secret is checked too", func(c *config.Config) {
+			c.OIDC.Clients = []config.OIDCClient{
+				{ID: "a", Secret: c.OIDC.SupabaseSecret, RedirectURIs: []string{"javascript:alert(1)"}},
+			}
+		}, []string{"oidc.clients"}},
 		{"no public address", func(c *config.Config) { c.Server.PublicURL = "" }, []string{"server.public_url"}},
 		{"minting there, without its client", func(c *config.Config) {
 			c.OIDC.SupabaseSecret, c.Supabase.Provider = "", "custom:tiktok"

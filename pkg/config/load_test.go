@@ -156,7 +156,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		"oidc.signing_keys": signingKey,
 		"app.origins":       "https://o.test", "app.redirect_uris": "https://o.test/r",
 		"app.deeplink_schemes": "mine", "app.auth_path": "/in", "app.default_redirect": "/home",
-		"security.guide_flow": "false", "seal.keys": key1 + " " + key2, "store.redis_url": "redis://r",
+		"security.guide_flow": "false", "seal.keys": key2 + "2 " + key1 + "1", "store.redis_url": "redis://r",
 		"rate_limit.enabled": "false", "rate_limit.start": "1", "rate_limit.exchange": "2", "rate_limit.redeem": "3",
 		"log.level": "debug", "log.format": "text",
 	}
@@ -198,7 +198,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 			DeeplinkSchemes: []string{"mine"}, AuthPath: "/in", DefaultRedirect: "/home",
 		},
 		Security:  config.Security{GuideFlow: false},
-		Seal:      config.Seal{Keys: []signin.Secret{key1, key2}},
+		Seal:      config.Seal{Keys: []signin.Secret{key2 + "2", key1 + "1"}},
 		Store:     config.Store{RedisURL: "redis://r"},
 		RateLimit: config.RateLimit{Enabled: false, Start: 1, Exchange: 2, Redeem: 3},
 		Log:       config.Log{Level: "debug", Format: "text"},

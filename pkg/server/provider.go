@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -108,6 +109,12 @@ func (s *Server) toClient(c echo.Context, back *signin.Return, err error) error 
 	address, err := finish(back)
 	if err != nil {
 		return err
+	}
+	if back.Confirm && back.Identity.OpenID != "" {
+		return s.render(c, http.StatusOK, returnPage{
+			View: "idle", Title: wordsConfirm, Text: wordsOtherBrowser,
+			Link: template.URL(address), Label: wordsContinue, //nolint:gosec // a registered redirect URI
+		})
 	}
 	return c.Redirect(http.StatusFound, address)
 }

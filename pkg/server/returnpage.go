@@ -15,14 +15,18 @@ import (
 
 // The words of static/pages/return.html that differ from page to page, all but what an error says of itself.
 const (
-	wordsDone        = "You’re signed in"
-	wordsUseButton   = "If the app does not open by itself, use the button."
-	wordsOpenApp     = "Open the app"
-	wordsGoToApp     = "Go to the app"
-	wordsFailed      = "Sign-in did not work"
-	wordsCancelled   = "Sign-in cancelled"
-	wordsNothingLeft = "Nothing left to do here"
-	wordsGoBack      = "If the app did not open, go back to it and sign in again."
+	wordsDone         = "You’re signed in"
+	wordsUseButton    = "If the app does not open by itself, use the button."
+	wordsOpenApp      = "Open the app"
+	wordsGoToApp      = "Go to the app"
+	wordsFailed       = "Sign-in did not work"
+	wordsCancelled    = "Sign-in cancelled"
+	wordsNothingLeft  = "Nothing left to do here"
+	wordsConfirm      = "Were you just signing in?"
+	wordsContinue     = "Continue"
+	wordsGoBack       = "If the app did not open, go back to it and sign in again."
+	wordsOtherBrowser = "This sign-in began in another browser. If somebody sent you a link, close this page: they " +
+		"could get your account."
 )
 
 var returnTemplate = template.Must(template.ParseFS(static.Files, "pages/return.html"))

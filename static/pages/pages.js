@@ -280,7 +280,8 @@ function tidy(text, length) {
  * @returns {{title: string, text: string}}
  */
 function explain(code) {
-  const [title, text] = TEXT.errors[EXPLANATIONS[code] ?? 'broken'];
+  // A code such as constructor, which every object has, is unknown too.
+  const [title, text] = TEXT.errors[Object.hasOwn(EXPLANATIONS, code) ? EXPLANATIONS[code] : 'broken'];
   return { title, text };
 }
 
