@@ -129,6 +129,8 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		PublicURL:         cfg.Server.PublicURL,
 		AuthPath:          cfg.App.AuthPath,
 		DefaultRedirect:   cfg.App.DefaultRedirect,
+		AppName:           cfg.App.Name,
+		LogoURL:           cfg.Logo(),
 		TrustedProxies:    proxies,
 		StartPerMinute:    limits.Start,
 		ExchangePerMinute: limits.Exchange,
