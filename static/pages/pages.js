@@ -396,6 +396,7 @@ function facts(shown) {
       term.textContent = text('details.' + key);
       value.textContent = all[key];
       value.dir = 'auto';
+      if (key === 'fix') value.lang = 'en';
       value.classList.toggle('code', key === 'error' || key === 'request_id');
       return [term, value];
     });

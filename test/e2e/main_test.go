@@ -108,7 +108,8 @@ var devStack = shared(func() (*sdkStack, error) {
 		return nil, err
 	}
 	s.empty, s.app = empty, app
-	if s.stack, err = runDev("TIKBRIDGE_APP_ORIGINS=" + empty + "," + app + "," + s.equipped); err != nil {
+	origins := "TIKBRIDGE_APP_ORIGINS=" + empty + "," + app + "," + s.equipped
+	if s.stack, err = runDev([]string{origins}, "--provider=false"); err != nil {
 		return nil, err
 	}
 	s.front = newFront(s.bridge)
@@ -140,16 +141,15 @@ func serveShared(h http.Handler) (string, error) {
 }
 
 // runDev runs tikbridge dev on free ports until all tests are done.
-func runDev(environ ...string) (stack, error) {
+func runDev(environ []string, flags ...string) (stack, error) {
 	ports, err := process.FindAddresses(3)
 	if err != nil {
 		return stack{}, err
 	}
 	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], &output.Buffer{}}
-	stop, err := launch(
-		s.log, environ, "dev", "--provider=false",
-		"--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2],
-	)
+	stop, err := launch(s.log, environ, append(
+		[]string{"dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2]}, flags...,
+	)...)
 	if err != nil {
 		return stack{}, err
 	}
