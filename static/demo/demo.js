@@ -152,7 +152,6 @@ async function start() {
 
   byId('simulated').textContent = config.simulated ? TEXT.simulated : '';
   byId('targets').textContent = TEXT.targets(new URL(config.authorize_url).host, config.supabase_auth_url);
-  byId('native').hidden = !scheme();
   byId('scheme').textContent = `${scheme()}://`;
   byId('tab-provider').hidden = !config.provider;
   chooseFlow(currentFlow());
@@ -417,6 +416,7 @@ function showLoaded() {
 function showPanel(panel, heading) {
   const changed = byId(panel).hidden && byId('loading').hidden;
   for (const id of ['signed-out', 'signed-in']) byId(id).hidden = id !== panel;
+  byId('native').hidden = panel === 'signed-in' || !scheme();
   showLoaded();
   if (changed) byId(heading).focus({ preventScroll: true });
 }

@@ -354,8 +354,12 @@ export function show(name, view) {
   byId('card').dataset.view = name;
   const app = byId('card').dataset.app;
   document.title = app ? `${view.title} · ${app}` : view.title;
-  byId('title').textContent = view.title;
-  byId('text').textContent = view.text;
+  // New elements: under a title of another height, the old ones would move.
+  byId('status').replaceChildren(...['title', 'text'].map((id) => {
+    const element = /** @type {HTMLElement} */ (byId(id).cloneNode());
+    element.textContent = view[id];
+    return element;
+  }));
 
   const details = byId('details');
   details.hidden = !view.failure;
