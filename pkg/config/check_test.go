@@ -39,10 +39,18 @@ func set(t *testing.T, c *config.Config, key, text string) {
 		return v
 	}
 	section, name, _ := strings.Cut(key, ".")
-	if section == "oidc" || key == "supabase.provider" {
+	switch {
+	case section == "oidc" || key == "supabase.provider":
 		withProvider(c)
+	case section == "backend":
+		useBackend(c)
+	case section == "webhook":
+		c.Webhook.URL, c.Webhook.Secret = "https://app.test/events", messageSecret
 	}
-	field := tagged(tagged(reflect.ValueOf(c).Elem(), section), name)
+	field := tagged(reflect.ValueOf(c).Elem(), section)
+	if name != "" {
+		field = tagged(field, name)
+	}
 	var err error
 	switch v := field.Addr().Interface().(type) {
 	case *[]string:
@@ -103,6 +111,14 @@ func TestCheck(t *testing.T) {
 		of("tiktok.api_url", bad("", "open.tiktokapis.com", "https://"),
 			good("https://open.tiktokapis.com", "http://127.0.0.1:8081")),
 		of("tiktok.timeout", bad("0", "-1s"), good("1s")),
+		of("tiktok.previous_client_secret", bad(`"quoted"`, "xxxxxxxx"), good("", "former")),
+		of("tiktok.on_removed", bad("", "delete", "Ban"), good("ignore", "sign_out", "ban")),
+		of("accounts", bad("", "Supabase", "own", "none"), good("supabase")), // none without a client of oidc
+		of("backend.url", badMessageURLs, goodMessageURLs),
+		of("backend.secret", append([]string{""}, badMessageSecrets...), goodMessageSecrets),
+		of("backend.timeout", bad("0s", "-1s"), good("1s")),
+		of("webhook.url", badMessageURLs[1:], append([]string{""}, goodMessageURLs...)),
+		of("webhook.secret", append([]string{""}, badMessageSecrets...), goodMessageSecrets),
 		of("supabase.url",
 			bad("", "abc", "abc.supabase.co", "postgres://postgres:pw@db.test:5432", "https://",
 				"https://abc.supabase.co?x=y", "https://abc.supabase.co/rest/v1", "https://abc.supabase.co/auth/v1/",
@@ -492,5 +508,69 @@ func TestCheckRedisPassword(t *testing.T) {
 	p := problems(t, err)
 	if len(p) != 1 || !strings.Contains(p[0].What, "password") || !strings.Contains(p[0].Fix, "# as %23") {
 		t.Errorf("problems = %+v; want one that says how to write the password", p)
+	}
+}
+
+const messageSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+var (
+	badMessageURLs = []string{
+		"", "app.test/tiktok", "ftp://app.test/", "https://", "https://user:pass@app.test/", "https://app.test/#x",
+		"http://app.com/tiktok", "http://203.0.113.7/", "http://[2001:db8::1]/", "${BACKEND_URL}",
+	}
+	goodMessageURLs = []string{
+		"https://app.test/tiktok", "https://app.test:8443/a?tenant=1", "http://localhost:3000/tiktok",
+		"http://127.0.0.1:3000/", "http://10.0.0.7/", "http://[::1]:3000/", "http://app:3000/", "http://app.svc.internal/",
+	}
+	badMessageSecrets = []string{
+		"short", "whsec_c2hvcnQ=", "whsec_not base64 but long enough to be one", "whsec_xxxxxxxx",
+	}
+	goodMessageSecrets = []string{messageSecret, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
+)
+
+// useBackend makes a complete configuration one of an own backend.
+func useBackend(c *config.Config) {
+	c.Accounts, c.Supabase = config.AccountsBackend, config.Default().Supabase
+	c.Backend.URL, c.Backend.Secret = "https://app.test/tiktok", messageSecret
+}
+
+// Nothing of Supabase is needed where others keep the users, and what a platform sets of it does not matter.
+func TestAccounts(t *testing.T) {
+	bridge := map[string]string{
+		"TIKTOK_CLIENT_KEY": "k", "TIKTOK_CLIENT_SECRET": "s", "TIKBRIDGE_APP_ORIGINS": "https://app.test",
+	}
+	backend := map[string]string{
+		"TIKBRIDGE_ACCOUNTS": "backend", "TIKBRIDGE_BACKEND_URL": "https://app.test/tiktok",
+		"TIKBRIDGE_BACKEND_SECRET": messageSecret, "TIKBRIDGE_WEBHOOK_URL": "https://app.test/events",
+	}
+	none := map[string]string{
+		"TIKBRIDGE_ACCOUNTS": "none", "TIKBRIDGE_SERVER_PUBLIC_URL": "https://signin.test",
+		"TIKBRIDGE_SEAL_KEYS":    "0123456789abcdef0123456789abcdef",
+		"TIKBRIDGE_OIDC_CLIENTS": `[{"id":"app","redirect_uris":["https://a.test/cb"]}]`,
+	}
+	tests := []struct {
+		name string
+		env  []map[string]string
+		want []string
+	}{
+		{"backend", []map[string]string{bridge, backend}, nil},
+		{"backend beside others' variables", []map[string]string{bridge, backend, {"SUPABASE_URL": "postgres://"}}, nil},
+		{"provider only", []map[string]string{bridge, none}, nil},
+		{"backend without its settings", []map[string]string{bridge, {"TIKBRIDGE_ACCOUNTS": "backend"}}, []string{
+			"backend.url", "backend.secret",
+		}},
+		{"misspelt", []map[string]string{bridge, {"TIKBRIDGE_ACCOUNTS": "bakend"}}, []string{"accounts"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, tt.env...)
+			c, err := config.Load("")
+			if diff := cmp.Diff(tt.want, keysOf(problems(t, err))); diff != "" {
+				t.Errorf("keys with problems (-want +got):\n%s%v", diff, err)
+			}
+			if c.Accounts == config.AccountsBackend && c.Webhook.Secret != messageSecret {
+				t.Error("events are not signed with the backend's secret")
+			}
+		})
 	}
 }

@@ -83,7 +83,7 @@ func readExample(t *testing.T) []commentedKey {
 		found   []commentedKey
 		section string
 		comment []string
-		keyLine = regexp.MustCompile(`^( *)([a-z_]+):`)
+		keyLine = regexp.MustCompile(`^( *)([a-z_]+): *(.*)`)
 	)
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimRight(line, "\n")
@@ -92,9 +92,12 @@ func readExample(t *testing.T) []commentedKey {
 			continue
 		}
 		if m := keyLine.FindStringSubmatch(line); m != nil {
-			if m[1] == "" {
+			switch {
+			case m[1] == "" && m[3] == "":
 				section = m[2]
-			} else {
+			case m[1] == "":
+				found = append(found, commentedKey{m[2], strings.Join(comment, " ")})
+			default:
 				found = append(found, commentedKey{section + "." + m[2], strings.Join(comment, " ")})
 			}
 		}
@@ -263,7 +266,10 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	const canary = "canary-0123456789"
 	c := config.Default()
 	c.TikTok.ClientSecret = canary
+	c.TikTok.PreviousClientSecret = canary
 	c.Supabase.SecretKey = canary
+	c.Backend.Secret = canary
+	c.Webhook.Secret = canary
 	c.Seal.Keys = []signin.Secret{canary, canary}
 	c.Store.RedisURL = canary
 

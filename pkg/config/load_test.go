@@ -133,16 +133,22 @@ func TestLoadPrecedence(t *testing.T) {
 // Every key can be set by its variable: nobody needs a file.
 func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	const key1, key2 = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+	const messageKey = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 	signingKey := newSigningKey(t, 2048)
 	values := map[string]string{ // what differs from the default
 		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.test",
 		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
-		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.scopes": "user.info.basic,video.list",
-		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.authorize_url": "http://sim/a",
-		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",
+		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.previous_client_secret": "t",
+		"tiktok.scopes": "user.info.basic,video.list",
+		"tiktok.pkce":   "hex", "tiktok.return_tokens": "true", "tiktok.on_removed": "ban",
+		"tiktok.authorize_url": "http://sim/a",
+		"tiktok.api_url":       "http://sim", "tiktok.timeout": "2s",
+		"accounts":     "backend",
 		"supabase.url": "http://kong", "supabase.auth_url": "http://gotrue", "supabase.publishable_key": "p",
 		"supabase.secret_key": "q", "supabase.email_domain": "mail.test", "supabase.adopt": "evict",
 		"supabase.forward_client_ip": "X-Real-Ip", "supabase.provider": "custom:t", "supabase.timeout": "3s",
+		"backend.url": "http://app:3000/tiktok", "backend.secret": messageKey, "backend.timeout": "4s",
+		"webhook.url": "https://events.test/?from=tiktok", "webhook.secret": key1,
 		"oidc.supabase_secret": key1, "oidc.issuer": "https://issuer.test",
 		"oidc.clients":      `[{"id":"app","secret":"` + key2 + `","redirect_uris":["https://a.test/cb"],"alg":"ES256"}]`,
 		"oidc.signing_keys": signingKey,
@@ -166,9 +172,13 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 			TrustedProxies: []string{"10.0.0.0/8"}, ShutdownTimeout: time.Second,
 		},
 		TikTok: config.TikTok{
-			ClientKey: "k", ClientSecret: "s", Scopes: []string{"user.info.basic", "video.list"}, PKCE: "hex",
+			ClientKey: "k", ClientSecret: "s", PreviousClientSecret: "t", OnRemoved: "ban",
+			Scopes: []string{"user.info.basic", "video.list"}, PKCE: "hex",
 			ReturnTokens: true, AuthorizeURL: "http://sim/a", APIURL: "http://sim", Timeout: 2 * time.Second,
 		},
+		Accounts: "backend",
+		Backend:  config.Backend{URL: "http://app:3000/tiktok", Secret: messageKey, Timeout: 4 * time.Second},
+		Webhook:  config.Webhook{URL: "https://events.test/?from=tiktok", Secret: key1},
 		Supabase: config.Supabase{
 			URL: "http://kong", AuthURL: "http://gotrue", PublishableKey: "p", SecretKey: "q",
 			EmailDomain: "mail.test", Adopt: "evict", ForwardClientIP: "X-Real-Ip",

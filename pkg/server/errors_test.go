@@ -37,6 +37,7 @@ func TestStatuses(t *testing.T) {
 		signin.SupabaseUnavailable:   503,
 		signin.SupabaseMisconfigured: 500,
 		signin.SupabaseRestricted:    503,
+		signin.BackendUnavailable:    503,
 		signin.Internal:              500,
 	}
 	page, err := os.ReadFile("../../docs/errors.md")

@@ -335,7 +335,7 @@ func (a *auditor) redeem() {
 	a.refusals(b, redeemPath, body(b), func(o *server.Options) { o.RedeemPerMinute = 1 })
 	for _, code := range []signin.Code{
 		signin.UserBanned, signin.SignInRefused, signin.AccountConflict, signin.SupabaseMisconfigured,
-		signin.SupabaseRestricted,
+		signin.SupabaseRestricted, signin.BackendUnavailable,
 		signin.Internal, signin.SupabaseUnavailable,
 	} {
 		b := newHosted(a.T, with(minting(code)))
@@ -397,7 +397,7 @@ func (a *auditor) exchange(path string) {
 	}
 	for _, code := range []signin.Code{
 		signin.UserBanned, signin.SignInRefused, signin.AccountConflict, signin.SupabaseMisconfigured,
-		signin.SupabaseRestricted,
+		signin.SupabaseRestricted, signin.BackendUnavailable,
 		signin.SupabaseUnavailable, signin.Internal,
 	} {
 		a.ask(newHosted(a.T, with(minting(code))), "POST", path, goodBody)

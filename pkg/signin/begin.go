@@ -100,6 +100,8 @@ var emptyChallenge = hash("")
 // checkBegin rejects what is not allowed and fills in the operator's defaults.
 func (s *Service) checkBegin(r *BeginRequest) error {
 	switch {
+	case s.opts.Accounts == nil:
+		return NewError(CauseNoAccounts)
 	case s.opts.CallbackURL == "":
 		return NewError(CauseNoPublicURL)
 	case r.Challenge == emptyChallenge:

@@ -12,6 +12,7 @@ const (
 	CauseNoPublicURL   Cause = "no_public_url"
 	CauseNoReturnPage  Cause = "no_return_page"
 	CauseGuideFlowOff  Cause = "guide_flow_off"
+	CauseNoAccounts    Cause = "no_accounts"
 	CauseCodeMalformed Cause = "code_malformed"
 	CauseClientUnknown Cause = "client_unknown"
 	CauseTokensOff     Cause = "tokens_off"
@@ -56,10 +57,12 @@ const (
 
 	CauseHookRefuses    Cause = "hook_refuses"
 	CauseSettingRefuses Cause = "setting_refuses"
+	CauseBackendRefuses Cause = "backend_refuses"
 
 	CauseClientIPLimit Cause = "client_ip_limit"
 	CauseBusy          Cause = "busy"
 	CauseSupabaseLimit Cause = "supabase_limit"
+	CauseBackendLimit  Cause = "backend_limit"
 	CauseTikTokLimit   Cause = "tiktok_limit"
 
 	CauseTikTokFails Cause = "tiktok_fails"
@@ -91,6 +94,13 @@ const (
 	CauseOtherIdentity     Cause = "other_identity"
 
 	CauseSupabaseRestricted Cause = "supabase_restricted"
+
+	CauseBackendUnreachable Cause = "backend_unreachable"
+	CauseBackendFails       Cause = "backend_fails"
+	CauseBackendAnswer      Cause = "backend_answer"
+	CauseBackendSignature   Cause = "backend_signature"
+	CauseBackendNotFound    Cause = "backend_not_found"
+	CauseBackendRedirects   Cause = "backend_redirects"
 )
 
 // causeTexts are what the world hears of a cause.
@@ -114,6 +124,8 @@ const (
 	tiktokRefuses   = "TikTok does not accept this app. Please tell whoever runs it."
 	supabaseDown    = "Supabase does not answer as it should. Please try again in a moment."
 	supabaseRefuses = "This app's sign-in does not work at the moment. Please tell whoever runs the app."
+	backendDown     = "This app does not answer as it should. Please try again in a moment."
+	backendRefuses  = supabaseRefuses
 )
 
 // causes is the one table of causes. Messages reach people, fixes reach the log, doctor, the pages of
@@ -136,6 +148,12 @@ var causes = []causeTexts{
 		message: "This way of signing in is switched off here. Please tell whoever runs the app.",
 		seen:    "The guide flow is switched off.",
 		fix:     "Set security.guide_flow to true, or use the hosted flow.",
+	},
+	{
+		cause: CauseNoAccounts, code: InvalidRequest,
+		message: "This way of signing in is switched off here. Please tell whoever runs the app.",
+		seen:    "In the hosted and the guide flow: `accounts` is `none`, so the bridge is an OpenID Provider only.",
+		fix:     "Set accounts to supabase or backend, or sign in through an OpenID client.",
 	},
 	{
 		cause: CauseClientUnknown, code: InvalidRequest,
@@ -372,6 +390,13 @@ var causes = []causeTexts{
 			"Providers, or Attack Protection, in the Supabase dashboard.",
 	},
 	{
+		cause: CauseBackendRefuses, code: SignInRefused,
+		message: "This app does not let you sign in. Please contact its support.",
+		seen: "Your own backend refused: it answered `sign_in` with a status from 400 to 499 and an `error`, which the log " +
+			"line has as `upstream_code`.",
+		fix: "If this person may sign in, change what the backend decides. Its log says why it refused.",
+	},
+	{
 		cause: CauseClientIPLimit, code: RateLimited,
 		message: "Too many sign-ins from this address. Please wait a moment.",
 		seen:    "The bridge limits one client IP: status 429 and no `upstream` in the log.",
@@ -393,6 +418,13 @@ var causes = []causeTexts{
 		seen:    "Supabase limits sign-ins: `\"upstream\":\"supabase\"`, `over_request_rate_limit`.",
 		fix:     "Switch on IP address forwarding in the Supabase dashboard and set supabase.forward_client_ip.",
 		more:    "../README.md#settings-in-supabase",
+	},
+	{
+		cause: CauseBackendLimit, code: RateLimited,
+		message: "Too many sign-ins at the moment. Please try again shortly.",
+		seen:    "Your own backend answered 429: `\"upstream\":\"backend\"`.",
+		fix: "Let the backend's rate limit count by data.client_ip for requests with a good signature: all of them come " +
+			"from the bridge's address.",
 	},
 	{
 		cause: CauseTikTokLimit, code: RateLimited,
@@ -582,6 +614,50 @@ var causes = []causeTexts{
 		message: "Sign-in is switched off for this app at the moment. Please tell whoever runs it.",
 		seen:    "The project is over its quota, has an unpaid bill (`upstream_status` 402), or is paused (540).",
 		fix:     "Open the project in the Supabase dashboard: settle billing or quota, or restore the paused project.",
+	},
+	{
+		cause: CauseBackendUnreachable, code: BackendUnavailable,
+		message: backendDown,
+		seen:    "Your own backend did not answer within `backend.timeout`, or cannot be reached.",
+		fix: "Check backend.url letter by letter, and that the backend runs and this machine can reach it. If it is slow, " +
+			"answer first and work later, or raise backend.timeout.",
+	},
+	{
+		cause: CauseBackendFails, code: BackendUnavailable,
+		message: backendDown,
+		seen: "Your own backend reported a fault (`upstream_status` 500 and above), or a status that is no answer to " +
+			"what was asked.",
+		fix: "Look into the backend's log. It answers 200 with a session, or 4xx with {\"error\": \"…\"} to refuse somebody.",
+	},
+	{
+		cause: CauseBackendAnswer, code: BackendUnavailable,
+		message: backendDown,
+		seen: "Your own backend answered 200 with something else than it should: no JSON object, none with an " +
+			"`access_token` (`open_id` where a `session` was asked for), or more than 64 KiB. A page of HTML comes from a " +
+			"proxy or a login in front of it.",
+		fix: "Answer sign_in with a JSON object of at most 64 KiB whose access_token is text without spaces. Check that " +
+			"backend.url is the backend's own route.",
+	},
+	{
+		cause: CauseBackendSignature, code: BackendUnavailable,
+		message: backendRefuses,
+		seen: "Your own backend answered 401: it does not accept the bridge's signature. It has another secret, checks a " +
+			"body that a parser changed, or one of the two clocks is off.",
+		fix: "Set backend.secret to the secret that the backend checks with. The backend must check the body as it " +
+			"arrived, byte for byte, and both clocks must be right.",
+	},
+	{
+		cause: CauseBackendNotFound, code: BackendUnavailable,
+		message: backendRefuses,
+		seen:    "Your own backend has no such route: it answered 404 or 405 without an `error`.",
+		fix:     "Set backend.url to the address of the route that takes the bridge's POST.",
+	},
+	{
+		cause: CauseBackendRedirects, code: BackendUnavailable,
+		message: backendRefuses,
+		seen: "Something redirects, for example from `http` to `https` or to a path with a slash; `upstream_status` is " +
+			"301, 302, 307 or 308. Redirects are not followed.",
+		fix: "Set backend.url to the address that it redirects to.",
 	},
 }
 

@@ -44,6 +44,8 @@ func (s *Service) Exchange(ctx context.Context, r ExchangeRequest) (Session, err
 // checkExchange rejects what must not reach TikTok. A code rejected here is not spent.
 func (s *Service) checkExchange(r ExchangeRequest) error {
 	switch {
+	case s.opts.Accounts == nil:
+		return NewError(CauseNoAccounts)
 	case r.Code == "":
 		return invalid("The field code is missing: send the code that TikTok put into the redirect.")
 	case len(r.Code) > maxCode:

@@ -29,7 +29,7 @@ type Authenticator interface {
 	Profile(ctx context.Context, id Identity) (Profile, error)
 }
 
-// Accounts mints sessions. pkg/supabase implements it.
+// Accounts mints sessions. pkg/supabase and pkg/backend implement it.
 type Accounts interface {
 	// SignIn finds or creates the person's account and returns a new session for it. It vets the account
 	// before it returns: the owner of id.OpenID reaches their own account or none. profile waits for the
@@ -43,7 +43,7 @@ type Accounts interface {
 	CheckOwner(ctx context.Context, accessToken, openID string) error
 }
 
-// Account points at a user of the Supabase project.
+// Account points at a user of the Supabase project. It is empty where the app's own backend keeps the users.
 type Account struct {
 	// ID is the user's UUID.
 	ID string
@@ -112,8 +112,9 @@ type Grant struct {
 // Options configure a Service.
 type Options struct {
 	Authenticator Authenticator
-	Accounts      Accounts
-	Policy        Policy
+	// Accounts mints the sessions of the hosted and the guide flow; nil turns both off.
+	Accounts Accounts
+	Policy   Policy
 	// Sealer and Once serve the hosted flow.
 	Sealer Sealer
 	Once   Once
@@ -133,8 +134,9 @@ type Options struct {
 	OnRemoved Removal
 	// Sessions does it; nil where there are none of ours to end.
 	Sessions Sessions
-	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver.
-	Forward func(ctx context.Context, e Event)
+	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver, and returns
+	// false if too many events wait already.
+	Forward func(ctx context.Context, e Event) bool
 	// ProfileTimeout bounds the profile call, which runs beside the sign-in. Default:
 	// DefaultProfileTimeout.
 	ProfileTimeout time.Duration

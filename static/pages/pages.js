@@ -198,15 +198,14 @@ export async function exchange(config, body) {
 }
 
 /**
- * Has this the shape of a session?
+ * Has this the shape of a session? Tokens are anything that may stand in a header: those of an app's own
+ * backend have any form, and it may give no refresh token.
  * @param {any} value
  * @returns {boolean}
  */
 export function isSession(value) {
-  return (
-    /^[\w-]+\.[\w-]+\.[\w-]+$/.test(value?.access_token ?? '') &&
-    /^[\w-]+$/.test(value?.refresh_token ?? '')
-  );
+  const token = /^[!-~]+$/;
+  return token.test(value?.access_token ?? '') && token.test(value?.refresh_token || 'none');
 }
 
 /**

@@ -380,7 +380,7 @@ var Bridge = class {
         signal: AbortSignal.timeout?.(TIMEOUT)
       });
       const answer = await response.json();
-      if (answer.error || answer.access_token && answer.refresh_token) return answer;
+      if (answer.error || answer.access_token) return answer;
     } catch {
     }
     return { error: "network_error", error_description: TEXT.noConnection };
