@@ -71,7 +71,8 @@ var apps = shared(func() (*appStack, error) {
 	}
 	s.apart = strings.Replace(s.apart, "127.0.0.1", "localhost", 1) // another site, not only another port
 	s.stack, err = runDev([]string{
-		"TIKBRIDGE_SERVER_PUBLIC_URL=" + s.host, "TIKBRIDGE_APP_ORIGINS=" + s.host + "," + s.apart, "TIKBRIDGE_SEAL_KEYS=" + key,
+		"TIKBRIDGE_SERVER_PUBLIC_URL=" + s.host, "TIKBRIDGE_APP_ORIGINS=" + s.host + "," + s.apart,
+		"TIKBRIDGE_SEAL_KEYS=" + key,
 	}, "--provider=false")
 	if err != nil {
 		return nil, err
