@@ -140,6 +140,8 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		SiteVerification:  cfg.TikTok.SiteVerification,
 		AuthPath:          cfg.App.AuthPath,
 		DefaultRedirect:   cfg.App.DefaultRedirect,
+		AppName:           cfg.App.Name,
+		LogoURL:           cfg.Logo(),
 		TrustedProxies:    proxies,
 		ClientIPHeader:    cfg.Server.ClientIPHeader,
 		StartPerMinute:    limits.Start,

@@ -92,7 +92,7 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 	app, err := NewApp(cfg, AppOptions{ //nolint:contextcheck // each request has its own
 		Logger: log,
 		Public: public,
-		Demo:   devDemo(cfg),
+		Demo:   devDemo(cfg, usesEmulator && opts.provider),
 	})
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 	if usesEmulator {
 		g.Go(func() error {
 			emulator := gotruesim.New(gotruesim.Options{
-				ExternalURL: cfg.Supabase.AuthURL, SiteURL: cfg.App.Origins[0],
+				ExternalURL: cfg.Supabase.AuthURL, SiteURL: cfg.App.Origins[0], RedirectURLs: pagesOf(cfg.App.Origins),
 				AllowInsecureIssuers: true, // the bridge itself, as OpenID Provider
 			})
 			return server.Serve(ctx, emulated, emulator, time.Second, log)
@@ -153,14 +153,16 @@ func devProvider(c *config.Config) {
 	c.Supabase.Provider = supabase.DefaultProvider
 }
 
-// devDemo returns the demo app, which works with a Supabase.
-func devDemo(cfg config.Config) *server.Demo {
+// devDemo returns the demo app, which works with a Supabase. With one of the developer's own, nobody knows whether
+// TikTok is a provider there.
+func devDemo(cfg config.Config, hasProvider bool) *server.Demo {
 	if cfg.Accounts != config.AccountsSupabase {
 		return nil
 	}
-	return &server.Demo{
+	demo := &server.Demo{
 		Config: server.DemoConfig{
 			AuthorizeURL:    cfg.TikTok.AuthorizeURL,
+			TikTokAPIURL:    cfg.TikTok.APIURL,
 			ClientKey:       cfg.TikTok.ClientKey,
 			Scopes:          strings.Join(cfg.TikTok.Scopes, ","),
 			SupabaseAuthURL: cfg.Supabase.AuthURL,
@@ -170,6 +172,19 @@ func devDemo(cfg config.Config) *server.Demo {
 		},
 		Connect: []string{originOf(cfg.Supabase.AuthURL)},
 	}
+	if hasProvider {
+		demo.Config.Provider = cfg.Supabase.Provider
+	}
+	return demo
+}
+
+// pagesOf returns what a project's Redirect URLs must have for people to return to any page of these origins.
+func pagesOf(origins []string) []string {
+	var pages []string
+	for _, origin := range origins {
+		pages = append(pages, origin+"/**")
+	}
+	return pages
 }
 
 // greet says what is running and where to click.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tikbridge/tikbridge/pkg/allow"
 	"github.com/tikbridge/tikbridge/pkg/signin"
@@ -183,13 +185,37 @@ func (a App) rules() []rule {
 		{!isPath(a.AuthPath), "app.auth_path", is(a.AuthPath), "It must be a path like /auth."},
 		hashRoute("app.default_redirect", a.DefaultRedirect),
 		{!isPath(a.DefaultRedirect), "app.default_redirect", is(a.DefaultRedirect), "It must be a path like /."},
+		{
+			utf8.RuneCountInString(a.Name) > maxName || strings.ContainsFunc(a.Name, unicode.IsControl), "app.name",
+			fmt.Sprintf("has over %d characters, or a line break", maxName), "Write the name that people know.",
+		},
+		{
+			a.LogoURL != "" && !isLogo(a.LogoURL), "app.logo_url", is(a.LogoURL),
+			"It must be an https:// address, or a path on the first of app.origins, like /logo.png.",
+		},
 	}
+}
+
+// maxName is how long the app's name may be, in characters.
+const maxName = 60
+
+func isLogo(s string) bool {
+	if strings.HasPrefix(s, "/") {
+		path, _, _ := strings.Cut(s, "?")
+		return isPath(path) && !strings.ContainsAny(s, "#\"'<> \t\r\n\\")
+	}
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
 }
 
 // rules are those about more than one section.
 func (c Config) rules() []rule {
 	page := c.StartPage()
 	return []rule{
+		{
+			strings.HasPrefix(c.App.LogoURL, "/") && c.firstOrigin() == "", "app.logo_url",
+			"is a path, but no entry of app.origins is a single web address", "Write the whole https:// address.",
+		},
 		{
 			!c.mayReturnTo(page), "app.default_redirect",
 			fmt.Sprintf("leads to %s, which app.redirect_uris does not allow", page),

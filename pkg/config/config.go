@@ -166,6 +166,11 @@ type App struct {
 	// DefaultRedirect is the path that people return to, on the first origin without a wildcard, if a
 	// web app names no redirect_to; and the one that the page /auth continues to.
 	DefaultRedirect string `mapstructure:"default_redirect"`
+	// Name is what people call the app. The bridge's pages show it, and have it in their titles.
+	Name string `mapstructure:"name"`
+	// LogoURL is the app's logo on these pages: an https:// address, or a path on the first origin
+	// without a wildcard.
+	LogoURL string `mapstructure:"logo_url"`
 }
 
 // Security is what may be switched off for safety.
@@ -310,12 +315,28 @@ func isPage(origin string) bool { return !strings.Contains(origin, "*") && !allo
 // no single one: an origin with a wildcard is many, one in an app is for no browser, and the bridge is not
 // the app if there are others.
 func (c Config) StartPage() string {
+	if origin := c.firstOrigin(); origin != "" {
+		return origin + c.App.DefaultRedirect
+	}
+	return ""
+}
+
+// firstOrigin returns the app's own origin; "" if none is a single page's.
+func (c Config) firstOrigin() string {
 	for i, origin := range c.App.Origins {
 		if isPage(origin) && (i == 0 || origin != c.Server.PublicURL) {
-			return origin + c.App.DefaultRedirect
+			return origin
 		}
 	}
 	return ""
+}
+
+// Logo returns the address of the app's logo; "" without one.
+func (c Config) Logo() string {
+	if !strings.HasPrefix(c.App.LogoURL, "/") {
+		return c.App.LogoURL
+	}
+	return c.firstOrigin() + c.App.LogoURL
 }
 
 // Proxies returns TrustedProxies as networks; an address is a network of one.

@@ -156,6 +156,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		"oidc.signing_keys": signingKey,
 		"app.origins":       "https://o.test", "app.redirect_uris": "https://o.test/r",
 		"app.deeplink_schemes": "mine", "app.auth_path": "/in", "app.default_redirect": "/home",
+		"app.name": "Bloom", "app.logo_url": "/logo.png",
 		"security.guide_flow": "false", "seal.keys": key2 + "2 " + key1 + "1", "store.redis_url": "redis://r",
 		"rate_limit.enabled": "false", "rate_limit.start": "1", "rate_limit.exchange": "2", "rate_limit.redeem": "3",
 		"log.level": "debug", "log.format": "text",
@@ -196,6 +197,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		App: config.App{
 			Origins: []string{"https://o.test"}, RedirectURIs: []string{"https://o.test/r"},
 			DeeplinkSchemes: []string{"mine"}, AuthPath: "/in", DefaultRedirect: "/home",
+			Name: "Bloom", LogoURL: "/logo.png",
 		},
 		Security:  config.Security{GuideFlow: false},
 		Seal:      config.Seal{Keys: []signin.Secret{key2 + "2", key1 + "1"}},

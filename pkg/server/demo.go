@@ -18,13 +18,16 @@ type Demo struct {
 
 // DemoConfig is served to the demo's script at /demo/config.json.
 type DemoConfig struct {
-	AuthorizeURL    string   `json:"authorize_url"`
-	ClientKey       string   `json:"client_key"`
-	Scopes          string   `json:"scopes"`
-	SupabaseAuthURL string   `json:"supabase_auth_url"`
-	SupabaseKey     string   `json:"supabase_key"`
-	Schemes         []string `json:"schemes"`
-	Simulated       bool     `json:"simulated"`
+	AuthorizeURL    string `json:"authorize_url"`
+	TikTokAPIURL    string `json:"tiktok_api_url"`
+	ClientKey       string `json:"client_key"`
+	Scopes          string `json:"scopes"`
+	SupabaseAuthURL string `json:"supabase_auth_url"`
+	SupabaseKey     string `json:"supabase_key"`
+	// Provider is TikTok's name among the providers of that Supabase; empty if it is none.
+	Provider  string   `json:"provider"`
+	Schemes   []string `json:"schemes"`
+	Simulated bool     `json:"simulated"`
 }
 
 func (p *pages) demo(c echo.Context) error {

@@ -33,7 +33,8 @@ var statuses = map[signin.Code]int{
 	signin.Internal:              http.StatusInternalServerError,
 }
 
-// errorBody is the shape of every error (RFC 6749, section 5.2, and a handle for support).
+// errorBody is the shape of every error (RFC 6749, section 5.2, and a handle for support). Apps show the description
+// to people, so it is in the language of their browser, as the pages are; programs branch on the code.
 type errorBody struct {
 	Error            signin.Code `json:"error"`
 	ErrorDescription string      `json:"error_description"`
@@ -97,9 +98,10 @@ func (s *Server) writeError(err error, c echo.Context) {
 		_ = s.explain(c, e.status, e.err) // fails only when the client has gone
 		return
 	}
+	message, _ := languageFor(c).message(e.err.Message)
 	_ = c.JSON(e.status, errorBody{ // fails only when the client has gone
 		Error:            e.err.Code,
-		ErrorDescription: e.err.Message,
+		ErrorDescription: message,
 		RequestID:        telemetry.RequestID(c.Request().Context()),
 		Fix:              s.fixFor(e.err),
 	})

@@ -93,9 +93,10 @@ func (s *Server) callback(c echo.Context) error {
 	if err != nil {
 		e := toError(err)
 		note(c, err) // the answer is a redirect, the log line is an error's
+		message, _ := languageFor(c).message(e.err.Message)
 		values = url.Values{
 			paramError:            {string(e.err.Code)},
-			paramErrorDescription: {e.err.Message},
+			paramErrorDescription: {message},
 			paramRequestID:        {telemetry.RequestID(c.Request().Context())},
 		}
 	}
@@ -122,13 +123,12 @@ func (s *Server) toPage(c echo.Context, page string, values url.Values) error {
 func (s *Server) toApp(c echo.Context, scheme string, values url.Values, failed error) error {
 	// Not every reader of deeplinks undoes a plus sign.
 	query := strings.ReplaceAll(values.Encode(), "+", "%20")
-	page := returnPage{
-		View: "done", Title: wordsDone, Text: wordsUseButton,
-		Link:  template.URL(scheme + "://oauth" + s.opts.AuthPath + "?" + query), //nolint:gosec // a listed scheme
-		Label: wordsOpenApp, Follow: true,
-	}
+	page, l := s.newReturnPage(c)
+	page.View, page.Title, page.Text = "done", l.Pages["native.done.title"], l.Pages["native.done.text"]
+	page.Link = template.URL(scheme + "://oauth" + s.opts.AuthPath + "?" + query) //nolint:gosec // a listed scheme
+	page.Label, page.Follow = l.Pages["button.open_app"], true
 	if failed != nil {
-		s.describe(&page, c, failed)
+		s.describe(&page, c, l, failed)
 	}
 	return s.render(c, http.StatusOK, page)
 }

@@ -2,11 +2,13 @@ package server
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
-	"html"
+	"html/template"
 	"io/fs"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 
@@ -15,49 +17,89 @@ import (
 	"github.com/tikbridge/tikbridge/static"
 )
 
+// pageTemplates are the pages that people see.
+var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{
+	// A comment that is for whoever copies the page. Those of the file itself do not get into it.
+	"comment": func(text string) template.HTML { return template.HTML("<!--" + text + "-->") }, //nolint:gosec // ours
+}).ParseFS(static.Files, "pages/*.html"))
+
+// frame is what all pages have.
+type frame struct {
+	Lang, Dir        string
+	AppName, LogoURL string
+	Texts            map[string]string
+}
+
+func (o *Options) frame(l *language) frame {
+	return frame{l.tag, "ltr", o.AppName, o.LogoURL, l.Pages}
+}
+
+// appPage is a page of the guide flow, or the one of the provider flow. With a public URL all addresses are
+// absolute, so that the page as it is served can be saved into an app's own folder.
+type appPage struct {
+	frame
+	Bridge, Schemes, AuthPath, Next string
+	// ForScript are the texts that the page's script shows, in JSON.
+	ForScript string
+}
+
 // pages are the files of static/, ready to be sent.
 type pages struct {
 	opts Options
-	// rendered are pages by their paths.
-	rendered map[string][]byte
+	// rendered are pages by their paths, then by their languages.
+	rendered map[string]map[string][]byte
 }
 
 // newPages renders the pages of the guide flow and the one of the provider flow.
 func newPages(opts Options) (*pages, error) {
-	p := &pages{opts, map[string][]byte{}}
-	for path, name := range map[string]string{
-		"/native-callback": "native-callback", "/native-callback.html": "native-callback",
-		"/auth": "auth", "/auth.html": "auth",
-		"/return": "provider-return",
+	p := &pages{opts, map[string]map[string][]byte{}}
+	for _, page := range []struct {
+		file  string
+		texts []string // which ones the script shows
+		paths []string
+	}{
+		{"auth.html", []string{"auth"}, []string{"/auth", "/auth.html"}},
+		{"native-callback.html", []string{"native"}, []string{"/native-callback", "/native-callback.html"}},
+		{"provider-return.html", []string{"native", "provider"}, []string{"/return"}},
 	} {
-		page, err := render("pages/"+name+".html", opts)
+		inLanguages, err := opts.render(page.file, append(page.texts, "button", "details", "errors"))
 		if err != nil {
 			return nil, err
 		}
-		p.rendered[path] = page
+		for _, path := range page.paths {
+			p.rendered[path] = inLanguages
+		}
 	}
 	return p, nil
 }
 
-// render puts the operator's settings into a page, which is a plain file with defaults in its data
-// attributes. With a public URL all addresses become absolute, so that the page as it is served can
-// be saved into an app's own folder.
-func render(name string, opts Options) ([]byte, error) {
-	page, err := static.Files.ReadFile(name)
-	if err != nil {
-		return nil, err
+// render returns a page in all languages.
+func (o *Options) render(file string, textsForScript []string) (map[string][]byte, error) {
+	rendered := map[string][]byte{}
+	for tag, l := range languages {
+		texts, err := json.Marshal(l.under(textsForScript))
+		if err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := pageTemplates.ExecuteTemplate(&b, file, appPage{
+			frame: o.frame(l), Bridge: o.PublicURL, Schemes: strings.Join(o.Allow.Schemes(), " "),
+			AuthPath: o.AuthPath, Next: o.DefaultRedirect, ForScript: string(texts),
+		}); err != nil {
+			return nil, err
+		}
+		rendered[tag] = b.Bytes()
 	}
-	const defaults = `data-bridge="" data-schemes="myapp" data-auth-path="/auth" data-next="/"`
-	if bytes.Count(page, []byte(defaults)) != 1 {
-		return nil, fmt.Errorf("page %s lacks its data attributes", name)
+	return rendered, nil
+}
+
+// policy is the content security policy of the pages.
+func (o *Options) policy() string {
+	var images []string
+	if u, err := url.Parse(o.LogoURL); err == nil && u.Host != "" {
+		images = []string{u.Scheme + "://" + u.Host}
 	}
-	if opts.PublicURL != "" { // before the settings are put in: one of them may begin with /sdk/
-		page = bytes.ReplaceAll(page, []byte(`"/sdk/`), []byte(`"`+html.EscapeString(opts.PublicURL)+`/sdk/`))
-	}
-	attributes := fmt.Sprintf(`data-bridge="%s" data-schemes="%s" data-auth-path="%s" data-next="%s"`,
-		html.EscapeString(opts.PublicURL), html.EscapeString(strings.Join(opts.Allow.Schemes(), " ")),
-		html.EscapeString(opts.AuthPath), html.EscapeString(opts.DefaultRedirect))
-	return bytes.Replace(page, []byte(defaults), []byte(attributes), 1), nil
+	return contentPolicy(sources("'self'", o.PublicURL), nil, images)
 }
 
 // register adds the routes of the pages, each by name: a static handler would serve whatever is in
@@ -137,11 +179,11 @@ func (p *pages) about(c echo.Context) error {
 	return c.String(http.StatusOK, text)
 }
 
-func (p *pages) page(content []byte) echo.HandlerFunc {
-	policy := contentPolicy(sources("'self'", p.opts.PublicURL), nil, nil)
+func (p *pages) page(inLanguages map[string][]byte) echo.HandlerFunc {
+	policy := p.opts.policy()
 	return func(c echo.Context) error {
 		c.Response().Header().Set("Content-Security-Policy", policy)
-		return c.HTMLBlob(http.StatusOK, content)
+		return c.HTMLBlob(http.StatusOK, inLanguages[languageFor(c).tag])
 	}
 }
 

@@ -317,7 +317,8 @@ func TestSDK(t *testing.T) {
 func withDemo(o *server.Options) {
 	o.Demo = &server.Demo{
 		Config: server.DemoConfig{
-			AuthorizeURL: "https://tiktok.example/authorize", ClientKey: "key", Scopes: "user.info.basic",
+			AuthorizeURL: "https://tiktok.example/authorize", TikTokAPIURL: "https://api.tiktok.example",
+			ClientKey: "key", Scopes: "user.info.basic", Provider: "custom:tiktok",
 			SupabaseAuthURL: "https://project.example/auth/v1", SupabaseKey: "sb_publishable_x",
 			Schemes: []string{"myapp"}, Simulated: true,
 		},
@@ -325,7 +326,7 @@ func withDemo(o *server.Options) {
 	}
 }
 
-var demoPaths = []string{"/demo/config.json", "/demo/demo.js", "/demo/demo.css"}
+var demoPaths = []string{"/demo/config.json", "/demo/demo.js", "/demo/auth.js", "/demo/demo.css"}
 
 func TestDemo(t *testing.T) {
 	t.Parallel()
@@ -340,6 +341,7 @@ func TestDemo(t *testing.T) {
 	}
 	want := map[string]any{
 		"authorize_url": "https://tiktok.example/authorize", "client_key": "key", "scopes": "user.info.basic",
+		"tiktok_api_url": "https://api.tiktok.example", "provider": "custom:tiktok",
 		"supabase_auth_url": "https://project.example/auth/v1", "supabase_key": "sb_publishable_x",
 		"schemes": []any{"myapp"}, "simulated": true,
 	}

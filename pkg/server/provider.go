@@ -111,10 +111,11 @@ func (s *Server) toClient(c echo.Context, back *signin.Return, err error) error 
 		return err
 	}
 	if back.Confirm && back.Identity.OpenID != "" {
-		return s.render(c, http.StatusOK, returnPage{
-			View: "idle", Title: wordsConfirm, Text: wordsOtherBrowser,
-			Link: template.URL(address), Label: wordsContinue, //nolint:gosec // a registered redirect URI
-		})
+		page, l := s.newReturnPage(c)
+		page.View, page.Title, page.Text = "idle", l.Pages["hosted.confirm.title"], l.Pages["hosted.confirm.text"]
+		page.Link = template.URL(address) //nolint:gosec // a registered redirect URI
+		page.Label = l.Pages["button.continue"]
+		return s.render(c, http.StatusOK, page)
 	}
 	return c.Redirect(http.StatusFound, address)
 }

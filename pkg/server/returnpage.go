@@ -10,31 +10,15 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/provider"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
-	"github.com/tikbridge/tikbridge/static"
 )
-
-// The words of static/pages/return.html that differ from page to page, all but what an error says of itself.
-const (
-	wordsDone         = "You’re signed in"
-	wordsUseButton    = "If the app does not open by itself, use the button."
-	wordsOpenApp      = "Open the app"
-	wordsGoToApp      = "Go to the app"
-	wordsFailed       = "Sign-in did not work"
-	wordsCancelled    = "Sign-in cancelled"
-	wordsNothingLeft  = "Nothing left to do here"
-	wordsConfirm      = "Were you just signing in?"
-	wordsContinue     = "Continue"
-	wordsGoBack       = "If the app did not open, go back to it and sign in again."
-	wordsOtherBrowser = "This sign-in began in another browser. If somebody sent you a link, close this page: they " +
-		"could get your account."
-)
-
-var returnTemplate = template.Must(template.ParseFS(static.Files, "pages/return.html"))
 
 // returnPage is the end of a sign-in of the hosted flow: the way back into a wrapped app, or what went
 // wrong where there is no way that could be trusted.
 type returnPage struct {
+	frame
 	View, Title, Text string
+	// Untranslated says that Text is English, since only developers should get to see it.
+	Untranslated bool
 	// Link is the way on, of the operator's choice: a template.URL may have any scheme, also one that runs
 	// as a script. Follow tells the page to take it by itself.
 	Link   template.URL
@@ -49,22 +33,29 @@ type returnPage struct {
 	Origin string
 }
 
+// newReturnPage returns a page without content, in the person's language.
+func (s *Server) newReturnPage(c echo.Context) (returnPage, *language) {
+	l := languageFor(c)
+	return returnPage{frame: s.opts.frame(l)}, l
+}
+
 // describe makes a page tell of an error.
-func (s *Server) describe(p *returnPage, c echo.Context, err error) {
+func (s *Server) describe(p *returnPage, c echo.Context, l *language, err error) {
 	e := toError(err).err
-	p.View, p.Title, p.Text = "problem", wordsFailed, e.Message
+	text, translated := l.message(e.Message)
+	p.View, p.Title, p.Text, p.Untranslated = "problem", l.Pages["hosted.failed"], text, !translated
 	if e.Code == signin.AccessDenied {
-		p.View, p.Title = "idle", wordsCancelled
+		p.View, p.Title = "idle", l.Pages["hosted.cancelled"]
 	}
 	p.Error, p.RequestID, p.Fix = e.Code, telemetry.RequestID(c.Request().Context()), s.fixFor(e)
 }
 
 func (s *Server) render(c echo.Context, status int, page returnPage) error {
 	var b strings.Builder
-	if err := returnTemplate.Execute(&b, page); err != nil {
+	if err := pageTemplates.ExecuteTemplate(&b, "return.html", page); err != nil {
 		return err
 	}
-	c.Response().Header().Set("Content-Security-Policy", contentPolicy(sources("'self'", s.opts.PublicURL), nil, nil))
+	c.Response().Header().Set("Content-Security-Policy", s.opts.policy())
 	return c.HTML(status, b.String())
 }
 
@@ -76,15 +67,17 @@ func isForPeople(c echo.Context) bool {
 
 // explain shows an error that has no way back to an app.
 func (s *Server) explain(c echo.Context, status int, err *signin.Error) error {
-	page := returnPage{Label: wordsGoToApp}
+	page, l := s.newReturnPage(c)
 	page.Link = template.URL(s.opts.StartPage) //nolint:gosec // the operator's own
-	s.describe(&page, c, err)
+	page.Label = l.Pages["button.go_to_app"]
+	s.describe(&page, c, l, err)
 	if s.opts.Demo != nil {
 		page.Origin = err.Origin
 	}
 	if c.Path() == pathCallback && c.Request().URL.RawQuery == "" {
 		// What is left of the address when the page of toApp is loaded again.
-		page.View, page.Title, page.Text = "idle", wordsNothingLeft, wordsGoBack
+		page.View, page.Title, page.Text = "idle", l.Pages["hosted.nothing.title"], l.Pages["hosted.nothing.text"]
+		page.Untranslated = false
 	}
 	return s.render(c, status, page)
 }

@@ -35,6 +35,8 @@ type Options struct {
 	// AuthPath and DefaultRedirect are rendered into the pages.
 	AuthPath        string
 	DefaultRedirect string
+	// AppName and LogoURL, if any, say on the pages whose sign-in it is. The logo's URL is absolute.
+	AppName, LogoURL string
 	// TrustedProxies are believed when they say who the client is.
 	TrustedProxies []netip.Prefix
 	// ClientIPHeader is where they say so. Default: X-Forwarded-For.

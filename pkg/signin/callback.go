@@ -99,7 +99,7 @@ func checkAnswer(r CallbackRequest) error {
 	case "":
 	case "access_denied":
 		return fail(&Error{
-			Code: AccessDenied, Message: "You did not give this app access to your TikTok account.",
+			Code: AccessDenied, Message: messageDeclined,
 		})
 	case "server_error", "temporarily_unavailable":
 		return fail(NewError(CauseTikTokFails))
@@ -112,10 +112,10 @@ func checkAnswer(r CallbackRequest) error {
 	}
 	switch {
 	case r.Code == "" || len(r.Code) > maxCode:
-		return fail(&Error{Code: InvalidRequest, Message: "TikTok sent no code. Please sign in again."})
+		return fail(&Error{Code: InvalidRequest, Message: messageNoCode})
 	case isEncoded(r.Code):
 		return fail(&Error{
-			Code: InvalidRequest, Message: "TikTok's answer arrived damaged. Please sign in again.",
+			Code: InvalidRequest, Message: messageDamaged,
 			Err: errors.New("the code is URL-encoded twice: check the proxies in front of the bridge"),
 		})
 	case len(r.GrantedScopes) > 0 && !slices.Contains(r.GrantedScopes, scopeBasic):

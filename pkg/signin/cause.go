@@ -1,5 +1,7 @@
 package signin
 
+import "slices"
+
 //go:generate go run ./internal/errorsdoc ../../docs/errors.md
 
 // Cause says why a sign-in failed, more closely than its [Code] does, where somebody can fix it.
@@ -161,7 +163,7 @@ var causes = []causeTexts{
 	},
 	{
 		cause: CauseCodeMalformed, code: InvalidRequest,
-		message: "TikTok's answer arrived damaged. Please sign in again.",
+		message: messageDamaged,
 		seen:    "TikTok finds the code malformed. Codes contain `*` and `!`.",
 		fix:     "Read the code with URLSearchParams, which decodes it once, and send it unchanged.",
 	},
@@ -330,7 +332,7 @@ var causes = []causeTexts{
 	},
 	{
 		cause: CauseHandoffUsed, code: HandoffInvalid,
-		message: "This sign-in was already finished. Please sign in again.",
+		message: messageAlreadyFinished,
 		seen:    "It was redeemed before: a page or effect ran twice.",
 		fix:     "Remove the handoff from the address first, and redeem it once.",
 	},
@@ -674,6 +676,34 @@ func Causes() []Cause {
 		all[i] = c.cause
 	}
 	return all
+}
+
+// Messages that have no cause.
+const (
+	messageDeclined        = "You did not give this app access to your TikTok account."
+	messageNoCode          = "TikTok sent no code. Please sign in again."
+	messageDamaged         = "TikTok's answer arrived damaged. Please sign in again."
+	messageTooLong         = "This sign-in took too long. Please sign in again."
+	messageAlreadyFinished = "This sign-in was already finished. Please sign in again."
+	messageInternal        = "Something went wrong on our side. Please try again."
+)
+
+// MessagesForPeople lists every message that a person who signs in may read, for translations. Those that only
+// developers read, such as of a request that cannot be right, are not among them.
+func MessagesForPeople() []string {
+	list := []string{
+		messageDeclined, messageNoCode, messageDamaged, messageTooLong, messageAlreadyFinished, messageInternal,
+	}
+	for _, c := range causes {
+		switch c.cause {
+		case CauseNoReturnPage, CauseWebhookSignature, CauseWebhookTime:
+			continue
+		}
+		if !slices.Contains(list, c.message) {
+			list = append(list, c.message)
+		}
+	}
+	return list
 }
 
 // Code is the code that the cause ends in.

@@ -156,7 +156,7 @@ func AsError(err error) *Error {
 	}
 	return &Error{
 		Code:    Internal,
-		Message: "Something went wrong on our side. Please try again.",
+		Message: messageInternal,
 		Err:     err,
 	}
 }

@@ -111,14 +111,14 @@ func (s *Service) openState(r CallbackRequest) (state, error) {
 // claimState checks that the state is fresh and claims it.
 func (s *Service) claimState(ctx context.Context, st state) error {
 	if !s.isFresh(st.IssuedAt, StateLifetime) {
-		return &Error{Code: InvalidState, Message: "This sign-in took too long. Please sign in again."}
+		return &Error{Code: InvalidState, Message: messageTooLong}
 	}
 	claimed, err := s.opts.Once.Claim(ctx, "state:"+st.ID, StateLifetime+clockSkew)
 	switch {
 	case err != nil:
 		return AsError(err)
 	case !claimed:
-		return &Error{Code: InvalidState, Message: "This sign-in was already finished. Please sign in again."}
+		return &Error{Code: InvalidState, Message: messageAlreadyFinished}
 	}
 	return nil
 }

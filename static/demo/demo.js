@@ -1,10 +1,16 @@
-// The demo app of `tikbridge dev`. It signs in through the guide flow on the web, as an app built from
-// the guide does: TikTok's page, then /auth, then back here with a session.
+// The demo app of `tikbridge dev`. It signs in with the SDK, as any app does: by the hosted or the provider flow.
+// The guide flow is here for apps that were built from Despia's guide.
+
+import { createTikTokSignIn, getTikTokOAuthUrl } from '/sdk/tikbridge.js';
+import { createClient, randomString, SESSION_KEY, sha256 } from './auth.js';
+
+/** @import { Result } from '../sdk/tikbridge.js' */
 
 /** Every text this script shows. Functions take the values that the text names. */
 const TEXT = {
   simulated:
-    'This is a simulation: the TikTok you are about to meet runs on this computer with made-up people. No real account is touched.',
+    'This is a simulation: the TikTok you are about to meet runs on this computer with made-up people. ' +
+    'No real account is touched.',
   targets: (tiktok, supabase) => `TikTok at ${tiktok} · Supabase at ${supabase}`,
   noName: 'No display name',
   noEmail: 'None',
@@ -12,27 +18,26 @@ const TEXT = {
   until: (time) => `until ${time}`,
   left: (time) => `${time} left`,
   expired: 'expired',
+  copied: 'Copied',
   notices: {
     noConfig: 'The settings of this demo could not be loaded. Is “tikbridge dev” still running?',
+    cancelled: 'Sign-in cancelled. You can try again whenever you like.',
+    refused: (text, code) => `${text} (${code})`,
     refreshed: 'Refreshed: Supabase issued new tokens.',
     signedOut: 'Signed out. Supabase has ended this session.',
     signedOutHere: (why) => `Signed out here, but Supabase could not be told: ${why}`,
     dropped: (why) => `This session no longer works, so it was removed. Please sign in again. (${why})`,
     failed: (why) => `That did not work: ${why}`,
     storage: 'This browser stores nothing for this page, so you cannot stay signed in.',
-    offline: 'Supabase could not be reached.',
-    status: (status) => `Supabase answered with status ${status}.`,
   },
   steps: {
-    left: 'You were sent to TikTok, with a random state that this tab keeps a copy of.',
-    leftNative: (scheme) =>
-      `You were sent to TikTok as a wrapped app’s secure browser would be, with “${scheme}” in the state.`,
-    passedOn: (scheme) =>
-      `The native callback got a session from the bridge and passed it on to ${scheme}://oauth/auth. No app here answers to that.`,
-    returned: 'TikTok sent you to /auth with a one-time code. That page compared the state and removed the code from the address.',
-    bridged: 'The bridge traded the code with TikTok, found or created your Supabase user, and got a real session for it.',
-    kept: 'The demo took the session over. A real app calls supabase.auth.setSession here.',
-    abandoned: 'You came back without a session: the sign-in was cancelled or failed.',
+    previewed: (scheme) =>
+      `You were sent to TikTok as a wrapped app’s secure browser would be. It ends at ${scheme}://, ` +
+      'which no app here answers to.',
+    back: 'You came back from the preview. Nobody was signed in here.',
+    abandoned: 'You came back without an answer: nobody was signed in.',
+    cancelled: 'You said no at TikTok. The SDK told this page so: nobody was signed in.',
+    refused: (code) => `The sign-in failed, and the SDK told this page why: ${code}.`,
     known: 'Supabase accepted the access token and said who you are.',
     refreshed: 'The refresh token was traded for a new pair. The old one is used up.',
     signedOut: 'Supabase ended the session; the tokens were deleted here.',
@@ -42,43 +47,90 @@ const TEXT = {
   },
 };
 
-const STATE_KEY = 'tikbridge.state'; // what /auth compares the returned state with
+/** What is said of each flow: in its tab, when it begins, and when it comes back with a session. */
+const FLOWS = {
+  hosted: {
+    about: 'The one to start with. The bridge leads the whole sign-in, and no token is ever in an address.',
+    code: 'createTikTokSignIn({\n  bridgeUrl,\n  supabase,\n}).signIn()',
+    left:
+      'signIn() made a secret verifier, kept it in this tab, and sent you to the bridge with its hash. ' +
+      'The bridge sent you on to TikTok.',
+    arrived: [
+      'TikTok sent you back to the bridge with a one-time code. The bridge traded it with TikTok, and sent you here ' +
+        'with a handoff, which is worthless without the verifier.',
+      'The SDK took the handoff out of the address and sent it to the bridge with the verifier. The bridge found or ' +
+        'created your Supabase user, and answered with a session.',
+      'The SDK gave the session to the client with setSession().',
+    ],
+  },
+  provider: {
+    about: 'TikTok is a provider of your Supabase project, so supabase-js makes the session, and can link accounts.',
+    code: "createTikTokSignIn({\n  bridgeUrl, supabase,\n  provider: 'custom:tiktok',\n}).signIn()",
+    left:
+      'signIn() asked the client for Supabase’s address (signInWithOAuth with PKCE). Supabase sent you to the ' +
+      'bridge, and the bridge to TikTok.',
+    arrived: [
+      'TikTok sent you back to the bridge with a one-time code. The bridge traded it with TikTok, and sent you to ' +
+        'Supabase with a code of its own.',
+      'Supabase traded that code for an ID token of the bridge, found or created your user, and sent you here with a ' +
+        'third code.',
+      'The SDK took that code out of the address, and the client traded it, with its verifier, for a session: ' +
+        'exchangeCodeForSession().',
+    ],
+  },
+  guide: {
+    about: 'For apps built from Despia’s guide, in which the app sends people to TikTok. It protects less.',
+    code: 'getTikTokOAuthUrl({\n  clientKey, appUrl,\n  isNative: false,\n})',
+    left: 'You were sent to TikTok, with a random state that this tab keeps a copy of.',
+    arrived: [
+      'TikTok sent you to /auth with a one-time code. That page compared the state and removed the code from the ' +
+        'address.',
+      'The bridge traded the code with TikTok, found or created your Supabase user, and got a session for it.',
+      'The page /auth left the session in this tab, and the demo took it over with setSession().',
+    ],
+  },
+};
+
 const HANDED_OVER_KEY = 'tikbridge.session'; // where /auth leaves the session
-const CALLBACK_KEY = 'tikbridge.callback'; // how far the native callback page came
-const SESSION_KEY = 'tikbridge.demo';
+const FLOW_KEY = 'tikbridge.demo.flow';
 const STEPS_KEY = 'tikbridge.demo.steps';
 const MAX_STEPS = 20;
 
 /**
+ * @typedef {'hosted'|'provider'|'guide'} FlowName
+ *
  * @typedef {object} Config
  * @property {string} authorize_url
+ * @property {string} tiktok_api_url
  * @property {string} client_key
  * @property {string} scopes
  * @property {string} supabase_auth_url
  * @property {string} supabase_key
+ * @property {string} provider The name of TikTok's provider in Supabase, if it is one.
  * @property {string[]} schemes
  * @property {boolean} simulated
- *
- * @typedef {object} Session
- * @property {string} access_token
- * @property {string} refresh_token
- * @property {number} [expires_at] Seconds since 1970.
- * @property {number} [expires_in]
  *
  * @typedef {{at: number, text: string, bad?: boolean}} Step
  */
 
 const byId = (id) => /** @type {any} */ (document.getElementById(id));
+const tabs = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('[role=tab]')]);
 
 /** @type {Config} */
 let config;
+/** @type {ReturnType<typeof createClient>} */
+let supabase;
+/** The SDK's objects, by their flows. @type {Record<string, any>} */
+const tiktok = {};
+/** TikTok's token of the sign-in that just ended, if the bridge gives it away. This page alone keeps it. */
+let tiktokToken = '';
 
 start();
 
 async function start() {
   drawSteps();
   byId('clear').addEventListener('click', () => {
-    write(sessionStorage, STEPS_KEY, []);
+    write(STEPS_KEY, []);
     drawSteps();
     byId('steps-title').focus(); // the button that had it is gone
   });
@@ -88,245 +140,265 @@ async function start() {
     config = await response.json();
   } catch {
     showLoaded();
-    notify(TEXT.notices.noConfig, true);
+    notify(TEXT.notices.noConfig, 'bad');
     return;
   }
 
+  supabase = createClient(config.supabase_auth_url, config.supabase_key);
+  const bridgeUrl = location.origin;
+  tiktok.hosted = createTikTokSignIn({ bridgeUrl, supabase });
+  if (config.provider) tiktok.provider = createTikTokSignIn({ bridgeUrl, supabase, provider: config.provider });
+  tiktok.hosted.onResult(ended); // of both
+
   byId('simulated').textContent = config.simulated ? TEXT.simulated : '';
   byId('targets').textContent = TEXT.targets(new URL(config.authorize_url).host, config.supabase_auth_url);
-  const scheme = config.schemes?.[0];
-  byId('native').hidden = !scheme;
-  byId('scheme').textContent = `${scheme}://`;
+  byId('scheme').textContent = `${scheme()}://`;
+  byId('tab-provider').hidden = !config.provider;
+  chooseFlow(currentFlow());
 
-  byId('sign-in').addEventListener('click', () => leave('/auth'));
+  for (const tab of tabs) {
+    tab.addEventListener('click', () => chooseFlow(/** @type {FlowName} */ (tab.dataset.flow)));
+    tab.addEventListener('keydown', moveInTabs);
+  }
+  byId('sign-in').addEventListener('click', () => busy(signIn));
   byId('preview').addEventListener('click', (event) => {
     event.preventDefault();
-    leave('/native-callback', scheme);
+    busy(preview);
   });
   byId('refresh').addEventListener('click', () => busy(refresh));
   byId('sign-out').addEventListener('click', () => busy(signOut));
+  byId('copy').addEventListener('click', copyVideoCall);
   byId('picture').addEventListener('error', () => (byId('picture').hidden = true));
   setInterval(drawCountdown, 1000);
-  // Back from TikTok's page by the back button, the page may be shown as it was left.
-  addEventListener('pageshow', (event) => event.persisted && arrive());
+  // Back from TikTok's page by the back button, the page may be shown as it was left. The SDK tells of its own.
+  addEventListener('pageshow', (event) => event.persisted && (currentFlow() === 'guide' || hasPreviewed()) && arrive());
   // Signed in or out in another tab.
-  addEventListener('storage', (event) => event.key === SESSION_KEY && resume());
+  addEventListener('storage', (event) => event.key === SESSION_KEY && whoAmI());
 
   await arrive();
 }
 
-/** Takes over what /auth left, then shows who is signed in. */
+/** Takes over what came back with this page, then shows who is signed in. */
 async function arrive() {
-  const scheme = config.schemes?.[0];
-  const fresh = /** @type {Session|null} */ (read(sessionStorage, HANDED_OVER_KEY));
+  const fresh = read(HANDED_OVER_KEY);
   if (fresh?.access_token) {
     sessionStorage.removeItem(HANDED_OVER_KEY);
-    // A real app calls supabase.auth.setSession(fresh) here, and supabase-js does the rest.
-    log(TEXT.steps.returned);
-    log(TEXT.steps.bridged);
-    if (!keep(fresh)) {
-      showSignedOut();
-      notify(TEXT.notices.storage, true);
-      return;
-    }
-    log(TEXT.steps.kept);
-  } else if (lastStep() === TEXT.steps.left) {
-    log(TEXT.steps.abandoned, true);
-  } else if (scheme && lastStep() === TEXT.steps.leftNative(scheme)) {
-    const passedOn = sessionStorage.getItem(CALLBACK_KEY) === 'finished';
-    log(passedOn ? TEXT.steps.passedOn(scheme) : TEXT.steps.abandoned, !passedOn);
-  }
-  await resume();
-}
-
-async function resume() {
-  const session = current();
-  if (!session) {
-    showSignedOut();
+    const { data, error } = await attempt(() => supabase.auth.setSession(fresh));
+    await ended(error ? { status: 'failed', error: 'invalid_session', error_description: error.message, request_id: '' }
+      : { status: 'signed_in', session: data.session });
     return;
   }
-  if (expiry(session) <= Date.now() && !(await renew(session))) return;
+  for (const flow of Object.values(tiktok)) {
+    if (await flow.handleRedirect()) return; // ended is told
+  }
+  if (Object.values(FLOWS).some(({ left }) => left === lastStep())) log(TEXT.steps.abandoned, true);
+  if (hasPreviewed()) log(TEXT.steps.back);
   await whoAmI();
 }
 
-/**
- * Goes to TikTok's consent page, as the guide's apps do: the browser builds the address itself.
- * @param {string} callback Path of the page that TikTok shall return to.
- * @param {string} [scheme] Deeplink scheme, for the native callback.
- */
-function leave(callback, scheme) {
-  const id = randomId();
-  write(sessionStorage, STEPS_KEY, []);
-  if (scheme) {
-    sessionStorage.removeItem(STATE_KEY);
-    sessionStorage.removeItem(CALLBACK_KEY);
-    log(TEXT.steps.leftNative(scheme));
-  } else {
-    sessionStorage.setItem(STATE_KEY, id);
-    log(TEXT.steps.left);
+/** Shows how a sign-in ended. @param {Result} result */
+async function ended(result) {
+  if (result.status === 'signed_in') {
+    for (const step of FLOWS[currentFlow()].arrived) log(step);
+    const { provider_token, provider_scopes } = /** @type {any} */ (result.session);
+    tiktokToken = provider_scopes?.includes('video.list') ? provider_token : '';
+    await whoAmI();
+    return;
   }
-  const url = new URL(config.authorize_url);
-  url.search = new URLSearchParams({
-    client_key: config.client_key,
-    response_type: 'code',
-    scope: config.scopes,
-    redirect_uri: location.origin + callback,
-    state: scheme ? `${id}|${scheme}` : id,
-    ...(byId('ask-account').checked && { disable_auto_auth: '1' }),
-  }).toString();
-  location.assign(url);
+  log(result.status === 'cancelled' ? TEXT.steps.cancelled : TEXT.steps.refused(result.error), true);
+  await whoAmI();
+  if (result.status === 'cancelled') notify(TEXT.notices.cancelled, 'calm');
+  else if (!canStore()) notify(TEXT.notices.storage, 'bad');
+  else notify(TEXT.notices.refused(result.error_description, result.error), 'bad');
 }
 
-/** crypto.randomUUID exists only on https and localhost; a phone on the same network has neither. */
-function randomId() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+// ---- the ways to sign in ----
+
+async function signIn() {
+  const flow = currentFlow();
+  const selectAccount = byId('ask-account').checked;
+  write(STEPS_KEY, []);
+  log(FLOWS[flow].left);
+  if (flow !== 'guide') await tiktok[flow].signIn({ selectAccount });
+  else location.assign(guideAddress(false, selectAccount));
 }
 
-// ---- Supabase Auth ----
+/** Goes where a wrapped app's secure browser is sent, in which the SDK does not run. */
+async function preview() {
+  const addresses = {
+    hosted: async () => '/api/auth/tiktok/start?' + new URLSearchParams({
+      platform: 'native', scheme: scheme(), challenge: await sha256(randomString()),
+    }),
+    provider: async () => {
+      const redirectTo = `${location.origin}/return?scheme=${encodeURIComponent(scheme())}`;
+      const { data } = await supabase.auth.signInWithOAuth({
+        provider: config.provider, options: { redirectTo, skipBrowserRedirect: true },
+      });
+      return data.url;
+    },
+    guide: async () => guideAddress(true, byId('ask-account').checked),
+  };
+  const address = await attempt(addresses[currentFlow()]);
+  if (typeof address !== 'string') return notify(TEXT.notices.failed(address.error.message), 'bad');
+  write(STEPS_KEY, []);
+  log(TEXT.steps.previewed(scheme()));
+  location.assign(address);
+}
 
 /**
- * @param {string} path
- * @param {{method?: string, token?: string, body?: object}} [options]
- * @returns {Promise<{status: number, data: any, why: string}>} status 0: not reached.
+ * The address of the guide flow, at the TikTok of this demo.
+ * @param {boolean} isNative
+ * @param {boolean} selectAccount
  */
-async function supabase(path, { method = 'GET', token, body } = {}) {
-  /** @type {Record<string, string>} */
-  const headers = { apikey: config.supabase_key };
-  if (token) headers.Authorization = `Bearer ${token}`;
-  if (body) headers['Content-Type'] = 'application/json';
-  try {
-    const response = await fetch(config.supabase_auth_url + path, {
-      method,
-      headers,
-      body: body && JSON.stringify(body),
-      cache: 'no-store',
-    });
-    const data = await response.json().catch(() => null);
-    const why = data?.msg ?? data?.message ?? data?.error_description ?? TEXT.notices.status(response.status);
-    return { status: response.status, data, why: String(why) };
-  } catch {
-    return { status: 0, data: null, why: TEXT.notices.offline };
-  }
+function guideAddress(isNative, selectAccount) {
+  const { client_key: clientKey, scopes } = config;
+  const address = getTikTokOAuthUrl({ clientKey, appUrl: location.origin, isNative, scheme: scheme(), scopes });
+  const { search } = new URL(address);
+  return config.authorize_url + search + (selectAccount ? '&disable_auto_auth=1' : '');
 }
+
+function scheme() {
+  return config.schemes?.[0] ?? '';
+}
+
+function hasPreviewed() {
+  return lastStep() === TEXT.steps.previewed(scheme());
+}
+
+/** @returns {FlowName} */
+function currentFlow() {
+  const flow = read(FLOW_KEY);
+  return flow in tiktok || flow === 'guide' ? flow : 'hosted';
+}
+
+/** @param {FlowName} flow */
+function chooseFlow(flow) {
+  write(FLOW_KEY, flow);
+  for (const tab of tabs) {
+    const isChosen = tab.dataset.flow === flow;
+    tab.setAttribute('aria-selected', String(isChosen));
+    tab.tabIndex = isChosen ? 0 : -1;
+  }
+  byId('flow').setAttribute('aria-labelledby', `tab-${flow}`);
+  byId('about').textContent = FLOWS[flow].about;
+  byId('code').textContent = FLOWS[flow].code;
+}
+
+/** Arrow keys move between tabs. @param {KeyboardEvent} event */
+function moveInTabs(event) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const shown = tabs.filter((tab) => !tab.hidden);
+  const next = shown[(shown.indexOf(/** @type {any} */ (event.target)) + step + shown.length) % shown.length];
+  chooseFlow(/** @type {FlowName} */ (next.dataset.flow));
+  next.focus();
+}
+
+// ---- the session ----
 
 async function whoAmI() {
-  const session = current();
-  if (!session) return;
-  const answer = await supabase('/user', { token: session.access_token });
-  if (answer.status === 200) {
+  const { data, error } = await supabase.auth.getUser();
+  if (data.user) {
     if (lastStep() !== TEXT.steps.known) log(TEXT.steps.known);
-    showPerson(answer.data);
-  } else if (answer.status === 401 || answer.status === 403) {
-    drop(answer.why);
+    showPerson(data.user);
+  } else if (!error) {
+    showSignedOut();
+  } else if (error.status === 401 || error.status === 403 || !hasSession()) {
+    supabase.auth.forget();
+    drop(error.message);
   } else {
-    report(answer.why);
+    report(error.message);
   }
 }
 
 async function refresh() {
-  const session = current();
-  if (!session) return showSignedOut();
-  if (await renew(session)) {
+  const { data, error } = await supabase.auth.refreshSession();
+  if (!error) {
+    log(TEXT.steps.refreshed);
     await whoAmI();
     notify(TEXT.notices.refreshed);
-  }
-}
-
-/**
- * Trades the refresh token.
- * @param {Session} session
- * @returns {Promise<boolean>} Is there a session that works?
- */
-async function renew(session) {
-  const answer = await supabase('/token?grant_type=refresh_token', {
-    method: 'POST',
-    body: { refresh_token: session.refresh_token },
-  });
-  if (answer.status === 200 && answer.data?.access_token) {
-    keep(answer.data);
-    log(TEXT.steps.refreshed);
-    return true;
-  }
-  if ([400, 401, 403].includes(answer.status)) {
-    drop(answer.why);
+  } else if (data.session) {
+    report(error.message);
   } else {
-    report(answer.why);
+    drop(error.message);
   }
-  return false;
 }
 
 async function signOut() {
-  const session = current();
-  const answer = session
-    ? await supabase('/logout?scope=local', { method: 'POST', token: session.access_token })
-    : { status: 204, why: '' };
-  localStorage.removeItem(SESSION_KEY);
+  const { error } = await supabase.auth.signOut();
+  tiktokToken = '';
   showSignedOut();
-  // 401 and 403 mean that Supabase had already ended it.
-  if (answer.status === 401 || answer.status === 403 || (answer.status >= 200 && answer.status < 300)) {
-    log(TEXT.steps.signedOut);
-    notify(TEXT.notices.signedOut);
-  } else {
-    log(TEXT.steps.signedOutHere, true);
-    notify(TEXT.notices.signedOutHere(answer.why), true);
-  }
+  log(error ? TEXT.steps.signedOutHere : TEXT.steps.signedOut, Boolean(error));
+  notify(error ? TEXT.notices.signedOutHere(error.message) : TEXT.notices.signedOut, error ? 'bad' : 'good');
 }
 
-/** @param {string} why */
+/** The session is gone. @param {string} why */
 function drop(why) {
-  localStorage.removeItem(SESSION_KEY);
   log(TEXT.steps.dropped, true);
   showSignedOut();
-  notify(TEXT.notices.dropped(why), true);
+  notify(TEXT.notices.dropped(why), 'bad');
 }
 
 /** The session may still be good, so it stays. @param {string} why */
 function report(why) {
   if (byId('signed-in').hidden) showPerson(null);
   log(TEXT.steps.failed(why), true);
-  notify(TEXT.notices.failed(why), true);
+  notify(TEXT.notices.failed(why), 'bad');
 }
 
-// ---- the session, kept in this browser ----
-
-/** Read anew each time: another tab may have changed it. @returns {Session|null} */
-function current() {
-  const session = read(localStorage, SESSION_KEY);
-  return session?.access_token ? session : null;
-}
-
-/** @param {Session} session */
-function keep(session) {
-  const { access_token, refresh_token } = session;
-  return write(localStorage, SESSION_KEY, { access_token, refresh_token, expires_at: expiry(session) / 1000 });
-}
-
-/** When the access token expires, in milliseconds; 0 if nothing tells. @param {Session} session */
-function expiry(session) {
-  if (session.expires_at) return session.expires_at * 1000;
+/**
+ * What throws here is a browser that stores nothing, or one without Web Crypto.
+ * @template T
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T | {data: any, error: Error}>}
+ */
+async function attempt(work) {
   try {
-    const payload = session.access_token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
-    return (JSON.parse(atob(payload)).exp ?? 0) * 1000;
-  } catch {
-    return 0;
+    return await work();
+  } catch (error) {
+    return { data: {}, error: /** @type {Error} */ (error) };
   }
 }
 
-function read(storage, key) {
+function canStore() {
   try {
-    return JSON.parse(storage.getItem(key) ?? 'null');
+    localStorage.setItem(FLOW_KEY, '1');
+    localStorage.removeItem(FLOW_KEY);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The session as it is kept, if there is one. */
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(SESSION_KEY) ?? 'null');
   } catch {
     return null;
   }
 }
 
-function write(storage, key, value) {
+function hasSession() {
+  return kept() !== null;
+}
+
+/** Of this tab. @param {string} key */
+function read(key) {
   try {
-    storage.setItem(key, JSON.stringify(value));
-    return true;
+    return JSON.parse(sessionStorage.getItem(key) ?? 'null');
   } catch {
-    return false;
+    return null;
+  }
+}
+
+/** @param {string} key @param {unknown} value */
+function write(key, value) {
+  try {
+    sessionStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // The page works without; it only forgets.
   }
 }
 
@@ -344,6 +416,7 @@ function showLoaded() {
 function showPanel(panel, heading) {
   const changed = byId(panel).hidden && byId('loading').hidden;
   for (const id of ['signed-out', 'signed-in']) byId(id).hidden = id !== panel;
+  byId('native').hidden = panel === 'signed-in' || !scheme();
   showLoaded();
   if (changed) byId(heading).focus({ preventScroll: true });
 }
@@ -370,6 +443,7 @@ function showPerson(user) {
   byId('user-id').textContent = user?.id ?? TEXT.unknown;
   byId('email').textContent = user ? email || TEXT.noEmail : TEXT.unknown;
   drawCountdown();
+  drawVideoCall();
   showPanel('signed-in', 'name');
 }
 
@@ -394,10 +468,31 @@ function initials(name) {
   return letters.map(first).join('').toLocaleUpperCase() || '?';
 }
 
+/** How to list the person's videos, where the session came with a token that may. */
+function drawVideoCall() {
+  byId('videos').hidden = !tiktokToken;
+  byId('video-call').textContent = videoCall('$TIKTOK_TOKEN');
+  byId('copy').hidden = !navigator.clipboard;
+}
+
+/** @param {string} token */
+function videoCall(token) {
+  return [
+    `curl '${config.tiktok_api_url}/v2/video/list/?fields=id,title,share_url'`,
+    `  -H "Authorization: Bearer ${token}"`,
+    "  -H 'Content-Type: application/json' -d '{}'",
+  ].join(' \\\n');
+}
+
+async function copyVideoCall() {
+  await navigator.clipboard.writeText(videoCall(tiktokToken));
+  notify(TEXT.copied);
+}
+
 function drawCountdown() {
-  const session = current();
+  const session = kept();
   if (!session || !config) return;
-  const at = expiry(session);
+  const at = session.expires_at * 1000;
   const seconds = Math.max(0, Math.round((at - Date.now()) / 1000));
   const until = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' }).format(at);
   byId('expires').dateTime = new Date(at).toISOString();
@@ -416,7 +511,7 @@ function clock(seconds) {
 
 /** Keeps the buttons from being pressed twice. @param {() => Promise<void>|void} task */
 async function busy(task) {
-  const buttons = [byId('refresh'), byId('sign-out')];
+  const buttons = [byId('sign-in'), byId('refresh'), byId('sign-out')];
   const pressed = document.activeElement;
   hush();
   for (const button of buttons) button.disabled = true;
@@ -429,11 +524,11 @@ async function busy(task) {
   }
 }
 
-/** @param {string} text @param {boolean} [bad] */
-function notify(text, bad = false) {
+/** @param {string} text @param {'good'|'calm'|'bad'} [tone] */
+function notify(text, tone = 'good') {
   const notice = byId('notice');
   notice.textContent = text;
-  notice.classList.toggle('bad', bad);
+  notice.className = `notice ${tone}`;
   notice.hidden = false;
 }
 
@@ -444,17 +539,21 @@ function hush() {
 
 /** @returns {Step[]} */
 function steps() {
-  const kept = read(sessionStorage, STEPS_KEY);
-  return Array.isArray(kept) ? kept : [];
+  const all = read(STEPS_KEY);
+  return Array.isArray(all) ? all : [];
 }
 
 function lastStep() {
   return steps().at(-1)?.text;
 }
 
-/** Kept in sessionStorage, since a sign-in leaves this page and comes back. @param {string} text @param {boolean} [bad] */
+/**
+ * Kept in sessionStorage, since a sign-in leaves this page and comes back.
+ * @param {string} text
+ * @param {boolean} [bad]
+ */
 function log(text, bad) {
-  write(sessionStorage, STEPS_KEY, [...steps(), { at: Date.now(), text, bad }].slice(-MAX_STEPS));
+  write(STEPS_KEY, [...steps(), { at: Date.now(), text, bad }].slice(-MAX_STEPS));
   drawSteps();
 }
 

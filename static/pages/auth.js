@@ -6,24 +6,11 @@
 // The hosted flow closes this, since its handoff only works with a verifier that the app itself made:
 // prefer it in new apps.
 
-import { exchange, failure, firstTime, isSession, readConfig, show, showFailure, store, takeArrival } from './pages.js';
+import {
+  button, card, exchange, failure, firstTime, isSession, readConfig, show, showFailure, store, takeArrival,
+} from './pages.js';
 
 /** @import { Failure, Session } from './pages.js' */
-
-const TEXT = {
-  tryAgain: 'Try again',
-  goOn: 'Continue',
-  working: { title: 'Signing you in…', text: 'One moment, please.' },
-  done: { title: 'You’re signed in', text: 'Taking you back now.' },
-  nothing: {
-    title: 'Nothing to do here',
-    text: 'This page finishes a sign-in, and none is under way.',
-  },
-  repeated: {
-    title: 'You’re done here',
-    text: 'This sign-in was already used.',
-  },
-};
 
 const STATE_KEY = 'tikbridge.state';
 const SESSION_KEY = 'tikbridge.session';
@@ -44,7 +31,7 @@ async function handleArrival(occasion) {
   // The answers of the hosted flow are the SDK's to read, so they must stay in the address for it.
   if (query.has('tikbridge_handoff') || query.has('tikbridge_error')) return;
   if (!['access_token', 'code', 'error'].some((key) => query.has(key))) {
-    if (occasion === 'load') show('idle', { ...TEXT.nothing, action: onward(TEXT.goOn) });
+    if (occasion === 'load') show('idle', { ...card('auth.nothing'), action: button('continue', config.next) });
     return;
   }
 
@@ -52,12 +39,12 @@ async function handleArrival(occasion) {
   const error = params.get('error');
   const secret = params.get('access_token') || params.get('code') || '';
   if (error === null && secret && !firstTime(secret)) {
-    if (occasion === 'load') show('idle', { ...TEXT.repeated, action: onward(TEXT.goOn) });
+    if (occasion === 'load') show('idle', { ...card('auth.repeated'), action: button('continue', config.next) });
     return;
   }
 
   const turn = ++latest;
-  show('working', TEXT.working);
+  show('working', card('auth.working'));
   const outcome = await readSession(params, redirectUri);
   await ready;
   if (turn !== latest) return;
@@ -108,7 +95,7 @@ async function readSession(params, redirectUri) {
 async function deliver(session) {
   const event = new CustomEvent('tikbridge:session', { detail: session, cancelable: true });
   const taken = !dispatchEvent(event);
-  show('done', TEXT.done);
+  show('done', card('auth.done'));
   if (taken) return;
 
   const createClient = /** @type {any} */ (window).supabase?.createClient;
@@ -135,12 +122,7 @@ async function deliver(session) {
  */
 function fail(told, shown = told) {
   dispatchEvent(new CustomEvent('tikbridge:error', { detail: told }));
-  showFailure(shown, onward(TEXT.tryAgain));
-}
-
-/** @param {string} label */
-function onward(label) {
-  return { label, href: config.next };
+  showFailure(shown, button('try_again', config.next));
 }
 
 /** Resolves when the app's own deferred scripts had their chance to listen. */

@@ -7,31 +7,9 @@
 // apps.
 
 import {
-  chooseScheme, deeplink, exchange, failure, firstTime, follow, readConfig, show, showFailure, store, takeArrival,
+  button, card, chooseScheme, deeplink, exchange, failure, firstTime, follow, readConfig, show, showFailure, store,
+  takeArrival,
 } from './pages.js';
-
-const TEXT = {
-  openApp: 'Open the app',
-  startPage: 'Go to the start page',
-  done: {
-    title: 'You’re signed in',
-    text: 'If the app does not open by itself, use the button.',
-  },
-  finished: {
-    title: 'You’re done here',
-    text: 'This sign-in was already passed on to the app. Go back to the app; you can close this page.',
-  },
-  interrupted: {
-    title: 'Sign-in was interrupted',
-    text: 'This page was loaded again before the sign-in was finished. Open the app and sign in again.',
-  },
-  noScheme: {
-    title: 'No app to return to',
-    text:
-      'This page brings people back to an app, but none is set up here. ' +
-      'On the web, sign in from the website instead.',
-  },
-};
 
 /** How far this tab came: 'started' or 'finished'. A reload has no code left to tell by. */
 const PROGRESS_KEY = 'tikbridge.callback';
@@ -58,7 +36,7 @@ async function run() {
   const error = params.get('error');
 
   if (config.schemes.length === 0) {
-    show('problem', { ...TEXT.noScheme, action: { label: TEXT.startPage, href: config.next } });
+    show('problem', { ...card('native.no_scheme'), action: button('start_page', config.next) });
     return;
   }
 
@@ -95,7 +73,7 @@ async function signIn(scheme, code, state) {
   const { access_token, refresh_token } = answer.session;
   const link = deeplink(config, scheme, { access_token, refresh_token });
   follow(link);
-  show('done', { ...TEXT.done, action: { label: TEXT.openApp, href: link } });
+  show('done', { ...card('native.done'), action: button('open_app', link) });
   setTimeout(() => finished(scheme), FORGET_AFTER);
 }
 
@@ -110,7 +88,7 @@ function fail(scheme, told, shown = told) {
   const { error, error_description } = told;
   const link = deeplink(config, scheme, { error, error_description });
   follow(link);
-  showFailure(shown, { label: TEXT.openApp, href: link });
+  showFailure(shown, button('open_app', link));
 }
 
 /**
@@ -126,7 +104,7 @@ function resume(scheme, code) {
     store.remove(PROGRESS_KEY);
     const { error, error_description } = failure(code);
     const link = deeplink(config, scheme, { error, error_description });
-    show('problem', { ...TEXT.interrupted, action: { label: TEXT.openApp, href: link } });
+    show('problem', { ...card('native.interrupted'), action: button('open_app', link) });
   } else {
     fail(scheme, failure(code));
   }
@@ -134,5 +112,5 @@ function resume(scheme, code) {
 
 /** @param {string} scheme */
 function finished(scheme) {
-  show('idle', { ...TEXT.finished, action: { label: TEXT.openApp, href: deeplink(config, scheme, {}) } });
+  show('idle', { ...card('native.finished'), action: button('open_app', deeplink(config, scheme, {})) });
 }

@@ -4,74 +4,34 @@
 // All of them keep these rules: a code or token leaves the address bar before anything else happens, is
 // written nowhere in the document but in the deeplink itself, and is never logged.
 
-/** Every text this module shows. A title, then a sentence that says what to do. */
-const TEXT = {
-  errors: {
-    cancelled: [
-      'Sign-in cancelled',
-      'TikTok did not share your account with this app. You can try again whenever you like.',
-    ],
-    expired: [
-      'This sign-in has expired',
-      'A sign-in works once, and only for a few minutes. Please start again.',
-    ],
-    foreign: [
-      'Please sign in again',
-      'This answer does not belong to a sign-in that was started here, so it was not used.',
-    ],
-    setup: [
-      'Sign-in is not set up correctly',
-      'You did nothing wrong. Please tell the people who make this app; the details below help them.',
-    ],
-    busy: ['Very busy right now', 'Please wait a minute, then try again.'],
-    tiktok: ['TikTok is not answering', 'Please try again in a few minutes.'],
-    broken: [
-      'Something went wrong',
-      'Please try again in a few minutes. If it happens again, tell the people who make this app.',
-    ],
-    conflict: [
-      'This account cannot be used',
-      'There is already another account in its place. Please contact the people who make this app.',
-    ],
-    banned: ['This account is blocked', 'Please contact the people who make this app.'],
-    linked: [
-      'This TikTok account is already connected',
-      'It belongs to an account of this app. Go back to the app to sign in to that one.',
-    ],
-    refused: ['This app does not let you sign in', 'Please contact the people who make this app.'],
-    closed: [
-      'Sign-in is switched off',
-      'You did nothing wrong. Please tell the people who make this app; the details below help them.',
-    ],
-    offline: [
-      'No connection',
-      'The sign-in service could not be reached. Check your connection, then start again.',
-    ],
-    empty: [
-      'Nothing to finish here',
-      'This page was opened without an answer from TikTok. Please start again from the app.',
-    ],
-    damaged: [
-      'This sign-in link is not valid',
-      'Part of it is missing or damaged, so it was not used. Please sign in again.',
-    ],
-    storage: [
-      'Your browser keeps nothing',
-      'It does not let this site store anything, so you cannot stay signed in. ' +
-        'Leave private mode or allow storage, then try again.',
-    ],
-  },
-  facts: {
-    error: 'Code',
-    error_description: 'Message',
-    fix: 'Fix',
-    request_id: 'Request',
-  },
-};
+/**
+ * The texts of this page by their names, in the language it was served in: the bridge writes them into the page.
+ * @type {Record<string, string>}
+ */
+const TEXTS = JSON.parse(document.getElementById('card')?.dataset.texts ?? '{}');
+
+/** @param {string} name */
+export const text = (name) => TEXTS[name] ?? '';
 
 /**
- * Error code → the entry of TEXT.errors that explains it. Codes not named here are “broken”.
- * @type {Record<string, keyof typeof TEXT.errors>}
+ * The title and the text of a card.
+ * @param {string} name
+ */
+export const card = (name) => ({ title: text(name + '.title'), text: text(name + '.text') });
+
+/**
+ * The button of a card.
+ * @param {string} name
+ * @param {string} href
+ */
+export const button = (name, href) => ({ label: text('button.' + name), href });
+
+/** What the technical details show, in this order. */
+const FACTS = ['error', 'error_description', 'fix', 'request_id'];
+
+/**
+ * Error code → the texts that explain it. Codes not named here are “broken”.
+ * @type {Record<string, string>}
  */
 const EXPLANATIONS = {
   access_denied: 'cancelled',
@@ -205,7 +165,7 @@ export function takeArrival(config) {
 export async function exchange(config, body) {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), EXCHANGE_TIMEOUT);
-  let text;
+  let answered;
   try {
     const response = await fetch(config.bridge + EXCHANGE_PATH, {
       method: 'POST',
@@ -217,7 +177,7 @@ export async function exchange(config, body) {
       redirect: 'error',
       signal: abort.signal,
     });
-    text = await response.text();
+    answered = await response.text();
   } catch {
     return { failure: failure('network_error') };
   } finally {
@@ -226,7 +186,7 @@ export async function exchange(config, body) {
 
   let answer;
   try {
-    answer = JSON.parse(text);
+    answer = JSON.parse(answered);
   } catch {
     return { failure: failure('exchange_failed') };
   }
@@ -276,13 +236,13 @@ function tidy(text, length) {
 }
 
 /**
+ * A copy of this page may be older than this script, and lack a text.
  * @param {string} code
  * @returns {{title: string, text: string}}
  */
 function explain(code) {
   // A code such as constructor, which every object has, is unknown too.
-  const [title, text] = TEXT.errors[Object.hasOwn(EXPLANATIONS, code) ? EXPLANATIONS[code] : 'broken'];
-  return { title, text };
+  return card('errors.' + (Object.hasOwn(EXPLANATIONS, code) ? EXPLANATIONS[code] : 'broken'));
 }
 
 /**
@@ -391,9 +351,14 @@ const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
  */
 export function show(name, view) {
   byId('card').dataset.view = name;
-  document.title = view.title;
-  byId('title').textContent = view.title;
-  byId('text').textContent = view.text;
+  const app = byId('card').dataset.app;
+  document.title = app ? `${view.title} · ${app}` : view.title;
+  // New elements: under a title of another height, the old ones would move.
+  byId('status').replaceChildren(...['title', 'text'].map((id) => {
+    const element = /** @type {HTMLElement} */ (byId(id).cloneNode());
+    element.textContent = view[id];
+    return element;
+  }));
 
   const details = byId('details');
   details.hidden = !view.failure;
@@ -426,14 +391,15 @@ function facts(shown) {
   /** @type {Record<string, string | undefined>} */
   const all = { ...shown };
   if (all.error_description === explain(shown.error).text) delete all.error_description; // is on the card
-  return Object.entries(TEXT.facts)
-    .filter(([key]) => all[key])
-    .flatMap(([key, label]) => {
+  return FACTS
+    .filter((key) => all[key])
+    .flatMap((key) => {
       const term = document.createElement('dt');
       const value = document.createElement('dd');
-      term.textContent = label;
+      term.textContent = text('details.' + key);
       value.textContent = all[key];
       value.dir = 'auto';
+      if (key === 'fix') value.lang = 'en';
       value.classList.toggle('code', key === 'error' || key === 'request_id');
       return [term, value];
     });

@@ -2,27 +2,7 @@
 // its code or an error; a deeplink carries that to the app and, by its oauth/ prefix, closes the browser
 // session. Only the app has the verifier without which the code is worthless.
 
-import { chooseScheme, deeplink, failure, follow, readConfig, show, showFailure } from './pages.js';
-
-const TEXT = {
-  openApp: 'Open the app',
-  startPage: 'Go to the start page',
-  done: {
-    title: 'Almost done',
-    text: 'If the app does not open by itself, use the button.',
-  },
-  nothing: {
-    title: 'Nothing left to do here',
-    text: 'This page brings you back to the app after a sign-in. Go back to the app; you can close this page.',
-  },
-  implicit: 'Tokens in an address are not supported. They were not used.',
-  noScheme: {
-    title: 'No app to return to',
-    text:
-      'This page brings people back to an app, but none is set up here. ' +
-      'On the web, sign in from the website instead.',
-  },
-};
+import { button, card, chooseScheme, deeplink, failure, follow, readConfig, show, showFailure, text } from './pages.js';
 
 const config = readConfig();
 const answer = takeAnswer();
@@ -59,7 +39,7 @@ function takeAnswer() {
 function run() {
   const { code, error, errorCode, hasTokens } = answer;
   if (config.schemes.length === 0) {
-    show('problem', { ...TEXT.noScheme, action: { label: TEXT.startPage, href: config.next } });
+    show('problem', { ...card('native.no_scheme'), action: button('start_page', config.next) });
     return;
   }
   const scheme = chooseScheme(config, answer.scheme);
@@ -67,15 +47,15 @@ function run() {
     // Whoever made this address may not pick where the code goes.
     fail(config.schemes[0], 'scheme_not_allowed');
   } else if (hasTokens) {
-    fail(scheme, 'implicit_flow', '', TEXT.implicit);
+    fail(scheme, 'implicit_flow', '', text('provider.tokens'));
   } else if (error || errorCode) {
     fail(scheme, error, errorCode);
   } else if (code) {
     const link = deeplink(config, scheme, { code });
     follow(link);
-    show('done', { ...TEXT.done, action: { label: TEXT.openApp, href: link } });
+    show('done', { ...card('provider.done'), action: button('open_app', link) });
   } else {
-    show('idle', { ...TEXT.nothing, action: { label: TEXT.openApp, href: deeplink(config, scheme, {}) } });
+    show('idle', { ...card('provider.nothing'), action: button('open_app', deeplink(config, scheme, {})) });
   }
 }
 
@@ -93,5 +73,5 @@ function fail(scheme, error, errorCode, description) {
     error_code: errorCode && failure(errorCode).error,
   });
   follow(link);
-  showFailure(failure(errorCode || error, description), { label: TEXT.openApp, href: link });
+  showFailure(failure(errorCode || error, description), button('open_app', link));
 }

@@ -99,8 +99,8 @@ export interface Failed {
    */
   error: string;
   /**
-   * For people, in English; may be empty. It may come from the address of the page: show it as text,
-   * never as HTML.
+   * For people; may be empty. The bridge's are in the language of the browser if it has it, the others in
+   * English. It may come from the address of the page: show it as text, never as HTML.
    */
   error_description: string;
   /** Names the request in the log of the bridge; may be empty. */

@@ -189,13 +189,16 @@ const (
 func account(slug string) string { return fmt.Sprintf(`input[name=account][value=%q]`, slug) }
 
 // TestDemo signs in by clicking through the demo app, refreshes, reloads, and signs out, on a phone
-// and on a desktop.
+// and on a desktop, by the hosted and the guide flow: always the same person.
 func TestDemo(t *testing.T) {
 	s := startDev(t)
 	for name, size := range map[string][2]int64{"phone": {390, 844}, "desktop": {1280, 800}} {
 		t.Run(name, func(t *testing.T) {
 			b := newBrowser(t, size[0], size[1])
 			b.run(t, "open the demo", chromedp.Navigate(s.bridge), visible("#sign-in"))
+			if isShown(t, b, "#tab-provider") {
+				t.Error("there is a tab for the provider flow, but TikTok is no provider here")
+			}
 			b.picture(t, name+"-1-start")
 			b.run(t, "go to TikTok", click("#sign-in"), visible(continueButton))
 			b.picture(t, name+"-2-consent")
@@ -211,9 +214,7 @@ func TestDemo(t *testing.T) {
 			if got := b.text(t, "#email"); !strings.HasSuffix(got, "@tiktok.oauth") {
 				t.Errorf("e-mail is %q; want one @tiktok.oauth", got)
 			}
-			if got := b.location(t); got != s.bridge+"/" {
-				t.Errorf("the address bar holds %q; want nothing but the start page", got)
-			}
+			b.wantSteps(t, s, "handoff", "accepted the access token")
 			b.picture(t, name+"-3-signed-in")
 
 			b.run(t, "refresh", click("#refresh"), visible("#notice"))
@@ -225,10 +226,108 @@ func TestDemo(t *testing.T) {
 			b.run(t, "reload", chromedp.Reload(), visible("#sign-in"))
 
 			// TikTok remembers the consent, so the same person comes back at once.
-			b.run(t, "sign in again", click("#sign-in"), visible("#signed-in"))
+			b.run(t, "sign in by the guide flow", click("#tab-guide"), click("#sign-in"), visible("#signed-in"))
 			if got := b.text(t, "#user-id"); got != userID {
-				t.Errorf("the second time the user id is %q; want %q", got, userID)
+				t.Errorf("by the guide flow the user id is %q; want %q", got, userID)
 			}
+			b.wantSteps(t, s, "/auth", "accepted the access token")
+			b.wantNoComplaints(t)
+		})
+	}
+}
+
+// wantSteps checks that the demo has said these things in this order, and that the address is clean.
+func (b *browser) wantSteps(t *testing.T, s stack, parts ...string) {
+	t.Helper()
+	told := b.text(t, "#steps")
+	for _, part := range parts {
+		var found bool
+		if _, told, found = strings.Cut(told, part); !found {
+			t.Errorf("the steps lack %q, or have it too early:\n%s", part, b.text(t, "#steps"))
+		}
+	}
+	if got := b.location(t); got != s.bridge+"/" {
+		t.Errorf("the address bar holds %q; want nothing but the start page", got)
+	}
+}
+
+func isShown(t *testing.T, b *browser, selector string) bool {
+	t.Helper()
+	script := fmt.Sprintf("document.querySelector(%q).checkVisibility()", selector)
+	return read(t, b, selector, chromedp.Evaluate[bool](script))
+}
+
+// demoStack is tikbridge dev as it starts by itself, with an app's name and TikTok's tokens.
+var demoStack = shared(func() (stack, error) {
+	return runDev([]string{
+		"TIKBRIDGE_APP_NAME=Bloom", "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
+		"TIKBRIDGE_TIKTOK_SCOPES=user.info.basic,video.list",
+	})
+})
+
+// TestDemoProvider signs the same person in by all three flows, where TikTok is a provider of Supabase. The session
+// of the hosted flow comes with TikTok's token, and the call that the demo shows for it lists the person's videos.
+func TestDemoProvider(t *testing.T) {
+	s := demoStack(t)
+	b := newBrowser(t, 390, 844)
+	b.run(t, "open the demo", chromedp.Navigate(s.bridge), visible("#tab-provider"))
+	signIn := func(flow string, steps []string, consent ...step) (userID string) {
+		t.Helper()
+		b.run(t, flow+" flow", append(append([]step{click("#tab-" + flow), click("#sign-in")}, consent...),
+			visible("#signed-in"))...)
+		b.wantSteps(t, s, append(steps, "accepted the access token")...)
+		return b.text(t, "#user-id")
+	}
+	signOut := func() {
+		t.Helper()
+		b.run(t, "sign out", click("#sign-out"), visible("#sign-in"))
+	}
+	first := signIn("provider", []string{"Supabase sent you to the bridge", "ID token", "exchangeCodeForSession"},
+		click(continueButton))
+	signOut()
+	second := signIn("hosted", []string{"verifier", "handoff", "setSession"})
+	wantVideos(t, b)
+	signOut()
+	third := signIn("guide", []string{"random state", "/auth", "setSession"})
+	signOut()
+	if len(first) != 36 || second != first || third != first {
+		t.Errorf("user ids are %q, %q and %q; want the same", first, second, third)
+	}
+	b.wantNoComplaints(t)
+}
+
+// wantVideos runs the command that the demo shows, as a developer would.
+func wantVideos(t *testing.T, b *browser) {
+	t.Helper()
+	b.run(t, "copy the call", visible("#video-call"),
+		chromedp.Evaluate[chromedp.Void]("navigator.clipboard.writeText = async (text) => { window.copied = text }"),
+		click("#copy"))
+	command := read(t, b, "what is copied", chromedp.Evaluate[string]("window.copied"))
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", command).Output()
+	if err != nil || !strings.Contains(string(out), `"share_url"`) {
+		t.Errorf("the call of TikTok's API answers %q (%v); want videos", out, err)
+	}
+}
+
+// TestDemoPreview goes the way of a wrapped app's secure browser by each flow, up to the page that opens the app.
+func TestDemoPreview(t *testing.T) {
+	s := demoStack(t)
+	for flow, parameter := range map[string]string{
+		"hosted": "tikbridge_handoff=", "provider": "code=", "guide": "access_token=",
+	} {
+		t.Run(flow, func(t *testing.T) {
+			b := newBrowser(t, 390, 844)
+			b.run(t, "preview", chromedp.Navigate(s.bridge), click("#tab-"+flow), click("#preview"),
+				visible(continueButton), click(continueButton), visible("#card[data-view=done] #action"))
+			href := read(t, b, "the deeplink", chromedp.AttributeValue(chromedp.CSS("#action"), "href"))
+			if !strings.HasPrefix(href.Value, "myapp://oauth/auth?") || !strings.Contains(href.Value, parameter) {
+				t.Errorf("the button opens %q; want the app, with %s", withoutQuery(href.Value), parameter)
+			}
+			if got := b.text(t, ".brand"); got != "Bloom" {
+				t.Errorf("the page is of %q; want the app's name", got)
+			}
+			b.run(t, "come back", chromedp.Navigate(s.bridge), visible("#sign-in"))
+			b.wantSteps(t, s, "secure browser", "came back from the preview")
 			b.wantNoComplaints(t)
 		})
 	}
@@ -239,6 +338,13 @@ func TestDemoCancel(t *testing.T) {
 	s := startDev(t)
 	b := newBrowser(t, 390, 844)
 	b.run(t, "go to TikTok", chromedp.Navigate(s.bridge), visible("#sign-in"), click("#sign-in"), visible(cancelButton))
+	b.run(t, "cancel", click(cancelButton), visible("#notice"))
+	if got := b.text(t, "#notice"); !strings.HasPrefix(got, "Sign-in cancelled") {
+		t.Errorf("the demo says %q; want that it was cancelled", got)
+	}
+	b.wantSteps(t, s, "verifier", "said no")
+
+	b.run(t, "go to TikTok", click("#tab-guide"), click("#sign-in"), visible(cancelButton))
 	b.run(t, "cancel", click(cancelButton), visible(`#card[data-view=idle] #action`))
 	if got := b.text(t, "#title"); got != "Sign-in cancelled" {
 		t.Errorf("the page says %q; want that it was cancelled", got)
@@ -248,6 +354,7 @@ func TestDemoCancel(t *testing.T) {
 		t.Errorf("the address bar holds %q; want no query", got)
 	}
 	b.run(t, "go on", click("#action"), visible("#sign-in"))
+	b.wantSteps(t, s, "nobody was signed in")
 	b.wantNoComplaints(t)
 }
 

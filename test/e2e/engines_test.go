@@ -247,7 +247,7 @@ func TestEngines(t *testing.T) {
 	}
 }
 
-// engineDemo signs in in the demo, whose page /auth is that of the guide flow; reloads, signs out, cancels.
+// engineDemo signs in in the demo by the hosted flow, reloads, signs out; cancels by the guide flow, at /auth.
 func engineDemo(t *testing.T, engine string) {
 	s := startDev(t)
 	w := openWindow(t, engine, "")
@@ -270,6 +270,7 @@ func engineDemo(t *testing.T, engine string) {
 
 	w = openWindow(t, engine, "")
 	w.visit(t, s.bridge, shown("#sign-in"))
+	w.press(t, "#tab-guide")
 	w.press(t, "#sign-in")
 	w.press(t, cancelButton)
 	w.until(t, shown("#card[data-view=idle] #action"))

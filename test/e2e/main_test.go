@@ -108,10 +108,10 @@ var devStack = shared(func() (*sdkStack, error) {
 		return nil, err
 	}
 	s.empty, s.app = empty, app
-	s.stack, err = runDev(
-		"TIKBRIDGE_APP_ORIGINS="+empty+","+app+","+s.equipped, "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
-	)
-	if err != nil {
+	environ := []string{
+		"TIKBRIDGE_APP_ORIGINS=" + empty + "," + app + "," + s.equipped, "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
+	}
+	if s.stack, err = runDev(environ, "--provider=false"); err != nil {
 		return nil, err
 	}
 	s.front = newFront(s.bridge)
@@ -143,16 +143,15 @@ func serveShared(h http.Handler) (string, error) {
 }
 
 // runDev runs tikbridge dev on free ports until all tests are done.
-func runDev(environ ...string) (stack, error) {
+func runDev(environ []string, flags ...string) (stack, error) {
 	ports, err := process.FindAddresses(3)
 	if err != nil {
 		return stack{}, err
 	}
 	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], &output.Buffer{}}
-	stop, err := launch(
-		s.log, environ, "dev", "--provider=false",
-		"--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2],
-	)
+	stop, err := launch(s.log, environ, append(
+		[]string{"dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2]}, flags...,
+	)...)
 	if err != nil {
 		return stack{}, err
 	}

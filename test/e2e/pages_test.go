@@ -9,6 +9,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
 
@@ -49,14 +50,6 @@ func TestPages(t *testing.T) {
 		"redirect_uri": {s.bridge + "/native-callback"}, "state": {"0b5c|myapp"}, "disable_auto_auth": {"1"},
 	}.Encode()
 	pages := []shownPage{
-		{name: "demo", reach: open(s.bridge, "#sign-in"), stays: true},
-		{name: "demo signed in", reach: func(t *testing.T, b device) {
-			t.Helper()
-			open(s.bridge, "#sign-in")(t, b)
-			b.run(
-				t, "sign in", click("#sign-in"), visible(continueButton), click(continueButton), visible("#signed-in"),
-			)
-		}, stays: true},
 		{name: "tiktok", reach: open(native, continueButton), stays: true},
 		{name: "return done", reach: consent(native, continueButton, "#card[data-view=done] #action")},
 		{name: "return cancelled", reach: consent(native, cancelButton, "#card[data-view=idle] #action")},
@@ -101,6 +94,7 @@ func TestPages(t *testing.T) {
 			expect: "status of 400",
 		},
 	}
+	pages = append(pages, demoPages(t)...)
 	for _, kind := range kinds {
 		pages = append(pages,
 			shownPage{
@@ -150,6 +144,54 @@ func TestPages(t *testing.T) {
 			b.wantNoComplaints(t)
 		})
 	}
+}
+
+// demoPages are the demo's tabs, its view of a signed-in person, and its end of a sign-in that was cancelled; and
+// the bridge's own pages in other languages, with the name of the app.
+func demoPages(t *testing.T) []shownPage {
+	t.Helper()
+	s := demoStack(t)
+	var pages []shownPage
+	for _, flow := range []string{"hosted", "provider", "guide"} {
+		open := func(t *testing.T, b device) {
+			t.Helper()
+			b.run(t, "open the demo", chromedp.Navigate(s.bridge), click("#tab-"+flow), visible("#sign-in"))
+		}
+		pages = append(pages, shownPage{name: "demo " + flow, reach: open, stays: true})
+		pages = append(pages, shownPage{name: "demo " + flow + " signed in", reach: func(t *testing.T, b device) {
+			t.Helper()
+			open(t, b)
+			b.run(t, "sign in", click("#sign-in"), click(continueButton), visible("#signed-in"))
+		}})
+	}
+	pages = append(pages, shownPage{name: "demo cancelled", reach: func(t *testing.T, b device) {
+		t.Helper()
+		b.run(t, "cancel", chromedp.Navigate(s.bridge), click("#sign-in"), click(cancelButton), visible("#notice"))
+	}})
+	for _, language := range []string{"de", "ja"} {
+		for name, address := range map[string]string{
+			"return error": bridgePath + "start?platform=web&redirect_to=https://evil.example/",
+			"auth refused": "/auth?code=made-up",
+			"native bare":  "/native-callback",
+		} {
+			pages = append(pages, shownPage{name: name + " " + language, reach: func(t *testing.T, b device) {
+				t.Helper()
+				b.run(t, "open the page", speaks(language), chromedp.Navigate(s.bridge+address),
+					visible(fmt.Sprintf(`html[lang=%s] #card:not([data-view=working]) #action`, language)))
+			}, expect: "status of 400"})
+		}
+	}
+	return pages
+}
+
+// speaks makes the browser ask for a language.
+func speaks(language string) step {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{
+			Headers: network.Headers{"Accept-Language": language},
+		})
+		return err
+	})
 }
 
 // reload loads the page again, and waits until it shows what it showed.
