@@ -33,6 +33,7 @@ type App struct {
 	log      *slog.Logger
 	metrics  *telemetry.Metrics
 	tracing  *telemetry.Tracing // nil if off
+	warmers  warmers
 	accounts *supabase.Client
 	service  *signin.Service
 	provider *provider.Provider // nil if off
@@ -94,6 +95,9 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 	if err := a.openStore(); err != nil {
 		return nil, err
 	}
+	if a.warmers, err = newWarmers(cfg, opts); err != nil {
+		return nil, err
+	}
 	calls := telemetry.Calls(a.metrics, tracing)
 	a.accounts = a.newAccounts(calls)
 	startPage := cfg.StartPage()
@@ -111,6 +115,8 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		ReturnTokens:    cfg.TikTok.ReturnTokens,
 		OnRemoved:       signin.RemovalSignOut,
 		Sessions:        a.accounts,
+		WarmTikTok:      a.warmers.tiktok.Warm,
+		WarmSupabase:    a.warmers.supabase.Warm,
 		Logger:          a.log,
 	})
 	if a.provider, err = a.newProvider(authenticator, ring); err != nil {

@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/signin"
@@ -51,13 +53,37 @@ func providerSettings(cfg config.Config) supabase.ProviderSettings {
 	}
 }
 
+// warmers open the connections that sign-ins are about to need. Their requests are below the breakers, which so
+// do not count them, and below metrics and traces.
+type warmers struct{ tiktok, supabase *upstream.Warmer }
+
+// newWarmers returns transports over those of the options. TikTok gets a HEAD request for the root of its API, which
+// has nothing there; Supabase is asked for its health.
+func newWarmers(cfg config.Config, opts AppOptions) (warmers, error) {
+	root := strings.TrimRight(cmp.Or(cfg.TikTok.APIURL, tiktok.DefaultAPIURL), "/") + "/"
+	toTikTok, err := http.NewRequest(http.MethodHead, root, http.NoBody) //nolint:noctx // Warm brings one
+	if err != nil {
+		return warmers{}, fmt.Errorf("tiktok.api_url: %w", err)
+	}
+	health := cfg.Supabase.AuthURL + "/health"
+	toSupabase, err := http.NewRequest(http.MethodGet, health, http.NoBody) //nolint:noctx // Warm brings one
+	if err != nil {
+		return warmers{}, fmt.Errorf("supabase.auth_url: %w", err)
+	}
+	toSupabase.Header.Set("Apikey", cfg.Supabase.PublishableKey) // hosted projects answer nobody without
+	return warmers{
+		tiktok:   upstream.NewWarmer(opts.TikTokTransport, toTikTok),
+		supabase: upstream.NewWarmer(opts.SupabaseTransport, toSupabase),
+	}, nil
+}
+
 // newTikTok returns the client for the TikTok app. Profiles have their own breaker: a sign-in works without.
 func (a *App) newTikTok(calls upstream.Observer) *tiktok.Client {
 	opts := tiktokOptions(a.cfg)
 	opts.Observer = calls
-	opts.Transport = a.guarded(a.opts.TikTokTransport,
+	opts.Transport = a.guarded(a.warmers.tiktok,
 		upstream.BreakerOptions{Service: "tiktok", Timeout: opts.Timeout})
-	opts.ProfileTransport = a.guarded(a.opts.TikTokTransport, upstream.BreakerOptions{
+	opts.ProfileTransport = a.guarded(a.warmers.tiktok, upstream.BreakerOptions{
 		Service: "tiktok_profile", Timeout: min(opts.Timeout, signin.DefaultProfileTimeout),
 	})
 	return tiktok.New(opts)
@@ -73,7 +99,7 @@ func (a *App) newAccounts(calls upstream.Observer) *supabase.Client {
 			return a.provider.IDToken(client.ID, id, p)
 		}
 	}
-	opts.Transport = a.guarded(a.opts.SupabaseTransport, upstream.BreakerOptions{
+	opts.Transport = a.guarded(a.warmers.supabase, upstream.BreakerOptions{
 		Service: "supabase", Timeout: opts.Timeout, IsFault: supabase.IsFault,
 	})
 	return supabase.New(opts)

@@ -135,6 +135,9 @@ type Options struct {
 	Sessions Sessions
 	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver.
 	Forward func(ctx context.Context, e Event)
+	// WarmTikTok and WarmSupabase open a connection for calls that are about to come, unless there is one. They
+	// are called in the background; their context ends with the service. Nil: nothing is opened ahead.
+	WarmTikTok, WarmSupabase func(ctx context.Context)
 	// ProfileTimeout bounds the profile call, which runs beside the sign-in. Default:
 	// DefaultProfileTimeout.
 	ProfileTimeout time.Duration
@@ -202,6 +205,13 @@ func (s *Service) work(ctx context.Context, f func()) {
 		}()
 		f()
 	})
+}
+
+// warm opens connections in the background: while the person is at TikTok, or another call is on its way.
+func (s *Service) warm(open func(context.Context)) {
+	if open != nil {
+		s.work(s.ending, func() { open(s.ending) })
+	}
 }
 
 // detach returns a context with the values of ctx (request id, trace) that outlives it: it ends after
