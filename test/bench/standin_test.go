@@ -30,6 +30,8 @@ type standin struct {
 	calls atomic.Int64
 	// renewAvatars gives everybody another picture each time, as TikTok does when an address expired.
 	renewAvatars atomic.Bool
+	// away is the network before it; nil: it is near, and without TLS.
+	away *distance
 	// gotrue takes the calls to GoTrue, if there is a real one.
 	gotrue *fasthttp.HostClient
 
