@@ -86,12 +86,15 @@ func environ(s *standin, addr, admin string) []string {
 	}
 	const many = "1000000"
 	tiktok, supabase := "http://"+s.addr, "http://"+s.addr
-	var trust []string
+	var extra []string
 	if s.away != nil {
 		tiktok, supabase = "https://"+s.away.tiktok, "https://"+s.away.supabase
-		trust = []string{"SSL_CERT_FILE=" + s.away.authority, "DENO_CERT=" + s.away.authority}
+		extra = []string{"SSL_CERT_FILE=" + s.away.authority, "DENO_CERT=" + s.away.authority}
 	}
-	return append(trust,
+	if s.redis != "" {
+		extra = append(extra, "TIKBRIDGE_STORE_REDIS_URL="+s.redis)
+	}
+	return append(extra,
 		"PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), roleVariable+"=plain", "PORT="+port,
 		"TIKTOK_CLIENT_KEY=awkey", "TIKTOK_CLIENT_SECRET=secret-of-the-tiktok-app",
 		"SUPABASE_URL="+supabase, "SUPABASE_ANON_KEY="+anon, "SUPABASE_SERVICE_ROLE_KEY="+secret,
