@@ -1,12 +1,12 @@
 // Package static holds the files that tikbridge gives to browsers:
 //
-//   - pages: the pages that people see, with their scripts and their stylesheet. Two of them,
-//     native-callback.html and auth.html, are those of the guide flow.
+//   - pages: the pages that people see, with their scripts and their stylesheet. native-callback.html and
+//     auth.html are those of the guide flow, provider-return.html is that of the provider flow.
 //   - sdk: what apps load. tikbridge.js and tikbridge.global.js are built from the modules in sdk/src.
 //   - demo: the demo app of `tikbridge dev`.
 //   - openapi.yaml: the API document of `tikbridge dev`.
 //
-// The two pages hold their configuration in data attributes on the html element, written exactly once
+// These three hold their configuration in data attributes on the html element, written exactly once
 // each, so that the server can render them by plain string replacement:
 //
 //	data-bridge="" data-schemes="myapp" data-auth-path="/auth" data-next="/"

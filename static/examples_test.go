@@ -38,7 +38,8 @@ func TestExamples_alone(t *testing.T) {
 				switch to := string(m[1]); {
 				case strings.HasPrefix(to, "https://"), strings.HasPrefix(to, "data:"):
 				case filepath.Ext(name) != ".html" && !strings.HasPrefix(to, "."):
-					if !strings.Contains(string(manifest), `"`+to+`"`) && !strings.Contains(string(manifest), `"`+filepath.Dir(to)+`"`) {
+					listed := func(name string) bool { return strings.Contains(string(manifest), `"`+name+`"`) }
+					if !listed(to) && !listed(filepath.Dir(to)) {
 						t.Errorf("%s imports %s, which package.json lacks", name, to)
 					}
 					found++

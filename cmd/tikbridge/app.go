@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tikbridge/tikbridge/pkg/allow"
+	"github.com/tikbridge/tikbridge/pkg/backend"
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/limit"
 	"github.com/tikbridge/tikbridge/pkg/once"
@@ -21,7 +22,6 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/seal"
 	"github.com/tikbridge/tikbridge/pkg/server"
 	"github.com/tikbridge/tikbridge/pkg/signin"
-	"github.com/tikbridge/tikbridge/pkg/supabase"
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
@@ -34,8 +34,8 @@ type App struct {
 	metrics  *telemetry.Metrics
 	tracing  *telemetry.Tracing // nil if off
 	warmers  warmers
-	accounts *supabase.Client
 	service  *signin.Service
+	notifier *backend.Notifier  // nil without webhook.url
 	provider *provider.Provider // nil if off
 	server   *server.Server
 	once     once.Store
@@ -57,8 +57,8 @@ type AppOptions struct {
 	Demo *server.Demo
 	// Diagnose makes Run log what the doctor finds.
 	Diagnose bool
-	// TikTokTransport and SupabaseTransport carry the calls to each upstream. Default: a transport each.
-	TikTokTransport, SupabaseTransport http.RoundTripper
+	// These carry the calls to each upstream. Default: a transport each.
+	TikTokTransport, SupabaseTransport, BackendTransport http.RoundTripper
 }
 
 // NewApp wires up the bridge. It does not listen yet; Run does.
@@ -71,6 +71,9 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 	}
 	if opts.SupabaseTransport == nil {
 		opts.SupabaseTransport = upstream.NewTransport()
+	}
+	if opts.BackendTransport == nil {
+		opts.BackendTransport = upstream.NewTransport()
 	}
 	lists, err := allow.New(cfg.App.Origins, cfg.App.RedirectURIs, cfg.App.DeeplinkSchemes)
 	if err != nil {
@@ -99,12 +102,18 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		return nil, err
 	}
 	calls := telemetry.Calls(a.metrics, tracing)
-	a.accounts = a.newAccounts(calls)
+	accounts, sessions, err := a.newAccounts(calls)
+	if err != nil {
+		return nil, err
+	}
+	if a.notifier, err = a.newNotifier(calls); err != nil {
+		return nil, err
+	}
 	startPage := cfg.StartPage()
 	authenticator := a.newTikTok(calls)
 	a.service = signin.New(signin.Options{
 		Authenticator:   authenticator,
-		Accounts:        a.accounts,
+		Accounts:        accounts,
 		Policy:          lists,
 		Sealer:          ring,
 		Once:            a.once,
@@ -113,10 +122,11 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		DefaultScheme:   first(lists.Schemes()),
 		DefaultRedirect: startPage,
 		ReturnTokens:    cfg.TikTok.ReturnTokens,
-		OnRemoved:       signin.RemovalSignOut,
-		Sessions:        a.accounts,
+		OnRemoved:       signin.Removal(cfg.TikTok.OnRemoved),
+		Sessions:        sessions,
+		Forward:         a.forward(),
 		WarmTikTok:      a.warmers.tiktok.Warm,
-		WarmSupabase:    a.warmers.supabase.Warm,
+		WarmAccounts:    a.warmers.accounts(),
 		Logger:          a.log,
 	})
 	if a.provider, err = a.newProvider(authenticator, ring); err != nil {
@@ -130,7 +140,7 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		Service:           a.service,
 		Allow:             lists,
 		Provider:          a.provider,
-		Events:            tiktokEvents{cfg.TikTok.ClientKey, []signin.Secret{cfg.TikTok.ClientSecret}},
+		Events:            tiktokEvents{cfg.TikTok.ClientKey, webhookSecrets(cfg)},
 		GuideFlow:         cfg.Security.GuideFlow,
 		PublicURL:         cfg.Server.PublicURL,
 		AuthPath:          cfg.App.AuthPath,
@@ -159,6 +169,9 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 func newRing(cfg config.Config) (*seal.Ring, error) {
 	if len(cfg.Seal.Keys) > 0 {
 		return seal.New(cfg.Seal.Keys...)
+	}
+	if cfg.Accounts == config.AccountsBackend {
+		return seal.New(seal.Derive(cfg.Backend.Secret, cfg.TikTok.ClientSecret))
 	}
 	return seal.New(seal.Derive(cfg.Supabase.SecretKey, cfg.TikTok.ClientSecret))
 }
@@ -268,16 +281,27 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 func (a *App) logStart(ctx context.Context) {
+	hasAccounts := a.cfg.Accounts != config.AccountsNone
 	a.log.LogAttrs(ctx, slog.LevelInfo, "started",
 		slog.String("version", buildVersion()),
 		slog.String("listen", a.public.Addr().String()),
-		slog.Bool("hosted_flow", a.cfg.Server.PublicURL != ""),
-		slog.Bool("guide_flow", a.cfg.Security.GuideFlow),
+		slog.String("accounts", a.cfg.Accounts),
+		slog.Bool("hosted_flow", hasAccounts && a.cfg.Server.PublicURL != ""),
+		slog.Bool("guide_flow", hasAccounts && a.cfg.Security.GuideFlow),
 		slog.Bool("provider_flow", a.provider != nil),
 		slog.Any("origins", a.cfg.App.Origins),
 		slog.Any("deeplink_schemes", a.cfg.App.DeeplinkSchemes),
-		slog.String("adopt", a.cfg.Supabase.Adopt),
+		slog.String("adopt", a.adopts()),
+		slog.Bool("events_forwarded", a.notifier != nil),
 	)
+}
+
+// adopts is supabase.adopt, where it means something.
+func (a *App) adopts() string {
+	if a.cfg.Accounts != config.AccountsSupabase {
+		return ""
+	}
+	return a.cfg.Supabase.Adopt
 }
 
 // start runs task in g. The task's context does not end with ctx: stop ends it, and waits for the task to
@@ -317,12 +341,17 @@ func (a *App) lameDuck(ctx context.Context) {
 	time.Sleep(delay)
 }
 
-// Close finishes storing profiles, sends the last traces and disconnects from Redis. It gives up when ctx ends.
-// Run calls it.
+// Close finishes storing profiles, ends the delivery of events, sends the last traces and disconnects from
+// Redis. It gives up when ctx ends. Run calls it.
 func (a *App) Close(ctx context.Context) error {
 	err := a.service.Close(ctx)
 	if err != nil {
 		err = fmt.Errorf("profiles still on their way were dropped: %w", err)
+	}
+	if a.notifier != nil {
+		if lost := a.notifier.Close(ctx); lost != nil { // nobody can do anything about it now
+			a.log.LogAttrs(ctx, slog.LevelError, "events were lost", slog.String("cause", lost.Error()))
+		}
 	}
 	if a.tracing.Close(ctx) != nil {
 		a.log.LogAttrs(ctx, slog.LevelWarn, "the last traces were lost")

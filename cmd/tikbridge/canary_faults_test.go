@@ -99,7 +99,8 @@ var faults = map[string]func(planted) faulty.Fault{
 		return faulty.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: " + p.hash() + "\r\n\r\n")
 	},
 	"no HTTP chunk": func(p planted) faulty.Fault {
-		return faulty.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + p.hash() + "\r\n" + p.hash() + "\r\n0\r\n\r\n")
+		const head, end = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "\r\n0\r\n\r\n"
+		return faulty.Raw(head + p.hash() + "\r\n" + p.hash() + end)
 	},
 	"hang": func(planted) faulty.Fault { return faulty.Hang },
 }

@@ -136,12 +136,17 @@ var (
 	handoffPattern = regexp.MustCompile(`[?&]tikbridge_handoff=([A-Za-z0-9_-]+)`)
 )
 
+// hashOf makes a challenge of a verifier.
+func hashOf(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
 // lead signs in with the bridge in the lead, twice at every step, and looks at every answer.
 func (u *upstreams) lead(t *testing.T, bridge, platform string, p planted, made *seen) {
 	t.Helper()
 	base := bridge + "/api/auth/tiktok/"
-	sum := sha256.Sum256([]byte(p.verifier()))
-	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
+	challenge := hashOf(p.verifier())
 
 	_, begun := ask(t, http.MethodGet, base+"start?platform="+platform+"&challenge="+challenge, "", "")
 	state, cookie := statePattern.FindStringSubmatch(begun), cookiePattern.FindStringSubmatch(begun)

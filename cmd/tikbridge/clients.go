@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/tikbridge/tikbridge/pkg/backend"
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/supabase"
@@ -53,28 +54,46 @@ func providerSettings(cfg config.Config) supabase.ProviderSettings {
 	}
 }
 
-// warmers open the connections that sign-ins are about to need. Their requests are below the breakers, which so
-// do not count them, and below metrics and traces.
-type warmers struct{ tiktok, supabase *upstream.Warmer }
+// warmers open the connections that sign-ins are about to need. They are below breakers, metrics and traces, which so
+// see nothing of their requests.
+type warmers struct {
+	tiktok   *upstream.Warmer
+	supabase *upstream.Warmer // nil if something else keeps the users
+}
 
 // newWarmers returns transports over those of the options. TikTok gets a HEAD request for the root of its API, which
 // has nothing there; Supabase is asked for its health.
-func newWarmers(cfg config.Config, opts AppOptions) (warmers, error) {
-	root := strings.TrimRight(cmp.Or(cfg.TikTok.APIURL, tiktok.DefaultAPIURL), "/") + "/"
-	toTikTok, err := http.NewRequest(http.MethodHead, root, http.NoBody) //nolint:noctx // Warm brings one
-	if err != nil {
-		return warmers{}, fmt.Errorf("tiktok.api_url: %w", err)
+func newWarmers(cfg config.Config, opts AppOptions) (w warmers, err error) {
+	api := strings.TrimRight(cmp.Or(cfg.TikTok.APIURL, tiktok.DefaultAPIURL), "/")
+	if w.tiktok, err = newWarmer(opts.TikTokTransport, http.MethodHead, api+"/", http.Header{}); err != nil {
+		return w, fmt.Errorf("tiktok.api_url: %w", err)
 	}
-	health := cfg.Supabase.AuthURL + "/health"
-	toSupabase, err := http.NewRequest(http.MethodGet, health, http.NoBody) //nolint:noctx // Warm brings one
-	if err != nil {
-		return warmers{}, fmt.Errorf("supabase.auth_url: %w", err)
+	if cfg.Accounts == config.AccountsBackend || cfg.Accounts == config.AccountsNone {
+		return w, nil
 	}
-	toSupabase.Header.Set("Apikey", cfg.Supabase.PublishableKey) // hosted projects answer nobody without
-	return warmers{
-		tiktok:   upstream.NewWarmer(opts.TikTokTransport, toTikTok),
-		supabase: upstream.NewWarmer(opts.SupabaseTransport, toSupabase),
-	}, nil
+	key := http.Header{"Apikey": {cfg.Supabase.PublishableKey}} // hosted projects answer nobody without
+	w.supabase, err = newWarmer(opts.SupabaseTransport, http.MethodGet, cfg.Supabase.AuthURL+"/health", key)
+	if err != nil {
+		return w, fmt.Errorf("supabase.auth_url: %w", err)
+	}
+	return w, nil
+}
+
+func newWarmer(next http.RoundTripper, method, address string, header http.Header) (*upstream.Warmer, error) {
+	req, err := http.NewRequestWithContext(context.Background(), method, address, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header
+	return upstream.NewWarmer(next, req), nil
+}
+
+// accounts returns what opens the connection to whoever keeps the users; nil if nothing does.
+func (w warmers) accounts() func(context.Context) {
+	if w.supabase == nil {
+		return nil
+	}
+	return w.supabase.Warm
 }
 
 // newTikTok returns the client for the TikTok app. Profiles have their own breaker: a sign-in works without.
@@ -89,8 +108,93 @@ func (a *App) newTikTok(calls upstream.Observer) *tiktok.Client {
 	return tiktok.New(opts)
 }
 
-// newAccounts returns the client for the Supabase project.
-func (a *App) newAccounts(calls upstream.Observer) *supabase.Client {
+// backendOptions returns the options that come from the configuration.
+func backendOptions(cfg config.Config) backend.Options {
+	return backend.Options{
+		URL:          cfg.Backend.URL,
+		Secret:       cfg.Backend.Secret,
+		ReturnTokens: cfg.TikTok.ReturnTokens,
+		Timeout:      cfg.Backend.Timeout,
+	}
+}
+
+// notifierOptions returns the options that come from the configuration.
+func notifierOptions(cfg config.Config) backend.NotifierOptions {
+	return backend.NotifierOptions{URL: cfg.Webhook.URL, Secret: cfg.Webhook.Secret}
+}
+
+// webhookSecrets returns the secrets with which TikTok may have signed a webhook.
+func webhookSecrets(cfg config.Config) []signin.Secret {
+	return []signin.Secret{cfg.TikTok.ClientSecret, cfg.TikTok.PreviousClientSecret}
+}
+
+// newAccounts returns who keeps the users, and whose sessions the bridge may end; nil if nobody's.
+func (a *App) newAccounts(calls upstream.Observer) (signin.Accounts, signin.Sessions, error) {
+	switch a.cfg.Accounts {
+	case config.AccountsNone:
+		return nil, nil, nil
+	case config.AccountsBackend:
+		accounts, err := a.newBackend(calls)
+		return accounts, nil, err
+	}
+	accounts := a.newSupabase(calls)
+	return accounts, accounts, nil
+}
+
+// forward returns what passes TikTok's events on; nil if nobody wants them.
+func (a *App) forward() func(context.Context, signin.Event) {
+	if a.notifier == nil {
+		return nil
+	}
+	return func(ctx context.Context, e signin.Event) {
+		a.notifier.Notify(ctx, backend.Event{
+			ID: e.Key, Type: e.Name, OpenID: e.OpenID, Reason: reasonOf(e), CreateTime: e.At, Content: e.Content,
+		})
+	}
+}
+
+// reasonOf is why a grant ended; other events have no reason.
+func reasonOf(e signin.Event) string {
+	if !e.Removed {
+		return ""
+	}
+	return e.Reason
+}
+
+// newBackend returns the client for the app's own backend.
+func (a *App) newBackend(calls upstream.Observer) (*backend.Client, error) {
+	opts := backendOptions(a.cfg)
+	opts.Observer = calls
+	opts.Transport = a.guarded(a.opts.BackendTransport, upstream.BreakerOptions{
+		Service: backend.Service, Timeout: opts.Timeout, IsFault: backend.IsFault,
+	})
+	client, err := backend.New(opts)
+	if err != nil {
+		return nil, fmt.Errorf("backend.secret: %w", err)
+	}
+	return client, nil
+}
+
+// newNotifier returns what passes events on; nil if nobody wants them. It has no breaker: it waits between its
+// attempts anyway.
+func (a *App) newNotifier(calls upstream.Observer) (*backend.Notifier, error) {
+	if a.cfg.Webhook.URL == "" {
+		return nil, nil //nolint:nilnil // off
+	}
+	opts := notifierOptions(a.cfg)
+	opts.Observer = calls
+	opts.Transport = a.opts.BackendTransport
+	opts.Ended = func(d backend.Delivery) { a.metrics.EventForwarded(string(d)) }
+	opts.Logger = a.log
+	notifier, err := backend.NewNotifier(opts)
+	if err != nil {
+		return nil, fmt.Errorf("webhook.secret: %w", err)
+	}
+	return notifier, nil
+}
+
+// newSupabase returns the client for the Supabase project.
+func (a *App) newSupabase(calls upstream.Observer) *supabase.Client {
 	opts := supabaseOptions(a.cfg)
 	opts.Observer = calls
 	opts.Logger = a.log

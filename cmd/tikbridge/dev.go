@@ -33,8 +33,10 @@ func devCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run everything at once, with nothing to configure",
-		Long: "Runs the bridge, a simulated TikTok, an emulated Supabase and a demo app in one process.\n" +
-			"With SUPABASE_URL and its keys in the environment, that Supabase is used instead.",
+		Long: `Runs the bridge, a simulated TikTok, an emulated Supabase and a demo app in one
+process. With SUPABASE_URL and its keys in the environment, that Supabase is used
+instead. With TIKBRIDGE_ACCOUNTS=backend and the settings of your own backend, that
+gives the sessions, and there is no demo app.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDev(cmd.Context(), opts, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -71,7 +73,8 @@ func runDev(ctx context.Context, opts devOptions, out, logs io.Writer) error {
 	usesEmulator := false
 	cfg, err := config.Load("", func(c *config.Config) {
 		devConfig(c, public, tiktok)
-		if usesEmulator = c.Supabase.URL == "" && c.Supabase.AuthURL == ""; usesEmulator && emulatedErr == nil {
+		usesEmulator = c.Accounts == config.AccountsSupabase && c.Supabase.URL == "" && c.Supabase.AuthURL == ""
+		if usesEmulator && emulatedErr == nil {
 			c.Supabase.URL = webURL(emulated)
 			c.Supabase.PublishableKey = gotruesim.PublishableKey
 			c.Supabase.SecretKey = signin.Secret(gotruesim.SecretKey)
@@ -150,7 +153,11 @@ func devProvider(c *config.Config) {
 	c.Supabase.Provider = supabase.DefaultProvider
 }
 
+// devDemo returns the demo app, which works with a Supabase.
 func devDemo(cfg config.Config) *server.Demo {
+	if cfg.Accounts != config.AccountsSupabase {
+		return nil
+	}
 	return &server.Demo{
 		Config: server.DemoConfig{
 			AuthorizeURL:    cfg.TikTok.AuthorizeURL,
@@ -169,16 +176,27 @@ func devDemo(cfg config.Config) *server.Demo {
 func greet(w io.Writer, cfg config.Config, usesEmulator bool) {
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	line("")
-	line("  tikbridge dev is running. Open the demo app and sign in:")
-	line("")
-	line("    %s", cfg.App.Origins[0])
+	if cfg.Accounts == config.AccountsSupabase {
+		line("  tikbridge dev is running. Open the demo app and sign in:")
+		line("")
+		line("    %s", cfg.App.Origins[0])
+	} else {
+		line("  tikbridge dev is running. Let your app sign in by bridgeUrl:")
+		line("")
+		line("    %s", cfg.Server.PublicURL)
+	}
 	line("")
 	line("  TikTok is simulated at   %s", cfg.TikTok.APIURL)
-	if usesEmulator {
+	switch {
+	case cfg.Accounts == config.AccountsBackend:
+		line("  Your backend is asked at %s", cfg.Backend.URL)
+	case cfg.Accounts == config.AccountsNone:
+		line("  The bridge is an OpenID Provider only")
+	case usesEmulator:
 		line("  Supabase is emulated at  %s   (it forgets everything when it stops)", cfg.Supabase.URL)
 		line("    publishable key        %s", gotruesim.PublishableKey)
 		line("    secret key             %s", gotruesim.SecretKey)
-	} else {
+	default:
 		line("  Supabase is the one at   %s", cfg.Supabase.AuthURL)
 	}
 	line("")

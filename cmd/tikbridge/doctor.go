@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tikbridge/tikbridge/pkg/backend"
 	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/doctor"
 	"github.com/tikbridge/tikbridge/pkg/once"
@@ -43,8 +44,8 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find out what keeps people from signing in, and how to fix it",
-		Long: `Checks the configuration, the TikTok app, the Supabase project, Redis, the clock
-and the public address. Each finding says what was seen and how to fix it. Nothing
+		Long: `Checks the configuration, the TikTok app, the Supabase project or your own
+backend, Redis, the clock and the public address. Each finding says what was seen and how to fix it. Nothing
 is changed anywhere, and no secret is printed.
 
 Run it where the bridge runs, with the bridge's configuration.
@@ -137,6 +138,20 @@ func newExamination(cfg config.Config, problems config.Problems) (doctor.Options
 		Provider:    providerSettings(cfg),
 		Transport:   transport,
 		Now:         time.Now,
+	}
+	if cfg.Accounts == config.AccountsBackend {
+		to := backendOptions(cfg)
+		to.Transport = transport
+		if client, err := backend.New(to); err == nil { // otherwise it is among the problems
+			opts.Backend = client
+		}
+	}
+	if cfg.Webhook.URL != "" {
+		to := notifierOptions(cfg)
+		to.Transport = transport
+		if notifier, err := backend.NewNotifier(to); err == nil {
+			opts.Webhook = notifier
+		}
 	}
 	if ring, err := newRing(cfg); err == nil {
 		opts.Sealer = ring

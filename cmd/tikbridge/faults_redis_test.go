@@ -243,7 +243,8 @@ func (a hostedApp) signIn(t *testing.T) (o outcome) {
 	}
 	const verifier = "verifier-of-the-app-0123456789-0123456789-01"
 	sum := sha256.Sum256([]byte(verifier))
-	begun := timed(http.MethodGet, base+"start?platform=web&redirect_to=https://app.example/in&challenge="+base64.RawURLEncoding.EncodeToString(sum[:]), "")
+	begun := timed(http.MethodGet, base+"start?platform=web&redirect_to=https://app.example/in&challenge="+
+		base64.RawURLEncoding.EncodeToString(sum[:]), "")
 	var started struct {
 		URL string `json:"url"`
 	}
@@ -253,8 +254,8 @@ func (a hostedApp) signIn(t *testing.T) (o outcome) {
 		t.Fatalf("start answers %d: %s", begun.Code, begun.Body)
 	}
 	made := httptest.NewRecorder()
-	a.tiktok.ServeHTTP(made, httptest.NewRequest(http.MethodPost, "/sim/codes",
-		strings.NewReader(fmt.Sprintf(`{"open_id":%q,"redirect_uri":"https://signin.app.example/api/auth/tiktok/callback"}`, openID))))
+	wanted := fmt.Sprintf(`{"open_id":%q,"redirect_uri":"https://signin.app.example%scallback"}`, openID, base)
+	a.tiktok.ServeHTTP(made, httptest.NewRequest(http.MethodPost, "/sim/codes", strings.NewReader(wanted)))
 	var code struct {
 		Code string `json:"code"`
 	}
@@ -290,12 +291,13 @@ func TestFaultMatrix_redis(t *testing.T) {
 	// go-redis looks for a server that is away for up to a second after it was closed; goleak waits for it.
 	ignore := goleak.IgnoreCurrent()
 	all := redisFaults()
-	rows := make([]string, len(all))
+	names, outcomes := make([]string, len(all)), make([]string, len(all))
 	t.Run("faults", func(t *testing.T) {
 		for i, f := range all {
+			names[i] = f.name
 			t.Run(f.name, func(t *testing.T) {
 				t.Parallel()
-				rows[i] = meetRedis(t, f)
+				outcomes[i] = meetRedis(t, f)
 			})
 		}
 	})
@@ -305,10 +307,12 @@ func TestFaultMatrix_redis(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	wantOnPage(t, "redis", "| fault | sign-in | a state or handoff used twice on one replica | said by `/readyz` and the log |\n| --- | --- | --- | --- |\n"+strings.Join(rows, "")+"\n")
+	wantOnPage(t, "redis", "Faults: "+strings.Join(names, "; ")+".\n\n"+
+		"| fault | sign-in | a second use of a state or handoff, on one replica | reported by `/readyz` and the log |\n"+
+		"| --- | --- | --- | --- |\n"+strings.Join(faultRows(names, outcomes), "\n")+"\n\n")
 }
 
-func meetRedis(t *testing.T, f redisFault) (row string) {
+func meetRedis(t *testing.T, f redisFault) (outcome string) {
 	t.Helper()
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {
@@ -349,5 +353,5 @@ func meetRedis(t *testing.T, f redisFault) (row string) {
 	if n := proxy.open(); n > 0 {
 		t.Errorf("%d connections to Redis are left open", n)
 	}
-	return fmt.Sprintf("| %s | signed in | refused | %s |\n", f.name, said)
+	return "signed in | refused | " + said
 }

@@ -65,7 +65,7 @@ func kinds() []kind {
 
 // question is a call of a sign-in.
 type question struct {
-	name    string // the heading in docs/faults.md
+	name    string // in docs/faults.md
 	call    faulty.Call
 	when    string       // the bridge asks it
 	arrange func(*world) // so that it does
@@ -73,17 +73,17 @@ type question struct {
 
 // asked are the calls of a sign-in, each with what makes the bridge ask it.
 var asked = []question{
-	{"token", faulty.Token, "Every sign-in exchanges its code at TikTok.", returning},
-	{"user_info", faulty.UserInfo, "Every sign-in reads the profile at TikTok. A sign-in does without: the profile is for show.", returning},
-	{"user_info of a newcomer", faulty.UserInfo, "A new account waits for the profile, for five seconds at most.", newcomer},
-	{"generate_link", faulty.GenerateLink, "Every sign-in finds the account.", returning},
-	{"verify", faulty.Verify, "Every sign-in ends by making the session.", returning},
-	{"get_user", faulty.GetUser, "A first sign-in looks whether the person's account is at another address.", newcomer},
-	{"get_user of somebody with another address", faulty.GetUser, "The same, for somebody who changed their e-mail address: this is how their account is found.", moved},
-	{"get_user of somebody whose address is taken", faulty.GetUser, "When somebody else has the person's address, their own account is looked for.", squatted},
-	{"create_user", faulty.CreateUser, "A first sign-in makes the account.", newcomer},
-	{"store_profile", faulty.StoreProfile, "After a sign-in, a name or picture that changed is stored. The person is signed in already.", returning},
-	{"evict", faulty.Evict, "When somebody signed up with a person's address, that account is moved out of the way. The person gets an account at another address if that fails.", squatted},
+	{"token", faulty.Token, "Exchanges the code at TikTok.", returning},
+	{"user_info", faulty.UserInfo, "Reads the profile at TikTok. Sign-ins continue without it.", returning},
+	{"user_info, newcomer", faulty.UserInfo, "A new account waits for the profile, five seconds at most.", newcomer},
+	{"generate_link", faulty.GenerateLink, "Finds the account.", returning},
+	{"verify", faulty.Verify, "Makes the session.", returning},
+	{"get_user", faulty.GetUser, "A first sign-in checks for an account under another address.", newcomer},
+	{"get_user, address changed", faulty.GetUser, "Finds the account of somebody who changed their e-mail address.", moved},
+	{"get_user, address taken", faulty.GetUser, "Finds the person's own account when somebody else has their address.", squatted},
+	{"create_user", faulty.CreateUser, "A first sign-in creates the account.", newcomer},
+	{"store_profile", faulty.StoreProfile, "Stores a changed name or picture after the sign-in.", returning},
+	{"evict", faulty.Evict, "Moves a squatter's account off the person's address. If that fails, the person gets an account at another address.", squatted},
 }
 
 func newcomer(*world) {}
@@ -102,7 +102,8 @@ func moved(w *world) {
 
 // squatted comes second: somebody signed up with their address.
 func squatted(w *world) {
-	w.admin(http.MethodPost, "/admin/users", fmt.Sprintf(`{"email":"%s@tiktok.oauth","password":"secret-of-a-stranger"}`, strings.ToLower(openID)))
+	const account = `{"email":"%s@tiktok.oauth","password":"secret-of-a-stranger"}`
+	w.admin(http.MethodPost, "/admin/users", fmt.Sprintf(account, strings.ToLower(openID)))
 	w.strangers++
 }
 
@@ -161,15 +162,21 @@ type world struct {
 func inWorld(t *testing.T, f func(*world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, tiktok: tiktoksim.New(tiktoksim.Options{}), supabase: gotruesim.New(gotruesim.Options{}), name: "Old Name"}
-		w.upstream = &faulty.Upstream{Next: http.HandlerFunc(w.healthy), Choose: func(call faulty.Call, _ *http.Request, _ []byte) faulty.Fault {
+		w := &world{
+			t: t, tiktok: tiktoksim.New(tiktoksim.Options{}), supabase: gotruesim.New(gotruesim.Options{}), name: "Old Name",
+		}
+		choose := func(call faulty.Call, _ *http.Request, _ []byte) faulty.Fault {
 			if k, ok := w.strikes(call, func(k kind) bool { return k.fault != nil }); ok {
 				return k.fault
 			}
 			return nil
-		}}
+		}
+		w.upstream = &faulty.Upstream{Next: http.HandlerFunc(w.healthy), Choose: choose}
 		followed := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the bridge followed a redirect") })
-		stops := []func(){w.serve(tiktokHost, w.upstream), w.serve(supabaseHost, w.upstream), w.serve(elsewhereHost, followed), w.serveResets()}
+		stops := []func(){
+			w.serve(tiktokHost, w.upstream), w.serve(supabaseHost, w.upstream), w.serve(elsewhereHost, followed),
+			w.serveResets(),
+		}
 		w.build()
 		f(w)
 
@@ -310,7 +317,8 @@ func (w *world) signIn() outcome {
 	w.t.Helper()
 	exchanged := w.upstream.Seen(faulty.Token)
 	body := fmt.Sprintf(`{"code":%q,"redirect_uri":%q}`, w.code(), redirectURI)
-	req := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/api/auth/tiktok-callback", strings.NewReader(body))
+	const path = "/api/auth/tiktok-callback"
+	req := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, path, strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
 	start := time.Now()
@@ -456,7 +464,8 @@ func meet(t *testing.T, call faulty.Call, arrange func(*world), k kind) (row fau
 		return met
 	}
 	wantRetry := func(o outcome) outcome {
-		if want := fmt.Sprint(faulty.RetryAfter); strings.HasSuffix(k.name, "with Retry-After") && o.code != signedIn && o.retry != want {
+		said := strings.HasSuffix(k.name, "with Retry-After") && o.code != signedIn
+		if want := fmt.Sprint(faulty.RetryAfter); said && o.retry != want {
 			t.Errorf("Retry-After is %q; want %q", o.retry, want)
 		}
 		return o
@@ -523,14 +532,62 @@ func TestFaultMatrix(t *testing.T) {
 		return
 	}
 	var b strings.Builder
-	for i, a := range asked {
-		fmt.Fprintf(&b, "### %s\n\n%s\n\n| fault | met once | met every time | opens the breaker |\n| --- | --- | --- | --- |\n", a.name, a.when)
-		for j, k := range all {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", k.name, rows[i][j].first, rows[i][j].always, rows[i][j].breaker)
-		}
-		b.WriteString("\n")
+	names := make([]string, len(all))
+	for j, k := range all {
+		names[j] = k.name
 	}
+	fmt.Fprintf(&b, "Faults: %s.\n\n", strings.Join(names, "; "))
+	for _, a := range asked {
+		fmt.Fprintf(&b, "- **%s**: %s\n", a.name, a.when)
+	}
+	b.WriteString("\n| call | fault | met once | met every time | breaker opens |\n| --- | --- | --- | --- | --- |\n")
+	var order []string
+	calls := map[string][]string{} // by the rest of the row
+	for i, a := range asked {
+		outcomes := make([]string, len(all))
+		for j, r := range rows[i] {
+			always := r.always
+			if always == r.first {
+				always = "same"
+			}
+			outcomes[j] = fmt.Sprintf("%s | %s | %s", r.first, always, r.breaker)
+		}
+		for _, row := range faultRows(names, outcomes) {
+			if calls[row] == nil {
+				order = append(order, row)
+			}
+			calls[row] = append(calls[row], a.name)
+		}
+	}
+	for _, row := range order {
+		fmt.Fprintf(&b, "| %s %s\n", strings.Join(calls[row], "; "), row)
+	}
+	b.WriteString("\n")
 	wantOnPage(t, "calls", b.String())
+}
+
+// faultRows has one row for all faults of one outcome. The outcome of most faults comes last.
+func faultRows(faults, outcomes []string) []string {
+	byOutcome := map[string][]string{}
+	var order []string
+	for i, o := range outcomes {
+		if byOutcome[o] == nil {
+			order = append(order, o)
+		}
+		byOutcome[o] = append(byOutcome[o], faults[i])
+	}
+	most := slices.MaxFunc(order, func(a, b string) int { return len(byOutcome[a]) - len(byOutcome[b]) })
+	var rows []string
+	for _, o := range order {
+		if o != most {
+			rows = append(rows, fmt.Sprintf("| %s | %s |", strings.Join(byOutcome[o], "; "), o))
+		}
+	}
+	rest := "all others"
+	if len(order) == 1 {
+		rest = "every fault"
+	}
+	return append(rows, fmt.Sprintf("| %s | %s |", rest, most))
 }
 
 // TestFaultMatrix_calls keeps the list of calls whole.

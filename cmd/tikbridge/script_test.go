@@ -22,9 +22,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/tikbridge/tikbridge/pkg/seal"
-	"github.com/tikbridge/tikbridge/pkg/supabase/gotruesim"
-	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
 	"github.com/tikbridge/tikbridge/test/process"
 )
 
@@ -58,7 +55,7 @@ func buildAndRun(m *testing.M) int {
 //	ports A B ...               sets variables to free ports
 //	up URL                      waits until URL answers
 //	gone URL                    waits until nothing answers at URL any more
-//	http METHOD URL [Name:value ...] [@file | body]
+//	http METHOD URL [Name:value ...] [body]
 //	                            prints status, headers and body; answers are never an error
 //	status N                    the last http had status N
 //	json PATH VALUE             the last body has VALUE at PATH (dots between names)
@@ -66,9 +63,6 @@ func buildAndRun(m *testing.M) int {
 //	grab NAME HEADER REGEXP     sets a variable to what the group in REGEXP finds in the last HEADER
 //	find NAME REGEXP            the same in the last body
 //	challenge NAME VERIFIER     sets a variable to base64url(SHA-256(VERIFIER))
-//	tampered NAME TOKEN         sets a variable to TOKEN with one character changed
-//	aged NAME PURPOSE AGE       makes the sealed token in a variable older, with the keys of tikbridge dev
-//	bytes FILE N                writes a file of N bytes
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -86,12 +80,9 @@ func TestScripts(t *testing.T) {
 			"status":    cmdStatus,
 			"json":      cmdJSON,
 			"set":       cmdSet,
-			"bytes":     cmdBytes,
 			"grab":      cmdGrab,
 			"find":      cmdFind,
 			"challenge": cmdChallenge,
-			"tampered":  cmdTampered,
-			"aged":      cmdAged,
 		},
 	})
 }
@@ -156,19 +147,16 @@ func poll(ts *testscript.TestScript, url string, enough func(error) bool) {
 
 func cmdHTTP(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
-		ts.Fatalf("usage: http METHOD URL [Name:value ...] [@file | body]")
+		ts.Fatalf("usage: http METHOD URL [Name:value ...] [body]")
 	}
 	method, url, rest := args[0], args[1], args[2:]
 	var body io.Reader = http.NoBody
 	header := http.Header{}
 	for _, arg := range rest {
 		name, value, isHeader := strings.Cut(arg, ":")
-		switch {
-		case strings.HasPrefix(arg, "@"):
-			body = strings.NewReader(ts.ReadFile(arg[1:]))
-		case isHeader && !strings.ContainsAny(name, "{[\" ="):
+		if isHeader && !strings.ContainsAny(name, "{[\" =") {
 			header.Add(name, value)
-		default:
+		} else {
 			body = strings.NewReader(arg)
 		}
 	}
@@ -258,37 +246,4 @@ func cmdFind(ts *testscript.TestScript, _ bool, args []string) {
 func cmdChallenge(ts *testscript.TestScript, _ bool, args []string) {
 	sum := sha256.Sum256([]byte(args[1]))
 	ts.Setenv(args[0], base64.RawURLEncoding.EncodeToString(sum[:]))
-}
-
-func cmdTampered(ts *testscript.TestScript, _ bool, args []string) {
-	token := []byte(args[1])
-	other := byte('A')
-	if token[len(token)/2] == other {
-		other = 'B'
-	}
-	token[len(token)/2] = other
-	ts.Setenv(args[0], string(token))
-}
-
-func cmdAged(ts *testscript.TestScript, _ bool, args []string) {
-	ring, err := seal.New(seal.Derive(gotruesim.SecretKey, tiktoksim.DefaultClientSecret))
-	ts.Check(err)
-	age, err := time.ParseDuration(args[2])
-	ts.Check(err)
-	payload, err := ring.Open(args[1], ts.Getenv(args[0]))
-	ts.Check(err)
-	issued := regexp.MustCompile(`"t":([0-9]+)`).FindSubmatch(payload)
-	if issued == nil {
-		ts.Fatalf("the %s does not say when it was made", args[1])
-	}
-	seconds, err := strconv.ParseInt(string(issued[1]), 10, 64)
-	ts.Check(err)
-	older := fmt.Appendf(nil, `"t":%d`, seconds-int64(age.Seconds()))
-	ts.Setenv(args[0], ring.Seal(args[1], bytes.Replace(payload, issued[0], older, 1)))
-}
-
-func cmdBytes(ts *testscript.TestScript, _ bool, args []string) {
-	n, err := strconv.Atoi(args[1])
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte("x"), n), 0o600))
 }

@@ -47,6 +47,9 @@ by --release. Start with --dry-run.`,
 			if err != nil {
 				return err
 			}
+			if err := needSupabase(cfg, "users adopt"); err != nil {
+				return err
+			}
 			log, err := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.Log.Format, cfg.Log.Level)
 			if err != nil {
 				return err
@@ -79,6 +82,14 @@ by --release. Start with --dry-run.`,
 	)
 	adopt.MarkFlagsMutuallyExclusive("dry-run", "release")
 	return group("users", "Work with the users of the Supabase project", adopt)
+}
+
+// needSupabase refuses a command that works with the users of a Supabase project where others keep them.
+func needSupabase(cfg config.Config, command string) error {
+	if cfg.Accounts == config.AccountsSupabase {
+		return nil
+	}
+	return fmt.Errorf("%s is for Supabase projects, but accounts is %s (TIKBRIDGE_ACCOUNTS)", command, cfg.Accounts)
 }
 
 // adoptRun is one run of users adopt. It prints a line for each account with a result, and its progress to

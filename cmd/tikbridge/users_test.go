@@ -26,7 +26,8 @@ func TestUsersAdopt(t *testing.T) {
 	srv := httptest.NewServer(sim)
 	t.Cleanup(srv.Close)
 	add := func(openID, claim, anchor string) {
-		body := fmt.Sprintf(`{"email":%q,"email_confirm":true,"password_hash":"$2a$10$%s","user_metadata":{"tiktok_open_id":%q},"app_metadata":{%s}}`,
+		body := fmt.Sprintf(`{"email":%q,"email_confirm":true,"password_hash":"$2a$10$%s",`+
+			`"user_metadata":{"tiktok_open_id":%q},"app_metadata":{%s}}`,
 			strings.ToLower(openID)+"@tiktok.oauth", strings.Repeat("a", 53), claim, anchor)
 		r := httptest.NewRequestWithContext(
 			t.Context(), http.MethodPost, "/auth/v1/admin/users", strings.NewReader(body),
@@ -81,7 +82,8 @@ func TestUsersAdopt(t *testing.T) {
 		strings.Count(out, "  left: its open_id is not known exactly\n") != 1 {
 		t.Errorf("the dry run does not list every account:\n%s", out)
 	}
-	if want := "30 accounts to look at, 0 of them in quarantine since an earlier run.\n100 seen, "; !strings.HasPrefix(progress, want) {
+	want := "30 accounts to look at, 0 of them in quarantine since an earlier run.\n100 seen, "
+	if !strings.HasPrefix(progress, want) {
 		t.Errorf("progress is %q; want %q at its start", progress, want)
 	}
 

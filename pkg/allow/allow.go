@@ -142,7 +142,9 @@ func checkWildcard(suffix string) error {
 		return errors.New("has a wildcard over a whole top-level domain; write it like https://*.preview.example")
 	}
 	if isShared(host) || isShared("x."+host) {
-		return errors.New("has a wildcard where anybody can get an address; list your own addresses, like https://my-app." + host)
+		return errors.New(
+			"has a wildcard where anybody can get an address; list your own addresses, like https://my-app." + host,
+		)
 	}
 	return nil
 }

@@ -72,7 +72,9 @@ func checkReturnTo(t *testing.T, l *allow.List, s string) {
 	}
 }
 
-var onePreview = regexp.MustCompile(`^https://[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.(preview\.example|ports\.example:8443)$`)
+var onePreview = regexp.MustCompile(
+	`^https://[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.(preview\.example|ports\.example:8443)$`,
+)
 
 // cmpPath is a path as browsers show it, which is never empty.
 func cmpPath(p string) string {

@@ -87,7 +87,8 @@ func isPlainPath(path string) bool {
 // for the error of another sign-in. The app would see two answers and might take the wrong one;
 // frameworks differ in which, in case, and in how they read name[].
 func hasAnswer(query string) bool {
-	return slices.ContainsFunc(strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }), func(pair string) bool {
+	pairs := strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' })
+	return slices.ContainsFunc(pairs, func(pair string) bool {
 		name, _, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(name)
 		if err != nil {

@@ -78,7 +78,7 @@ func TestList_ReturnTo_good(t *testing.T) {
 
 func TestList_ReturnTo(t *testing.T) {
 	t.Parallel()
-	const page = "https://a.example/page"
+	const page, folder, previewFolder = "https://a.example/page", "https://a.example/app/*", "https://a.b.example/app/*"
 	tests := []struct {
 		name      string
 		origins   string
@@ -98,20 +98,20 @@ func TestList_ReturnTo(t *testing.T) {
 		{"another origin", "https://b.example", "", page, false},
 		{"a wildcard", "https://*.b.example", "", "https://a.b.example/page", true},
 		{"the wildcard's own domain", "https://*.b.example", "", "https://b.example/page", false},
-		{"a folder", "", "https://a.example/app/*", "https://a.example/app/page", true},
-		{"the folder itself", "", "https://a.example/app/*", "https://a.example/app", true},
-		{"a folder with query", "", "https://a.example/app/*", "https://a.example/app?x=1", true},
-		{"beside a folder", "", "https://a.example/app/*", "https://a.example/apple", false},
-		{"a query that looks like the folder", "", "https://a.example/app/*", "https://a.example?/app/x", false},
-		{"a folder narrows its origin", "https://a.example", "https://a.example/app/*", page, false},
-		{"a folder narrows its origin however it is written", "https://a.example", "https://A.example:443/app/*", page, false},
-		{"a folder narrows one preview", "https://*.b.example", "https://a.b.example/app/*", "https://a.b.example/page", false},
-		{"a folder leaves the next preview", "https://*.b.example", "https://a.b.example/app/*", "https://c.b.example/page", true},
-		{"a folder leaves the other port", "https://a.example:8443", "https://a.example/app/*", "https://a.example:8443/page", true},
-		{"a folder leaves redirect URIs", "https://a.example", "https://a.example/app/* " + page, page, true},
-		{"two folders, first", "", "https://a.example/app/* https://a.example/b/*", "https://a.example/app/x", true},
-		{"two folders, second", "", "https://a.example/app/* https://a.example/b/*", "https://a.example/b/x", true},
-		{"two folders, neither", "", "https://a.example/app/* https://a.example/b/*", "https://a.example/c/x", false},
+		{"a folder", "", folder, "https://a.example/app/page", true},
+		{"the folder itself", "", folder, "https://a.example/app", true},
+		{"a folder with query", "", folder, "https://a.example/app?x=1", true},
+		{"beside a folder", "", folder, "https://a.example/apple", false},
+		{"a query that looks like the folder", "", folder, "https://a.example?/app/x", false},
+		{"a folder narrows its origin", "https://a.example", folder, page, false},
+		{"a folder narrows its origin, however written", "https://a.example", "https://A.example:443/app/*", page, false},
+		{"a folder narrows one preview", "https://*.b.example", previewFolder, "https://a.b.example/page", false},
+		{"a folder leaves the next preview", "https://*.b.example", previewFolder, "https://c.b.example/page", true},
+		{"a folder leaves the other port", "https://a.example:8443", folder, "https://a.example:8443/page", true},
+		{"a folder leaves redirect URIs", "https://a.example", folder + " " + page, page, true},
+		{"two folders, first", "", folder + " https://a.example/b/*", "https://a.example/app/x", true},
+		{"two folders, second", "", folder + " https://a.example/b/*", "https://a.example/b/x", true},
+		{"two folders, neither", "", folder + " https://a.example/b/*", "https://a.example/c/x", false},
 		{"the folder of everything", "", "https://a.example/*", page, true},
 		{"the folder of everything, no path", "", "https://a.example/*", "https://a.example", true},
 		{"the folder of everything, longer host", "", "https://a.example/*", "https://a.example.evil.example/", false},

@@ -57,7 +57,8 @@ type rule struct {
 func (c Config) check() Problems {
 	var problems Problems
 	for _, r := range slices.Concat(
-		c.Server.rules(), c.TikTok.rules(), c.Supabase.rules(), c.oidcRules(), c.App.rules(), c.rules(),
+		c.Server.rules(), c.TikTok.rules(), c.accountsRules(), c.webhookRules(), c.oidcRules(), c.App.rules(),
+		c.rules(),
 		c.Seal.rules(), c.Store.rules(), c.RateLimit.rules(), c.Log.rules(),
 	) {
 		if r.bad && !problems.has(r.key) {
@@ -102,6 +103,8 @@ func (t TikTok) rules() []rule {
 			"Add it: it comes with Login Kit, and without it TikTok does not say who signs in.",
 		},
 		notOneOf("tiktok.pkce", t.PKCE, "off", "hex", "base64url"),
+		notWhole("tiktok.previous_client_secret", t.PreviousClientSecret.Reveal()),
+		notOneOf("tiktok.on_removed", t.OnRemoved, "ignore", "sign_out", "ban"),
 		{!isWebURL(t.AuthorizeURL), "tiktok.authorize_url", noURL, leave},
 		{!isWebURL(t.APIURL), "tiktok.api_url", noURL, leave},
 		notPositive("tiktok.timeout", t.Timeout),

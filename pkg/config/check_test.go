@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,171 +26,125 @@ func jwt(claims string) string {
 	return encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode([]byte(claims)) + "." + encode([]byte("signature"))
 }
 
+// set gives a key the value that a text says.
+func set(t *testing.T, c *config.Config, key, text string) {
+	t.Helper()
+	tagged := func(v reflect.Value, tag string) reflect.Value {
+		for i := range v.NumField() {
+			if v.Type().Field(i).Tag.Get("mapstructure") == tag {
+				return v.Field(i)
+			}
+		}
+		t.Fatalf("there is no %s", key)
+		return v
+	}
+	section, name, _ := strings.Cut(key, ".")
+	switch {
+	case section == "oidc" || key == "supabase.provider":
+		withProvider(c)
+	case section == "backend":
+		useBackend(c)
+	case section == "webhook":
+		c.Webhook.URL, c.Webhook.Secret = "https://app.test/events", messageSecret
+	}
+	field := tagged(reflect.ValueOf(c).Elem(), section)
+	if name != "" {
+		field = tagged(field, name)
+	}
+	var err error
+	switch v := field.Addr().Interface().(type) {
+	case *[]string:
+		*v = strings.Fields(text)
+	case *[]signin.Secret:
+		for _, secret := range strings.FieldsFunc(text, func(r rune) bool { return r == '|' }) {
+			*v = append(*v, signin.Secret(secret))
+		}
+	case *[]config.OIDCClient:
+		err = json.Unmarshal([]byte(text), v)
+	case *time.Duration:
+		*v, err = time.ParseDuration(text)
+	case *int:
+		*v, err = strconv.Atoi(text)
+	default:
+		field.SetString(text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// values are what a key may be and may not be.
+type values struct {
+	key       string
+	bad, good []string
+}
+
+func of(key string, bad, good []string) values { return values{key, bad, good} }
+
+func bad(list ...string) []string { return list }
+
+func good(list ...string) []string { return list }
+
 func TestCheck(t *testing.T) {
-	duration := func(s string) time.Duration {
-		d, err := time.ParseDuration(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
-	}
-	number := func(s string) (n int) {
-		if _, err := fmt.Sscan(s, &n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
 	// A bad value gives exactly one problem, of this key: nothing that follows from it adds noise.
-	tests := []struct {
-		key       string
-		set       func(c *config.Config, value string)
-		bad, good []string
-	}{
-		{
-			"server.listen", func(c *config.Config, v string) { c.Server.Listen = v },
-			[]string{"", "8080", "localhost", ":", "localhost:", ":99999", ":-1", ":http", "::1:80"},
-			[]string{":8080", ":0", "127.0.0.1:65535", "[::1]:80", "localhost:80"},
-		},
-		{
-			"server.admin_listen", func(c *config.Config, v string) { c.Server.AdminListen = v },
-			[]string{"9090", "127.0.0.1", ":70000"},
-			[]string{"", "127.0.0.1:9090", "[::1]:9090"},
-		},
-		{
-			"server.public_url", func(c *config.Config, v string) { c.Server.PublicURL = v },
-			[]string{
-				"signin.test", "http://signin.test", "https://signin.test/path", "https://*.test",
-				"https://*.signin.test", "https://u@signin.test",
-			},
-			[]string{
-				"", "https://signin.test", "https://signin.test/", "http://localhost:8080", "https://signin.test:8443",
-			},
-		},
-		{
-			"server.trusted_proxies", func(c *config.Config, v string) { c.Server.TrustedProxies = []string{v} },
-			[]string{"", "proxy.test", "10.0.0.0/33", "10.0.0.1:80", "10.0"},
-			[]string{"10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"},
-		},
-		{
-			"server.shutdown_delay", func(c *config.Config, v string) { c.Server.ShutdownDelay = duration(v) },
-			[]string{"-1s"},
-			[]string{"0s", "1ms", "1h"},
-		},
-		{
-			"server.shutdown_timeout", func(c *config.Config, v string) { c.Server.ShutdownTimeout = duration(v) },
-			[]string{"0", "-1s"},
-			[]string{"1ms", "1h"},
-		},
-		{
-			"tiktok.client_key", func(c *config.Config, v string) { c.TikTok.ClientKey = v },
-			[]string{""},
-			[]string{"awkey"},
-		},
-		{
-			"tiktok.client_secret", func(c *config.Config, v string) { c.TikTok.ClientSecret = signin.Secret(v) },
-			[]string{""},
-			[]string{"secret"},
-		},
-		{
-			"tiktok.scopes", func(c *config.Config, v string) { c.TikTok.Scopes = strings.Fields(v) },
-			[]string{""},
-			[]string{"user.info.basic", "user.info.basic video.list"},
-		},
-		{
-			"tiktok.pkce", func(c *config.Config, v string) { c.TikTok.PKCE = v },
-			[]string{"", "on", "Hex", "S256"},
-			[]string{"off", "hex", "base64url"},
-		},
-		{
-			"tiktok.authorize_url", func(c *config.Config, v string) { c.TikTok.AuthorizeURL = v },
-			[]string{
-				"", "www.tiktok.com", "ftp://tiktok.test", "/v2/auth", "https://", "https://u:p@tiktok.test",
-				"https://tiktok.test/?a=b", "https://tiktok.test/#a", "javascript:alert(1)", "https://tik tok.test",
-			},
-			[]string{"https://www.tiktok.com/v2/auth/authorize/", "http://127.0.0.1:8081/v2/auth/authorize/"},
-		},
-		{
-			"tiktok.api_url", func(c *config.Config, v string) { c.TikTok.APIURL = v },
-			[]string{"", "open.tiktokapis.com", "https://"},
-			[]string{"https://open.tiktokapis.com", "http://127.0.0.1:8081"},
-		},
-		{
-			"tiktok.timeout", func(c *config.Config, v string) { c.TikTok.Timeout = duration(v) },
-			[]string{"0", "-1s"},
-			[]string{"1s"},
-		},
-		{
-			"supabase.url", func(c *config.Config, v string) { c.Supabase.URL = v },
-			[]string{
-				"", "abc", "abc.supabase.co", "postgres://postgres:pw@db.test:5432", "https://",
+	tests := []values{
+		of("server.listen", bad("", "8080", "localhost", ":", "localhost:", ":99999", ":-1", ":http", "::1:80"),
+			good(":8080", ":0", "127.0.0.1:65535", "[::1]:80", "localhost:80")),
+		of("server.admin_listen", bad("9090", "127.0.0.1", ":70000"), good("", "127.0.0.1:9090", "[::1]:9090")),
+		of("server.public_url",
+			bad("signin.test", "http://signin.test", "https://signin.test/path", "https://*.test",
+				"https://*.signin.test", "https://u@signin.test"),
+			good("", "https://signin.test", "https://signin.test/", "http://localhost:8080",
+				"https://signin.test:8443")),
+		of("server.trusted_proxies", bad("proxy.test", "10.0.0.0/33", "10.0.0.1:80", "10.0"),
+			good("10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8")),
+		of("server.shutdown_delay", bad("-1s"), good("0s", "1ms", "1h")),
+		of("server.shutdown_timeout", bad("0", "-1s"), good("1ms", "1h")),
+		of("tiktok.client_key", bad(""), good("awkey")),
+		of("tiktok.client_secret", bad(""), good("secret")),
+		of("tiktok.scopes", bad(""), good("user.info.basic", "user.info.basic video.list")),
+		of("tiktok.pkce", bad("", "on", "Hex", "S256"), good("off", "hex", "base64url")),
+		of("tiktok.authorize_url",
+			bad("", "www.tiktok.com", "ftp://tiktok.test", "/v2/auth", "https://", "https://u:p@tiktok.test",
+				"https://tiktok.test/?a=b", "https://tiktok.test/#a", "javascript:alert(1)", "https://tik tok.test"),
+			good("https://www.tiktok.com/v2/auth/authorize/", "http://127.0.0.1:8081/v2/auth/authorize/")),
+		of("tiktok.api_url", bad("", "open.tiktokapis.com", "https://"),
+			good("https://open.tiktokapis.com", "http://127.0.0.1:8081")),
+		of("tiktok.timeout", bad("0", "-1s"), good("1s")),
+		of("tiktok.previous_client_secret", bad(`"quoted"`, "xxxxxxxx"), good("", "former")),
+		of("tiktok.on_removed", bad("", "delete", "Ban"), good("ignore", "sign_out", "ban")),
+		of("accounts", bad("", "Supabase", "own", "none"), good("supabase")), // none without a client of oidc
+		of("backend.url", badMessageURLs, goodMessageURLs),
+		of("backend.secret", append([]string{""}, badMessageSecrets...), goodMessageSecrets),
+		of("backend.timeout", bad("0s", "-1s"), good("1s")),
+		of("webhook.url", badMessageURLs[1:], append([]string{""}, goodMessageURLs...)),
+		of("webhook.secret", append([]string{""}, badMessageSecrets...), goodMessageSecrets),
+		of("supabase.url",
+			bad("", "abc", "abc.supabase.co", "postgres://postgres:pw@db.test:5432", "https://",
 				"https://abc.supabase.co?x=y", "https://abc.supabase.co/rest/v1", "https://abc.supabase.co/auth/v1/",
-				"https://supabase.com/dashboard/project/abc",
-			},
-			[]string{"https://abc.supabase.co", "https://abc.supabase.co/", "http://kong:8000"},
-		},
-		{
-			"supabase.auth_url", func(c *config.Config, v string) { c.Supabase.AuthURL = v },
-			[]string{"gotrue:9999", "gotrue", "https://u@gotrue"},
-			[]string{"", "http://gotrue:9999", "https://abc.supabase.co/auth/v1/"},
-		},
-		{
-			"supabase.publishable_key", func(c *config.Config, v string) { c.Supabase.PublishableKey = v },
-			[]string{"", "sb_secret_x", jwt(`{"role":"service_role"}`)},
-			[]string{"sb_publishable_x", jwt(`{"role":"anon"}`), "key-of-another-gateway", "a.b.c", "a.!.c", jwt(`[]`)},
-		},
-		{
-			"supabase.secret_key", func(c *config.Config, v string) { c.Supabase.SecretKey = signin.Secret(v) },
-			[]string{"", "sb_publishable_x", jwt(`{"role":"anon"}`)},
-			[]string{
-				"sb_secret_x", jwt(`{"role":"service_role"}`), jwt(`{"role":"supabase_admin"}`), "key-of-another-gateway",
-				"a.b.c",
-			},
-		},
-		{
-			"supabase.email_domain", func(c *config.Config, v string) { c.Supabase.EmailDomain = v },
-			[]string{
-				"", "localhost", "TikTok.OAuth", "@tiktok.oauth", "tiktok..oauth", ".oauth", "tiktok.oauth.", "-a.test",
-				"a-.test", "a b.test", "a_b.test", strings.Repeat("a.", 64) + "a",
-			},
-			[]string{"tiktok.oauth", "a.b.c-d.test", "x1.invalid"},
-		},
-		{
-			"supabase.adopt", func(c *config.Config, v string) { c.Supabase.Adopt = v },
-			[]string{"", "reset", "never", "Hold"},
-			[]string{"hold", "evict"},
-		},
-		{
-			"supabase.forward_client_ip", func(c *config.Config, v string) { c.Supabase.ForwardClientIP = v },
-			[]string{
-				"", "X Forwarded", "X-Forwarded-For:", "Authorization", "apikey", "content-type", "Host", "user-agent",
-				"X-Supabase-Api-Version", "a\r\nb",
-			},
-			[]string{"off", "sb-forwarded-for", "X-Forwarded-For", "cf-connecting-ip"},
-		},
-		{
-			"supabase.provider", func(c *config.Config, v string) {
-				withProvider(c)
-				c.Supabase.Provider = v
-			},
-			[]string{"tiktok", "custom:", "custom:TikTok", "custom:tik_tok", "custom:-a"},
-			[]string{"", "custom:tiktok", "custom:t"},
-		},
-		{
-			"oidc.supabase_secret", func(c *config.Config, v string) {
-				withProvider(c)
-				c.OIDC.SupabaseSecret = signin.Secret(v)
-			},
-			[]string{"short", strings.Repeat("s", 31)},
-			[]string{"", strings.Repeat("s", 32)},
-		},
-		{
-			"oidc.clients", func(c *config.Config, v string) {
-				withProvider(c)
-				if err := json.Unmarshal([]byte(v), &c.OIDC.Clients); err != nil {
-					t.Fatal(err)
-				}
-			},
-			[]string{
+				"https://supabase.com/dashboard/project/abc"),
+			good("https://abc.supabase.co", "https://abc.supabase.co/", "http://kong:8000")),
+		of("supabase.auth_url", bad("gotrue:9999", "gotrue", "https://u@gotrue"),
+			good("", "http://gotrue:9999", "https://abc.supabase.co/auth/v1/")),
+		of("supabase.publishable_key", bad("", "sb_secret_x", jwt(`{"role":"service_role"}`)),
+			good("sb_publishable_x", jwt(`{"role":"anon"}`), "key-of-another-gateway", "a.b.c", "a.!.c", jwt(`[]`))),
+		of("supabase.secret_key", bad("", "sb_publishable_x", jwt(`{"role":"anon"}`)),
+			good("sb_secret_x", jwt(`{"role":"service_role"}`), jwt(`{"role":"supabase_admin"}`),
+				"key-of-another-gateway", "a.b.c")),
+		of("supabase.email_domain",
+			bad("", "localhost", "TikTok.OAuth", "@tiktok.oauth", "tiktok..oauth", ".oauth", "tiktok.oauth.",
+				"-a.test", "a-.test", "a b.test", "a_b.test", strings.Repeat("a.", 64)+"a"),
+			good("tiktok.oauth", "a.b.c-d.test", "x1.invalid")),
+		of("supabase.adopt", bad("", "reset", "never", "Hold"), good("hold", "evict")),
+		of("supabase.forward_client_ip",
+			bad("", "X Forwarded", "X-Forwarded-For:", "Authorization", "apikey", "content-type", "Host",
+				"user-agent", "X-Supabase-Api-Version", "a\r\nb"),
+			good("off", "sb-forwarded-for", "X-Forwarded-For", "cf-connecting-ip")),
+		of("supabase.provider", bad("tiktok", "custom:", "custom:TikTok", "custom:tik_tok", "custom:-a"),
+			good("", "custom:tiktok", "custom:t")),
+		of("oidc.supabase_secret", bad("short", strings.Repeat("s", 31)), good("", strings.Repeat("s", 32))),
+		of("oidc.clients",
+			bad(
 				`[{"RedirectURIs":["https://a.test/cb"]}]`,
 				`[{"ID":"a b","RedirectURIs":["https://a.test/cb"]}]`,
 				`[{"ID":"a:b","RedirectURIs":["https://a.test/cb"]}]`,
@@ -205,119 +161,52 @@ func TestCheck(t *testing.T) {
 				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"none"}]`,
 				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Prompt":"none"}]`,
 				`[{"ID":"a","RedirectURIs":["https://a.test/cb"]},{"ID":"a","RedirectURIs":["https://b.test/cb"]}]`,
-			},
-			[]string{
+			),
+			good(
 				`[]`,
 				`[{"ID":"a","RedirectURIs":["https://a.test/cb?x=y","http://localhost:3000/cb","com.example.app:/cb"]}]`,
 				`[{"ID":"a","Secret":"0123456789abcdef0123456789abcdef","RedirectURIs":["http://gotrue:9999/callback"]}]`,
 				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"ES256","Prompt":"consent","TikTokTokens":true}]`,
-			},
-		},
-		{
-			"oidc.issuer", func(c *config.Config, v string) {
-				withProvider(c)
-				c.OIDC.Issuer = v
-			},
-			[]string{"signin.test", "http://signin.test", "https://signin.test/path", "https://u@signin.test"},
-			[]string{"", "https://signin.test", "https://signin.test/", "http://127.0.0.1:8080"},
-		},
-		{
-			"oidc.signing_keys", func(c *config.Config, v string) {
-				withProvider(c)
-				c.OIDC.SigningKeys = []signin.Secret{signin.Secret(v)}
-			},
-			[]string{"key", "-----BEGIN KEY-----\nQUJD\n-----END KEY-----", newSigningKey(t, 1024)},
-			[]string{newSigningKey(t, 2048)},
-		},
-		{
-			"supabase.timeout", func(c *config.Config, v string) { c.Supabase.Timeout = duration(v) },
-			[]string{"0", "-1s"},
-			[]string{"1s"},
-		},
-		{
-			"app.origins", func(c *config.Config, v string) { c.App.Origins = strings.Fields(v) },
-			[]string{
-				"", "app.test", "https://app.test/", "http://app.test", "https://App.test",
-				"https://app.test:443", "https://*.test", "null",
-			},
-			[]string{
-				"https://app.test", "https://app.test:8443", "http://localhost:3000", "http://127.0.0.1:3000",
-				"https://a.test https://b.test",
-			},
-		},
-		{
-			"app.redirect_uris", func(c *config.Config, v string) { c.App.RedirectURIs = strings.Fields(v) },
-			[]string{
-				"/auth", "http://app.test/auth", "https://app.test/auth?a=b", "https://app.test/auth#a",
-				"myapp://oauth/auth", "https://app.test/" + strings.Repeat("a", 512),
-			},
-			[]string{"", "https://app.test/auth", "https://app.test/native-callback.html", "http://localhost:3000/auth"},
-		},
-		{
-			"app.deeplink_schemes", func(c *config.Config, v string) { c.App.DeeplinkSchemes = strings.Fields(v) },
-			[]string{"myapp://", "javascript", "https", "MyApp", "1app", "intent"},
-			[]string{"", "myapp", "myapp com.example.app"},
-		},
-		{
-			"app.auth_path", func(c *config.Config, v string) { c.App.AuthPath = v },
-			[]string{
-				"", "auth", "//evil.test", `/\evil.test`, "/auth?a=b", "/auth#a", "/a b", `/a"b`, "/a'b", "/<b>",
-				"https://app.test/auth",
-			},
-			[]string{"/", "/auth", "/auth.html", "/a/b-c_d"},
-		},
-		{
-			"app.default_redirect", func(c *config.Config, v string) { c.App.DefaultRedirect = v },
-			[]string{"", "home", "//evil.test", `/\evil.test`, "https://evil.test", "javascript:alert(1)", "/a\nb"},
-			[]string{"/", "/home"},
-		},
-		{
-			"seal.keys", func(c *config.Config, v string) {
-				for _, key := range strings.Fields(v) {
-					c.Seal.Keys = append(c.Seal.Keys, signin.Secret(key))
-				}
-			},
-			[]string{"key", strings.Repeat("a", 31), strings.Repeat("a", 32) + " short"},
-			[]string{"", strings.Repeat("a", 32), strings.Repeat("a", 32) + " " + strings.Repeat("b", 44)},
-		},
-		{
-			"store.redis_url", func(c *config.Config, v string) { c.Store.RedisURL = signin.Secret(v) },
-			[]string{
-				"localhost:6379", "http://localhost", "redis:///0", "unix:///run/redis.sock", "redis://redis/main",
+			)),
+		of("oidc.issuer", bad("signin.test", "http://signin.test", "https://signin.test/path", "https://u@signin.test"),
+			good("", "https://signin.test", "https://signin.test/", "http://127.0.0.1:8080")),
+		of("oidc.signing_keys",
+			bad("key", "-----BEGIN KEY-----\nQUJD\n-----END KEY-----", newSigningKey(t, 1024)),
+			good(newSigningKey(t, 2048))),
+		of("supabase.timeout", bad("0", "-1s"), good("1s")),
+		of("app.origins",
+			bad("", "app.test", "https://app.test/", "http://app.test", "https://App.test", "https://app.test:443",
+				"https://*.test", "null"),
+			good("https://app.test", "https://app.test:8443", "http://localhost:3000", "http://127.0.0.1:3000",
+				"https://a.test https://b.test")),
+		of("app.redirect_uris",
+			bad("/auth", "http://app.test/auth", "https://app.test/auth?a=b", "https://app.test/auth#a",
+				"myapp://oauth/auth", "https://app.test/"+strings.Repeat("a", 512)),
+			good("", "https://app.test/auth", "https://app.test/native-callback.html", "http://localhost:3000/auth")),
+		of("app.deeplink_schemes", bad("myapp://", "javascript", "https", "MyApp", "1app", "intent"),
+			good("", "myapp", "myapp com.example.app")),
+		of("app.auth_path",
+			bad("", "auth", "//evil.test", `/\evil.test`, "/auth?a=b", "/auth#a", "/a b", `/a"b`, "/a'b", "/<b>",
+				"https://app.test/auth"),
+			good("/", "/auth", "/auth.html", "/a/b-c_d")),
+		of("app.default_redirect",
+			bad("", "home", "//evil.test", `/\evil.test`, "https://evil.test", "javascript:alert(1)", "/a\nb"),
+			good("/", "/home")),
+		of("seal.keys", bad("key", strings.Repeat("a", 31), strings.Repeat("a", 32)+"|short"),
+			good("", strings.Repeat("a", 32), strings.Repeat("a", 32)+"|"+strings.Repeat("b", 44))),
+		of("store.redis_url",
+			bad("localhost:6379", "http://localhost", "redis:///0", "unix:///run/redis.sock", "redis://redis/main",
 				"redis://redis:6379#0", "redis://:p@ss#w/rd@host", "redis://:p@ss@host", "redis://:p#ss@host",
 				"redis://:p/ss@host", "redis://:12/ss@host", "redis://:12?ss@host", "redis://:p%ss@host:6379/0",
-				"rediss://user:p^ss@host",
-			},
-			[]string{
-				"", "redis://localhost", "rediss://:password@redis.test:6380/1", "redis://user:p%40ss%23w%2Frd@host/0",
-				"redis://:a:b!c@host", "redis://host:6379?protocol=3", "redis://:password@host/?client_name=a@b",
-			},
-		},
-		{
-			"rate_limit.start", func(c *config.Config, v string) { c.RateLimit.Start = number(v) },
-			[]string{"0", "-1"},
-			[]string{"1", "600"},
-		},
-		{
-			"rate_limit.exchange", func(c *config.Config, v string) { c.RateLimit.Exchange = number(v) },
-			[]string{"0", "-1"},
-			[]string{"1", "600"},
-		},
-		{
-			"rate_limit.redeem", func(c *config.Config, v string) { c.RateLimit.Redeem = number(v) },
-			[]string{"0", "-1"},
-			[]string{"1", "600"},
-		},
-		{
-			"log.level", func(c *config.Config, v string) { c.Log.Level = v },
-			[]string{"", "trace", "INFO"},
-			[]string{"debug", "info", "warn", "error"},
-		},
-		{
-			"log.format", func(c *config.Config, v string) { c.Log.Format = v },
-			[]string{"", "JSON", "logfmt"},
-			[]string{"json", "text"},
-		},
+				"rediss://user:p^ss@host"),
+			good("", "redis://localhost", "rediss://:password@redis.test:6380/1",
+				"redis://user:p%40ss%23w%2Frd@host/0", "redis://:a:b!c@host", "redis://host:6379?protocol=3",
+				"redis://:password@host/?client_name=a@b")),
+		of("rate_limit.start", bad("0", "-1"), good("1", "600")),
+		of("rate_limit.exchange", bad("0", "-1"), good("1", "600")),
+		of("rate_limit.redeem", bad("0", "-1"), good("1", "600")),
+		of("log.level", bad("", "trace", "INFO"), good("debug", "info", "warn", "error")),
+		of("log.format", bad("", "JSON", "logfmt"), good("json", "text")),
 	}
 	setenv(t, complete)
 	tested := map[string]string{ // either value is good
@@ -327,7 +216,7 @@ func TestCheck(t *testing.T) {
 		tested[tt.key] = ""
 		for _, value := range tt.bad {
 			t.Run(tt.key+" bad "+value, func(t *testing.T) {
-				_, err := config.Load("", func(c *config.Config) { tt.set(c, value) })
+				_, err := config.Load("", func(c *config.Config) { set(t, c, tt.key, value) })
 				p := problems(t, err)
 				if diff := cmp.Diff([]string{tt.key}, keysOf(p)); diff != "" {
 					t.Fatalf("keys with problems (-want +got):\n%s%v", diff, err)
@@ -339,7 +228,7 @@ func TestCheck(t *testing.T) {
 		}
 		for _, value := range tt.good {
 			t.Run(tt.key+" good "+value, func(t *testing.T) {
-				if _, err := config.Load("", func(c *config.Config) { tt.set(c, value) }); err != nil {
+				if _, err := config.Load("", func(c *config.Config) { set(t, c, tt.key, value) }); err != nil {
 					t.Error(err)
 				}
 			})
@@ -404,10 +293,7 @@ func TestCheckProvider(t *testing.T) {
 }
 
 func TestCheckReportsEachEntry(t *testing.T) {
-	setenv(
-		t, complete,
-		map[string]string{"TIKBRIDGE_APP_ORIGINS": "https://a.test/, https://b.test, http://c.test"},
-	)
+	setenv(t, complete, map[string]string{"TIKBRIDGE_APP_ORIGINS": "https://a.test/, https://b.test, http://c.test"})
 	_, err := config.Load("")
 	want := config.Problems{
 		{
@@ -617,5 +503,69 @@ func TestCheckRedisPassword(t *testing.T) {
 	p := problems(t, err)
 	if len(p) != 1 || !strings.Contains(p[0].What, "password") || !strings.Contains(p[0].Fix, "# as %23") {
 		t.Errorf("problems = %+v; want one that says how to write the password", p)
+	}
+}
+
+const messageSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+var (
+	badMessageURLs = []string{
+		"", "app.test/tiktok", "ftp://app.test/", "https://", "https://user:pass@app.test/", "https://app.test/#x",
+		"http://app.com/tiktok", "http://203.0.113.7/", "http://[2001:db8::1]/", "${BACKEND_URL}",
+	}
+	goodMessageURLs = []string{
+		"https://app.test/tiktok", "https://app.test:8443/a?tenant=1", "http://localhost:3000/tiktok",
+		"http://127.0.0.1:3000/", "http://10.0.0.7/", "http://[::1]:3000/", "http://app:3000/", "http://app.svc.internal/",
+	}
+	badMessageSecrets = []string{
+		"short", "whsec_c2hvcnQ=", "whsec_not base64 but long enough to be one", "whsec_xxxxxxxx",
+	}
+	goodMessageSecrets = []string{messageSecret, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
+)
+
+// useBackend makes a complete configuration one of an own backend.
+func useBackend(c *config.Config) {
+	c.Accounts, c.Supabase = config.AccountsBackend, config.Default().Supabase
+	c.Backend.URL, c.Backend.Secret = "https://app.test/tiktok", messageSecret
+}
+
+// Nothing of Supabase is needed where others keep the users, and what a platform sets of it does not matter.
+func TestAccounts(t *testing.T) {
+	bridge := map[string]string{
+		"TIKTOK_CLIENT_KEY": "k", "TIKTOK_CLIENT_SECRET": "s", "TIKBRIDGE_APP_ORIGINS": "https://app.test",
+	}
+	backend := map[string]string{
+		"TIKBRIDGE_ACCOUNTS": "backend", "TIKBRIDGE_BACKEND_URL": "https://app.test/tiktok",
+		"TIKBRIDGE_BACKEND_SECRET": messageSecret, "TIKBRIDGE_WEBHOOK_URL": "https://app.test/events",
+	}
+	none := map[string]string{
+		"TIKBRIDGE_ACCOUNTS": "none", "TIKBRIDGE_SERVER_PUBLIC_URL": "https://signin.test",
+		"TIKBRIDGE_SEAL_KEYS":    "0123456789abcdef0123456789abcdef",
+		"TIKBRIDGE_OIDC_CLIENTS": `[{"id":"app","redirect_uris":["https://a.test/cb"]}]`,
+	}
+	tests := []struct {
+		name string
+		env  []map[string]string
+		want []string
+	}{
+		{"backend", []map[string]string{bridge, backend}, nil},
+		{"backend beside others' variables", []map[string]string{bridge, backend, {"SUPABASE_URL": "postgres://"}}, nil},
+		{"provider only", []map[string]string{bridge, none}, nil},
+		{"backend without its settings", []map[string]string{bridge, {"TIKBRIDGE_ACCOUNTS": "backend"}}, []string{
+			"backend.url", "backend.secret",
+		}},
+		{"misspelt", []map[string]string{bridge, {"TIKBRIDGE_ACCOUNTS": "bakend"}}, []string{"accounts"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, tt.env...)
+			c, err := config.Load("")
+			if diff := cmp.Diff(tt.want, keysOf(problems(t, err))); diff != "" {
+				t.Errorf("keys with problems (-want +got):\n%s%v", diff, err)
+			}
+			if c.Accounts == config.AccountsBackend && c.Webhook.Secret != messageSecret {
+				t.Error("events are not signed with the backend's secret")
+			}
+		})
 	}
 }

@@ -18,9 +18,15 @@ import (
 // Config is the whole configuration. Its comments are the manual; configs/tikbridge.example.yaml
 // says the same to people who do not read Go, and a test holds the two together.
 type Config struct {
-	Server    Server    `mapstructure:"server"`
-	TikTok    TikTok    `mapstructure:"tiktok"`
+	Server Server `mapstructure:"server"`
+	TikTok TikTok `mapstructure:"tiktok"`
+	// Accounts is supabase, backend or none: who keeps the users, and so gives sessions. With backend and
+	// none, the keys of Supabase are not needed, and only OIDC uses its address. With none there is no hosted
+	// and no guide flow: the bridge is an OpenID Provider only.
+	Accounts  string    `mapstructure:"accounts"`
 	Supabase  Supabase  `mapstructure:"supabase"`
+	Backend   Backend   `mapstructure:"backend"`
+	Webhook   Webhook   `mapstructure:"webhook"`
 	OIDC      OIDC      `mapstructure:"oidc"`
 	App       App       `mapstructure:"app"`
 	Security  Security  `mapstructure:"security"`
@@ -61,6 +67,9 @@ type TikTok struct {
 	ClientKey string `mapstructure:"client_key"`
 	// ClientSecret is the "Client secret" of the same app. Required.
 	ClientSecret signin.Secret `mapstructure:"client_secret"`
+	// PreviousClientSecret is the secret before a replacement. TikTok signs its webhooks with it for up to
+	// four days after.
+	PreviousClientSecret signin.Secret `mapstructure:"previous_client_secret"`
 	// Scopes are what the hosted flow asks TikTok for. user.info.basic comes with Login Kit and is
 	// needed; TikTok must approve others for the app.
 	Scopes []string `mapstructure:"scopes"`
@@ -70,6 +79,9 @@ type TikTok struct {
 	// ReturnTokens adds TikTok's own tokens to the session, as provider_token and
 	// provider_refresh_token. Only apps that call TikTok themselves need them.
 	ReturnTokens bool `mapstructure:"return_tokens"`
+	// OnRemoved is ignore, sign_out or ban: what happens to somebody's Supabase user when they take the app's
+	// access away at TikTok. An own backend decides for itself when it hears of it.
+	OnRemoved string `mapstructure:"on_removed"`
 	// AuthorizeURL is TikTok's consent page, to which the hosted flow sends people. Change it only for
 	// a simulator.
 	AuthorizeURL string `mapstructure:"authorize_url"`
@@ -110,6 +122,24 @@ type Supabase struct {
 	Timeout time.Duration `mapstructure:"timeout"`
 }
 
+// Backend is the app's own backend, with Accounts: backend. docs/backend.md has what it gets and answers.
+type Backend struct {
+	// URL is where the bridge asks for sessions. It is https, or on this machine or a private network.
+	URL string `mapstructure:"url"`
+	// Secret signs the messages: whsec_ and 24 or more random bytes in base64, as Standard Webhooks has it.
+	Secret signin.Secret `mapstructure:"secret"`
+	// Timeout is the longest wait for one answer of the backend.
+	Timeout time.Duration `mapstructure:"timeout"`
+}
+
+// Webhook is who hears of what TikTok tells the bridge by webhook.
+type Webhook struct {
+	// URL is where events are passed on. Empty: nowhere.
+	URL string `mapstructure:"url"`
+	// Secret signs them, like that of Backend, whose it is by default.
+	Secret signin.Secret `mapstructure:"secret"`
+}
+
 // App is the app that people sign in to. Entries of its lists must match character by character;
 // package allow says which ones stand for more than themselves.
 type App struct {
@@ -141,8 +171,8 @@ type Security struct {
 
 // Seal is how states and handoffs are sealed.
 type Seal struct {
-	// Keys, of 32 characters or more, replace the key that is derived from the Supabase secret key and
-	// the TikTok client secret. The first seals, all open. All replicas need the same.
+	// Keys, of 32 characters or more, replace the key that is derived from the Supabase secret key (or the
+	// backend's secret) and the TikTok client secret. The first seals, all open. All replicas need the same.
 	Keys []signin.Secret `mapstructure:"keys"`
 }
 
@@ -174,6 +204,13 @@ type Log struct {
 	Format string `mapstructure:"format"`
 }
 
+// Values of accounts.
+const (
+	AccountsSupabase = "supabase"
+	AccountsBackend  = "backend"
+	AccountsNone     = "none"
+)
+
 // Values of supabase.forward_client_ip.
 const (
 	ForwardOff            = "off"
@@ -195,16 +232,19 @@ func Default() Config {
 		TikTok: TikTok{
 			Scopes:       []string{"user.info.basic"},
 			PKCE:         "off",
+			OnRemoved:    "sign_out",
 			AuthorizeURL: "https://www.tiktok.com/v2/auth/authorize/",
 			APIURL:       "https://open.tiktokapis.com",
 			Timeout:      10 * time.Second,
 		},
+		Accounts: AccountsSupabase,
 		Supabase: Supabase{
 			EmailDomain:     "tiktok.oauth",
 			Adopt:           "hold",
 			ForwardClientIP: ForwardOff,
 			Timeout:         10 * time.Second,
 		},
+		Backend:   Backend{Timeout: 10 * time.Second},
 		App:       App{AuthPath: "/auth", DefaultRedirect: "/"},
 		Security:  Security{GuideFlow: true},
 		RateLimit: RateLimit{Enabled: true, Start: 30, Exchange: 30, Redeem: 30},
@@ -225,6 +265,9 @@ func (c *Config) complete() {
 	}
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
 	c.completeOIDC()
+	if c.Webhook.Secret == "" && c.Accounts == AccountsBackend {
+		c.Webhook.Secret = c.Backend.Secret
+	}
 	if checkPublicURL(c.Server.PublicURL) == nil && !slices.Contains(c.App.Origins, c.Server.PublicURL) {
 		c.App.Origins = append(c.App.Origins, c.Server.PublicURL)
 	}

@@ -155,6 +155,10 @@ func Walk(c Config, f func(key string, value any)) {
 	for i := range sections.NumField() {
 		section := sections.Field(i)
 		name := sections.Type().Field(i).Tag.Get("mapstructure")
+		if section.Kind() != reflect.Struct {
+			f(name, section.Interface())
+			continue
+		}
 		for j := range section.NumField() {
 			key := name + "." + section.Type().Field(j).Tag.Get("mapstructure")
 			f(key, section.Field(j).Interface())

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -132,16 +133,22 @@ func TestLoadPrecedence(t *testing.T) {
 // Every key can be set by its variable: nobody needs a file.
 func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	const key1, key2 = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+	const messageKey = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 	signingKey := newSigningKey(t, 2048)
 	values := map[string]string{ // what differs from the default
 		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.test",
 		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
-		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.scopes": "user.info.basic,video.list",
-		"tiktok.pkce": "hex", "tiktok.return_tokens": "true", "tiktok.authorize_url": "http://sim/a",
-		"tiktok.api_url": "http://sim", "tiktok.timeout": "2s",
+		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.previous_client_secret": "t",
+		"tiktok.scopes": "user.info.basic,video.list",
+		"tiktok.pkce":   "hex", "tiktok.return_tokens": "true", "tiktok.on_removed": "ban",
+		"tiktok.authorize_url": "http://sim/a",
+		"tiktok.api_url":       "http://sim", "tiktok.timeout": "2s",
+		"accounts":     "backend",
 		"supabase.url": "http://kong", "supabase.auth_url": "http://gotrue", "supabase.publishable_key": "p",
 		"supabase.secret_key": "q", "supabase.email_domain": "mail.test", "supabase.adopt": "evict",
 		"supabase.forward_client_ip": "X-Real-Ip", "supabase.provider": "custom:t", "supabase.timeout": "3s",
+		"backend.url": "http://app:3000/tiktok", "backend.secret": messageKey, "backend.timeout": "4s",
+		"webhook.url": "https://events.test/?from=tiktok", "webhook.secret": key1,
 		"oidc.supabase_secret": key1, "oidc.issuer": "https://issuer.test",
 		"oidc.clients":      `[{"id":"app","secret":"` + key2 + `","redirect_uris":["https://a.test/cb"],"alg":"ES256"}]`,
 		"oidc.signing_keys": signingKey,
@@ -164,9 +171,13 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 			TrustedProxies: []string{"10.0.0.0/8"}, ShutdownTimeout: time.Second,
 		},
 		TikTok: config.TikTok{
-			ClientKey: "k", ClientSecret: "s", Scopes: []string{"user.info.basic", "video.list"}, PKCE: "hex",
+			ClientKey: "k", ClientSecret: "s", PreviousClientSecret: "t", OnRemoved: "ban",
+			Scopes: []string{"user.info.basic", "video.list"}, PKCE: "hex",
 			ReturnTokens: true, AuthorizeURL: "http://sim/a", APIURL: "http://sim", Timeout: 2 * time.Second,
 		},
+		Accounts: "backend",
+		Backend:  config.Backend{URL: "http://app:3000/tiktok", Secret: messageKey, Timeout: 4 * time.Second},
+		Webhook:  config.Webhook{URL: "https://events.test/?from=tiktok", Secret: key1},
 		Supabase: config.Supabase{
 			URL: "http://kong", AuthURL: "http://gotrue", PublishableKey: "p", SecretKey: "q",
 			EmailDomain: "mail.test", Adopt: "evict", ForwardClientIP: "X-Real-Ip",
@@ -219,91 +230,39 @@ func keySet(p config.Problems) map[string]string {
 	return m
 }
 
+// TestLoadAliases: of the variables of a key, the first that is not empty wins.
 func TestLoadAliases(t *testing.T) {
-	tests := []struct {
-		name string
-		env  map[string]string
-		read func(config.Config) string
-		want string
-	}{
-		{"client key", map[string]string{"TIKTOK_CLIENT_KEY": "a"}, clientKey, "a"},
-		{
-			"client key, own name wins",
-			map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": "b"},
-			clientKey, "b",
-		},
-		{
-			"client key, empty own name does not",
-			map[string]string{"TIKTOK_CLIENT_KEY": "a", "TIKBRIDGE_TIKTOK_CLIENT_KEY": ""},
-			clientKey, "a",
-		},
-		{"client secret", map[string]string{"TIKTOK_CLIENT_SECRET": "a"}, clientSecret, "a"},
-		{
-			"client secret, own name wins",
-			map[string]string{"TIKTOK_CLIENT_SECRET": "a", "TIKBRIDGE_TIKTOK_CLIENT_SECRET": "b"},
-			clientSecret, "b",
-		},
-		{"url", map[string]string{"SUPABASE_URL": "https://a.test"}, supabaseURL, "https://a.test"},
-		{
-			"url, own name wins",
-			map[string]string{"SUPABASE_URL": "https://a.test", "TIKBRIDGE_SUPABASE_URL": "https://b.test"},
-			supabaseURL, "https://b.test",
-		},
-		{
-			"legacy anon key",
-			map[string]string{"SUPABASE_PUBLISHABLE_KEY": "", "SUPABASE_ANON_KEY": "anon"},
-			publishableKey, "anon",
-		},
-		{
-			"publishable key wins over anon",
-			map[string]string{"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon"},
-			publishableKey, "new",
-		},
-		{
-			"publishable key, own name wins",
-			map[string]string{
-				"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "anon", "TIKBRIDGE_SUPABASE_PUBLISHABLE_KEY": "own",
-			},
-			publishableKey, "own",
-		},
-		{
-			"legacy service_role key",
-			map[string]string{"SUPABASE_SECRET_KEY": "", "SUPABASE_SERVICE_ROLE_KEY": "role"},
-			secretKey, "role",
-		},
-		{
-			"secret key wins over service_role",
-			map[string]string{"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role"},
-			secretKey, "new",
-		},
-		{
-			"secret key, own name wins",
-			map[string]string{
-				"SUPABASE_SECRET_KEY": "new", "SUPABASE_SERVICE_ROLE_KEY": "role", "TIKBRIDGE_SUPABASE_SECRET_KEY": "own",
-			},
-			secretKey, "own",
-		},
-		{"end of line pasted along", map[string]string{"SUPABASE_SECRET_KEY": " sb_secret_a\r\n"}, secretKey, "sb_secret_a"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			setenv(t, complete, tt.env)
-			c, err := config.Load("")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := tt.read(c); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-		})
+	for key, names := range aliases {
+		if key == "server.listen" {
+			continue // see TestLoadPort
+		}
+		names = append([]string{variable(key)}, names...)
+		for i, first := range names {
+			t.Run(first, func(t *testing.T) {
+				env := maps.Clone(complete)
+				for _, name := range names[:i] {
+					env[name] = ""
+				}
+				for j, name := range names[i:] {
+					env[name] = fmt.Sprintf(" https://%d.test\r\n", j) // pasted with the end of a line
+				}
+				setenv(t, env)
+				c, err := config.Load("")
+				if err != nil {
+					t.Fatal(err)
+				}
+				config.Walk(c, func(k string, value any) {
+					if secret, ok := value.(signin.Secret); ok {
+						value = secret.Reveal()
+					}
+					if k == key && value != "https://0.test" {
+						t.Errorf("%s is %q; want the value of %s", key, value, first)
+					}
+				})
+			})
+		}
 	}
 }
-
-func clientKey(c config.Config) string      { return c.TikTok.ClientKey }
-func clientSecret(c config.Config) string   { return c.TikTok.ClientSecret.Reveal() }
-func supabaseURL(c config.Config) string    { return c.Supabase.URL }
-func publishableKey(c config.Config) string { return c.Supabase.PublishableKey }
-func secretKey(c config.Config) string      { return c.Supabase.SecretKey.Reveal() }
 
 func TestLoadPort(t *testing.T) {
 	tests := []struct {
@@ -399,114 +358,58 @@ func TestLoadDurationsAndBools(t *testing.T) {
 
 func TestLoadRefusesUnknownNames(t *testing.T) {
 	const noIdea = "Remove it, or see configs/tikbridge.example.yaml for all keys."
-	tests := []struct {
-		name string
-		env  map[string]string
-		file string
-		want config.Problems
-	}{
-		{
-			name: "misspelt key",
-			file: "app: {origin: https://app.test}",
-			want: config.Problems{
-				{"app.origin", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"},
-			},
-		},
-		{
-			name: "key of nothing",
-			file: "bananas: {ripe: true}\ntop: 1",
-			want: config.Problems{
-				{"bananas.ripe", "is not a key of the configuration", noIdea},
-				{"top", "is not a key of the configuration", noIdea},
-			},
-		},
-		{
-			name: "key without a name",
-			file: `{"": 1}`,
-			want: config.Problems{{`""`, "is not a key of the configuration", noIdea}},
-		},
-		{
-			name: "misspelt key without a value",
-			file: "app:\n  orgins:\n",
-			want: config.Problems{
-				{"app.orgins", "is not a key of the configuration", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"},
-			},
-		},
-		{
-			name: "value where a section belongs",
-			file: "log:\n  level:warn\n",
-			want: config.Problems{
-				{"log", "is a section and has no value itself", "Write its keys below it, each indented by two spaces."},
-			},
-		},
-		{
-			name: "misspelt variable",
-			env:  map[string]string{"TIKBRIDGE_TIKTOK_CLIENTSECRET": "x"},
-			want: config.Problems{
-				{
-					"TIKBRIDGE_TIKTOK_CLIENTSECRET", "is a variable that sets nothing",
-					"Did you mean tiktok.client_secret (TIKBRIDGE_TIKTOK_CLIENT_SECRET)?",
-				},
-			},
-		},
-		{
-			name: "misspelt variable of a section with two words",
-			env:  map[string]string{"TIKBRIDGE_RATELIMIT_ENABLE": "x"},
-			want: config.Problems{
-				{
-					"TIKBRIDGE_RATELIMIT_ENABLE", "is a variable that sets nothing",
-					"Did you mean rate_limit.enabled (TIKBRIDGE_RATE_LIMIT_ENABLED)?",
-				},
-			},
-		},
-		{
-			name: "variables of nothing, in order",
-			env:  map[string]string{"TIKBRIDGE_ZEBRA": "x", "TIKBRIDGE_APPLE_PIE": "x", "TIKBRIDGE_PORT": "8080"},
-			want: config.Problems{
-				{"TIKBRIDGE_APPLE_PIE", "is a variable that sets nothing", noIdea},
-				{"TIKBRIDGE_PORT", "is a variable that sets nothing", noIdea},
-				{"TIKBRIDGE_ZEBRA", "is a variable that sets nothing", noIdea},
-			},
-		},
-		{
-			name: "file, environment and values at once",
-			env:  map[string]string{"TIKBRIDGE_NOTHING": "x", "TIKTOK_CLIENT_KEY": "", "TIKBRIDGE_TIKTOK_TIMEOUT": "soon"},
-			file: "log: {lvel: info}",
-			want: config.Problems{
-				{"log.lvel", "is not a key of the configuration", "Did you mean log.level (TIKBRIDGE_LOG_LEVEL)?"},
-				{"TIKBRIDGE_NOTHING", "is a variable that sets nothing", noIdea},
-				{"tiktok.timeout", "has a value of the wrong type", "It must be a number with a unit, like 10s."},
-				{
-					"tiktok.client_key", "is missing",
-					"Set TIKTOK_CLIENT_KEY to the Client key of your app at developers.tiktok.com.",
-				},
-			},
-		},
-		{
-			name: "other programs' variables",
-			env: map[string]string{
-				"TIKTOK_SOMETHING": "x", "SUPABASE_DB_PASSWORD": "x", "TIKBRIDGE_CONTRACT_URL": "x",
-				// Kubernetes, for services named tikbridge and tikbridge-admin.
-				"TIKBRIDGE_SERVICE_HOST": "10.0.0.1", "TIKBRIDGE_SERVICE_PORT": "80", "TIKBRIDGE_SERVICE_PORT_HTTP": "80",
-				"TIKBRIDGE_PORT": "tcp://10.0.0.1:80", "TIKBRIDGE_PORT_80_TCP": "tcp://10.0.0.1:80",
-				"TIKBRIDGE_PORT_80_TCP_PROTO": "tcp", "TIKBRIDGE_PORT_80_TCP_PORT": "80", "TIKBRIDGE_PORT_80_TCP_ADDR": "10.0.0.1",
-				"TIKBRIDGE_ADMIN_SERVICE_HOST": "10.0.0.2", "TIKBRIDGE_ADMIN_PORT": "tcp://10.0.0.2:9090",
-			},
-		},
+	noKey := func(key, fix string) config.Problem {
+		return config.Problem{Key: key, What: "is not a key of the configuration", Fix: fix}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			setenv(t, complete, tt.env)
-			file := ""
-			if tt.file != "" {
-				file = writeFile(t, "c.yaml", tt.file)
+	noVariable := func(name, fix string) config.Problem {
+		return config.Problem{Key: name, What: "is a variable that sets nothing", Fix: fix}
+	}
+	type env = map[string]string
+	refuses := func(name string, env env, file string, want ...config.Problem) {
+		t.Run(name, func(t *testing.T) {
+			setenv(t, complete, env)
+			path := ""
+			if file != "" {
+				path = writeFile(t, "c.yaml", file)
 			}
-			_, err := config.Load(file)
-			if diff := cmp.Diff(tt.want, problems(t, err)); diff != "" {
+			_, err := config.Load(path)
+			if diff := cmp.Diff(config.Problems(want), problems(t, err)); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})
 	}
+	refuses("key of nothing", nil, "bananas: {ripe: true}\ntop: 1", noKey("bananas.ripe", noIdea), noKey("top", noIdea))
+	refuses("key without a name", nil, `{"": 1}`, noKey(`""`, noIdea))
+	refuses("misspelt key without a value", nil, "app:\n  orgins:\n",
+		noKey("app.orgins", "Did you mean app.origins (TIKBRIDGE_APP_ORIGINS)?"))
+	refuses("value where a section belongs", nil, "log:\n  level:warn\n", config.Problem{
+		Key: "log", What: "is a section and has no value itself",
+		Fix: "Write its keys below it, each indented by two spaces.",
+	})
+	refuses("misspelt variable of a section with two words", env{"TIKBRIDGE_RATELIMIT_ENABLE": "x"}, "",
+		noVariable("TIKBRIDGE_RATELIMIT_ENABLE", "Did you mean rate_limit.enabled (TIKBRIDGE_RATE_LIMIT_ENABLED)?"))
+	refuses("variables of nothing, in order",
+		env{"TIKBRIDGE_ZEBRA": "x", "TIKBRIDGE_APPLE_PIE": "x", "TIKBRIDGE_PORT": "8080"}, "",
+		noVariable("TIKBRIDGE_APPLE_PIE", noIdea), noVariable("TIKBRIDGE_PORT", noIdea),
+		noVariable("TIKBRIDGE_ZEBRA", noIdea))
+	refuses("file, environment and values at once",
+		env{"TIKBRIDGE_NOTHING": "x", "TIKTOK_CLIENT_KEY": "", "TIKBRIDGE_TIKTOK_TIMEOUT": "soon"}, "log: {lvel: info}",
+		noKey("log.lvel", "Did you mean log.level (TIKBRIDGE_LOG_LEVEL)?"), noVariable("TIKBRIDGE_NOTHING", noIdea),
+		config.Problem{
+			Key: "tiktok.timeout", What: "has a value of the wrong type", Fix: "It must be a number with a unit, like 10s.",
+		},
+		config.Problem{
+			Key: "tiktok.client_key", What: "is missing",
+			Fix: "Set TIKTOK_CLIENT_KEY to the Client key of your app at developers.tiktok.com.",
+		})
+	refuses("nothing of other programs' variables", env{
+		"TIKTOK_SOMETHING": "x", "SUPABASE_DB_PASSWORD": "x", "TIKBRIDGE_CONTRACT_URL": "x",
+		// Kubernetes, for services named tikbridge and tikbridge-admin.
+		"TIKBRIDGE_SERVICE_HOST": "10.0.0.1", "TIKBRIDGE_SERVICE_PORT": "80", "TIKBRIDGE_SERVICE_PORT_HTTP": "80",
+		"TIKBRIDGE_PORT": "tcp://10.0.0.1:80", "TIKBRIDGE_PORT_80_TCP": "tcp://10.0.0.1:80",
+		"TIKBRIDGE_PORT_80_TCP_PROTO": "tcp", "TIKBRIDGE_PORT_80_TCP_PORT": "80", "TIKBRIDGE_PORT_80_TCP_ADDR": "10.0.0.1",
+		"TIKBRIDGE_ADMIN_SERVICE_HOST": "10.0.0.2", "TIKBRIDGE_ADMIN_PORT": "tcp://10.0.0.2:9090",
+	}, "")
 }
 
 func TestLoadReportsWrongTypes(t *testing.T) {
@@ -632,105 +535,66 @@ func TestLoadKeysWithoutValue(t *testing.T) {
 
 func TestLoadUnreadableFile(t *testing.T) {
 	setenv(t, complete)
-	path := func(name, text string) func(*testing.T) string {
-		return func(t *testing.T) string { t.Helper(); return writeFile(t, name, text) }
+	const plain, bom = "which cannot be read", "which begins with a byte order mark"
+	tests := []struct{ name, file, text, what string }{
+		{"no ending", "config", "log: {level: info}", "which has no known ending"},
+		{"environment file", ".env", "CANARY", "which has no known ending"},
+		{"YAML", "c.yaml", "log:\n  level: info\n bad\n", plain + ` at or near line \d`},
+		{"YAML, unknown anchor", "c.yaml", "tiktok:\n  client_secret: *CANARY\n", plain},
+		{"YAML, text alone", "c.yaml", "CANARY", plain},
+		{
+			"YAML, key twice", "c.yaml", "log:\n  level: info\n  level: CANARY\n",
+			`which sets log\.level twice \(lines 2 and 3\)`,
+		},
+		{
+			"YAML, key twice in braces", "c.yaml", "log: {format: json}\ntiktok: {pkce: off, pkce: CANARY}\n",
+			`which sets tiktok\.pkce twice \(lines 2 and 2\)`,
+		},
+		{
+			"YAML, section twice", "c.yaml", "log: {level: CANARY}\nseal:\nlog: {format: CANARY}\n",
+			`which sets log twice \(lines 1 and 3\)`,
+		},
+		{
+			"YAML, value twice where a key belongs", "c.yaml", "seal:\n  CANARY: x\n  CANARY: x\n",
+			`which sets a key twice \(lines 2 and 3\)`,
+		},
+		{"TOML", "c.toml", "[tiktok]\nclient_secret = CANARY\n", plain + " at line 2"},
+		{"TOML, key twice", "c.toml", "[log]\nlevel = 'info'\nlevel = 'CANARY'\n", "which sets level twice"},
+		{"TOML, section twice", "c.toml", "[log]\nlevel = 'info'\n[log]\nformat = 'CANARY'\n", "which sets log twice"},
+		{"TOML, byte order mark", "c.toml", "\ufeff[log]\nlevel = 'info'\n", bom + ` \(UTF-8\)`},
+		{
+			"JSON, key twice", "c.json",
+			`{"app":{"origins":[[1]]},"tiktok":{"client_secret":"a","Client_Secret":"CANARY"}}`,
+			`which sets tiktok\.client_secret twice`,
+		},
+		{"JSON, section twice", "c.json", `{"log":{"level":"info"},"log":{"level":"CANARY"}}`, "which sets log twice"},
+		{"JSON, byte order mark", "c.json", "\ufeff{}", bom + ` \(UTF-8\)`},
+		{"JSON, UTF-16", "c.json", "\xff\xfe{\x00}\x00", bom + ` \(UTF-16\)`},
+		{"JSON", "c.json", `{"tiktok": {"client_secret": CANARY}}`, plain + ` at character \d+`},
+		{"JSON, text alone", "c.json", `"CANARY"`, plain},
+		{"YAML in JSON", "c.json", "log:\n  level: info\n", plain + ` at character \d+`},
 	}
-	tests := []struct {
-		name string
-		file func(*testing.T) string
-		what string // a regular expression
-	}{
-		{"missing", func(t *testing.T) string {
-			t.Helper()
-			return filepath.Join(t.TempDir(), "none.yaml")
-		}, `^names \S+none\.yaml, which does not exist$`},
-		{"directory", func(t *testing.T) string {
-			t.Helper()
-			dir := filepath.Join(t.TempDir(), "dir.yaml")
-			if err := os.Mkdir(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			return dir
-		}, `^names \S+dir\.yaml, which cannot be read: `},
-		{"no ending", path("config", "log: {level: info}"), `^names \S+config, which has no known ending$`},
-		{"environment file", path(".env", "CANARY"), `^names \S+\.env, which has no known ending$`},
-		{
-			"YAML", path("c.yaml", "log:\n  level: info\n bad\n"),
-			`^names \S+c\.yaml, which cannot be read at or near line \d$`,
-		},
-		{
-			"YAML, unknown anchor", path("c.yaml", "tiktok:\n  client_secret: *CANARY\n"),
-			`^names \S+c\.yaml, which cannot be read$`,
-		},
-		{"YAML, text alone", path("c.yaml", "CANARY"), `^names \S+c\.yaml, which cannot be read$`},
-		{
-			"YAML, key twice", path("c.yaml", "log:\n  level: info\n  level: CANARY\n"),
-			`^names \S+c\.yaml, which sets log\.level twice \(lines 2 and 3\)$`,
-		},
-		{
-			"YAML, key twice in braces", path("c.yaml", "log: {format: json}\ntiktok: {pkce: off, pkce: CANARY}\n"),
-			`^names \S+c\.yaml, which sets tiktok\.pkce twice \(lines 2 and 2\)$`,
-		},
-		{
-			"YAML, section twice", path("c.yaml", "log: {level: CANARY}\nseal:\nlog: {format: CANARY}\n"),
-			`^names \S+c\.yaml, which sets log twice \(lines 1 and 3\)$`,
-		},
-		{
-			"YAML, value twice where a key belongs", path("c.yaml", "seal:\n  CANARY: x\n  CANARY: x\n"),
-			`^names \S+c\.yaml, which sets a key twice \(lines 2 and 3\)$`,
-		},
-		{
-			"TOML, key twice", path("c.toml", "[log]\nlevel = 'info'\nlevel = 'CANARY'\n"),
-			`^names \S+c\.toml, which sets level twice$`,
-		},
-		{
-			"TOML, section twice", path("c.toml", "[log]\nlevel = 'info'\n[log]\nformat = 'CANARY'\n"),
-			`^names \S+c\.toml, which sets log twice$`,
-		},
-		{
-			"JSON, key twice",
-			path("c.json", `{"app":{"origins":[[1]]},"tiktok":{"client_secret":"a","Client_Secret":"CANARY"}}`),
-			`^names \S+c\.json, which sets tiktok\.client_secret twice$`,
-		},
-		{
-			"JSON, section twice", path("c.json", `{"log":{"level":"info"},"log":{"level":"CANARY"}}`),
-			`^names \S+c\.json, which sets log twice$`,
-		},
-		{
-			"TOML, byte order mark", path("c.toml", "\ufeff[log]\nlevel = 'info'\n"),
-			`^names \S+c\.toml, which begins with a byte order mark \(UTF-8\)$`,
-		},
-		{
-			"JSON, byte order mark", path("c.json", "\ufeff{}"),
-			`^names \S+c\.json, which begins with a byte order mark \(UTF-8\)$`,
-		},
-		{
-			"JSON, UTF-16", path("c.json", "\xff\xfe{\x00}\x00"),
-			`^names \S+c\.json, which begins with a byte order mark \(UTF-16\)$`,
-		},
-		{"TOML", path("c.toml", "[tiktok]\nclient_secret = CANARY\n"), `^names \S+c\.toml, which cannot be read at line 2$`},
-		{
-			"JSON", path("c.json", `{"tiktok": {"client_secret": CANARY}}`),
-			`^names \S+c\.json, which cannot be read at character \d+$`,
-		},
-		{"JSON, text alone", path("c.json", `"CANARY"`), `^names \S+c\.json, which cannot be read$`},
-		{
-			"YAML in JSON", path("c.json", "log:\n  level: info\n"),
-			`^names \S+c\.json, which cannot be read at character \d+$`,
-		},
+	wantProblem := func(t *testing.T, path, what string) {
+		t.Helper()
+		_, err := config.Load(path)
+		p := problems(t, err)
+		pattern := regexp.MustCompile(`^names \S+` + regexp.QuoteMeta(filepath.Base(path)) + ", " + what + "$")
+		if len(p) != 1 || p[0].Key != "--config" || p[0].Fix == "" || !pattern.MatchString(p[0].What) {
+			t.Errorf("problems = %+v, want one of --config whose text matches %s", p, pattern)
+		}
+		if strings.Contains(p.Error(), "CANARY") {
+			t.Errorf("the error shows the content of the file: %v", err)
+		}
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := config.Load(tt.file(t))
-			p := problems(t, err)
-			if len(p) != 1 || p[0].Key != "--config" || p[0].Fix == "" || !regexp.MustCompile(tt.what).MatchString(p[0].What) {
-				t.Errorf("problems = %+v, want one of --config whose text matches %s", p, tt.what)
-			}
-			if strings.Contains(p.Error(), "CANARY") {
-				t.Errorf("the error shows the content of the file: %v", err)
-			}
-		})
+		t.Run(tt.name, func(t *testing.T) { wantProblem(t, writeFile(t, tt.file, tt.text), tt.what) })
 	}
+	wantProblem(t, filepath.Join(t.TempDir(), "none.yaml"), "which does not exist")
+	directory := filepath.Join(t.TempDir(), "dir.yaml")
+	if err := os.Mkdir(directory, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, directory, "which cannot be read: .*")
 }
 
 // Entries that end in /* narrow where people may return to; they take no default away from TikTok.

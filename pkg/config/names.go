@@ -84,6 +84,12 @@ func wanted(key string) string {
 		return "the publishable key (sb_publishable_...) or the legacy anon key" + fromPage
 	case "supabase.secret_key":
 		return "a secret key (sb_secret_...) or the legacy service_role key" + fromPage
+	case "backend.url":
+		return "the address of your backend's route, like https://app.example/tiktok."
+	case "backend.secret", "webhook.secret":
+		return "whsec_ and what `openssl rand -base64 32` prints."
+	case "webhook.url":
+		return "the address that takes events."
 	case "app.origins":
 		return "the address of your app, like https://app.example (several: separated by commas)."
 	case "app.redirect_uris":

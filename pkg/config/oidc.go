@@ -168,7 +168,10 @@ func (c OIDCClient) rules() []rule {
 	}
 	return []rule{
 		{bad: c.ID == "", what: "without an id", fix: "Give it an id, like my-app."},
-		{bad: !clientIDPattern.MatchString(c.ID), what: "whose id has spaces or colons", fix: "Use letters, digits and dashes."},
+		{
+			bad: !clientIDPattern.MatchString(c.ID), what: "whose id has spaces or colons",
+			fix: "Use letters, digits and dashes.",
+		},
 		{
 			bad: c.Secret != "" && len(c.Secret) < minClientSecret, what: "whose secret has fewer than 32 characters",
 			fix: "Make one with `openssl rand -hex 32`. A public client, such as a single-page app, has none.",
@@ -182,7 +185,10 @@ func (c OIDCClient) rules() []rule {
 			fix: "Write the whole address, without a wildcard or a #. It must be https://; http:// is for clients with a " +
 				"secret and for this machine, and an app's own scheme looks like com.example.app:/callback.",
 		},
-		{bad: !slices.Contains([]string{"", "RS256", "ES256"}, c.Alg), what: "whose alg " + is(c.Alg), fix: "Use RS256 or ES256."},
+		{
+			bad:  !slices.Contains([]string{"", "RS256", "ES256"}, c.Alg),
+			what: "whose alg " + is(c.Alg), fix: "Use RS256 or ES256.",
+		},
 		{
 			bad: c.Prompt != "" && c.Prompt != "consent", what: "whose prompt " + is(c.Prompt),
 			fix: "Use consent, or leave it out.",

@@ -50,20 +50,25 @@ const (
 )
 
 var kinds = map[string]kind{
-	"tiktok.client_key":        credential,
-	"tiktok.client_secret":     credential,
-	"supabase.publishable_key": credential,
-	"supabase.secret_key":      credential,
-	"seal.keys":                credential,
-	"oidc.supabase_secret":     credential,
-	"oidc.clients":             credential,
-	"oidc.issuer":              address,
-	"server.public_url":        address,
-	"supabase.url":             address,
-	"supabase.auth_url":        address,
-	"app.origins":              address,
-	"app.redirect_uris":        address,
-	"store.redis_url":          address,
+	"tiktok.client_key":             credential,
+	"tiktok.client_secret":          credential,
+	"supabase.publishable_key":      credential,
+	"supabase.secret_key":           credential,
+	"tiktok.previous_client_secret": credential,
+	"backend.secret":                credential,
+	"backend.url":                   address,
+	"webhook.secret":                credential,
+	"webhook.url":                   address,
+	"seal.keys":                     credential,
+	"oidc.supabase_secret":          credential,
+	"oidc.clients":                  credential,
+	"oidc.issuer":                   address,
+	"server.public_url":             address,
+	"supabase.url":                  address,
+	"supabase.auth_url":             address,
+	"app.origins":                   address,
+	"app.redirect_uris":             address,
+	"store.redis_url":               address,
 }
 
 // texts returns what is written in a value.
@@ -139,9 +144,12 @@ func isAlphabet(project string) bool {
 		strings.HasPrefix("abcdefghijklmnopqrstuvwxyz", project)
 }
 
-// isTrial tells whether TikTok is simulated, or Supabase is on this machine.
+// isTrial tells whether TikTok is simulated, or who keeps the users is on this machine.
 func (c Config) isTrial() bool {
 	host := hostOf(cmp.Or(c.Supabase.URL, c.Supabase.AuthURL))
+	if c.Accounts == AccountsBackend {
+		host = hostOf(c.Backend.URL)
+	}
 	addr, _ := netip.ParseAddr(host)
 	return c.TikTok.APIURL != Default().TikTok.APIURL || host == "localhost" || addr.IsLoopback()
 }

@@ -137,14 +137,14 @@ func TestPlaceholdersInTrial(t *testing.T) {
 	}
 }
 
-// The template in the README, not filled in, names all that is to be filled in.
-func TestPlaceholdersOfReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// The template in docs/deploy.md, not filled in, names all that is to be filled in.
+func TestPlaceholders_documented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/deploy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	env := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^([A-Z_]+)=(\S+)$`).FindAllStringSubmatch(string(readme), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^([A-Z_]+)=(\S+)$`).FindAllStringSubmatch(string(page), -1) {
 		if isOurs(m[1]) {
 			env[m[1]] = m[2]
 		}

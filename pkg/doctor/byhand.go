@@ -27,13 +27,15 @@ func byHand(o Options) []string {
 				"leads back. On Android, leave the callback's path out of assetlinks.json, or it opens in the app instead "+
 				"of the secure browser.")
 	}
-	if strings.EqualFold(c.Supabase.ForwardHeader(), config.ForwardSBForwardedFor) && c.Supabase.Project() != "" {
+	forwards := strings.EqualFold(c.Supabase.ForwardHeader(), config.ForwardSBForwardedFor)
+	if withSupabase(c) && forwards && c.Supabase.Project() != "" {
 		notes = append(notes, "Supabase > Authentication > Rate Limits has IP address forwarding switched on.")
 	}
-	// The project's public settings do not tell.
-	notes = append(notes, "Supabase > Authentication > Sign In / Providers > Email has Secure email change switched off, "+
-		"if people may replace their made-up address: with it on, Supabase also wants a confirmation from the old one, "+
-		"whose mailbox does not exist. Or change addresses on your server, with the secret key.")
+	if withSupabase(c) { // the project's public settings do not tell
+		notes = append(notes, "Supabase > Authentication > Sign In / Providers > Email has Secure email change switched off, "+
+			"if people may replace their made-up address: with it on, Supabase also wants a confirmation from the old one, "+
+			"whose mailbox does not exist. Or change addresses on your server, with the secret key.")
+	}
 	if c.Store.RedisURL == "" {
 		note := "Only one replica of the bridge runs. For several, set store.redis_url."
 		if c.OIDC.Enabled() {

@@ -1,6 +1,6 @@
 // Package doctor looks for what keeps people from signing in: in the configuration, at TikTok, in the
-// Supabase project, in Redis, and at the public address. Each finding says what was seen and, unless all
-// is well, how to fix it. Nothing is changed anywhere.
+// Supabase project or the app's own backend, in Redis, and at the public address. Each finding says what was
+// seen and, unless all is well, how to fix it. Nothing is changed anywhere.
 //
 // [Offline] checks the configuration alone. [Examine] also asks others, all at the same time, each within
 // the timeout of its call.
@@ -89,6 +89,15 @@ type Supabase interface {
 	FindProvider(ctx context.Context, identifier string) (supabase.Provider, error)
 }
 
+// Backend is what the doctor asks whoever takes the bridge's signed messages. *backend.Client and
+// *backend.Notifier implement it.
+type Backend interface {
+	// Ping returns nil if the receiver is there and accepts the signature.
+	Ping(ctx context.Context) error
+	// CheckSignature returns backend.ErrUnsigned if the receiver takes messages that nobody signed.
+	CheckSignature(ctx context.Context) error
+}
+
 // Claims is the shared store of claims on states and handoffs. *once.Redis implements it.
 type Claims interface {
 	Ping(ctx context.Context) error
@@ -102,6 +111,8 @@ type Options struct {
 	Problems config.Problems
 	TikTok   TikTok
 	Supabase Supabase
+	// Backend is the app's own backend, Webhook who gets events; nil if there is none.
+	Backend, Webhook Backend
 	// Provider is what Supabase should have as the provider for TikTok, if it is a client of this bridge.
 	Provider supabase.ProviderSettings
 	// Claims is nil without Redis.
@@ -125,33 +136,43 @@ type check struct {
 	// needs are the keys of the configuration without which there is nothing to check.
 	needs []string
 	run   func(context.Context, Options) []Finding
+	// applies says whether there is anything to check; nil is always.
+	applies func(config.Config) bool
 }
+
+func withSupabase(c config.Config) bool { return c.Accounts == config.AccountsSupabase }
+
+func withBackend(c config.Config) bool { return c.Accounts == config.AccountsBackend }
+
+func withWebhook(c config.Config) bool { return c.Webhook.URL != "" }
 
 // offline are the checks of the configuration alone, beyond what config.Load refuses.
 var offline = []check{
-	{"tiktok_app", []string{"tiktok.client_key", "tiktok.authorize_url", "tiktok.api_url"}, tiktokApp},
-	{"redirect_uris", []string{"app.origins", "app.redirect_uris", "server.public_url"}, redirectURIs},
-	{"deeplinks", []string{"app.deeplink_schemes"}, deeplinks},
-	{"supabase_keys", []string{"supabase.publishable_key", "supabase.secret_key"}, supabaseKeys},
-	{"client_ip", []string{"supabase.forward_client_ip", "supabase.url", "supabase.secret_key"}, clientIP},
-	{"proxies", []string{"server.public_url", "server.trusted_proxies"}, proxies},
+	{"tiktok_app", []string{"tiktok.client_key", "tiktok.authorize_url", "tiktok.api_url"}, tiktokApp, nil},
+	{"redirect_uris", []string{"app.origins", "app.redirect_uris", "server.public_url"}, redirectURIs, nil},
+	{"deeplinks", []string{"app.deeplink_schemes"}, deeplinks, nil},
+	{"supabase_keys", []string{"supabase.publishable_key", "supabase.secret_key"}, supabaseKeys, withSupabase},
+	{"client_ip", []string{"supabase.forward_client_ip", "supabase.url", "supabase.secret_key"}, clientIP, withSupabase},
+	{"proxies", []string{"server.public_url", "server.trusted_proxies"}, proxies, nil},
 }
 
 // online are the checks that ask others.
 var online = []check{
 	{"tiktok", []string{
 		"tiktok.client_key", "tiktok.client_secret", "tiktok.api_url", "tiktok.timeout",
-	}, tiktokCredentials},
+	}, tiktokCredentials, nil},
 	{"supabase", []string{
 		"supabase.url", "supabase.auth_url", "supabase.publishable_key", "supabase.secret_key", "supabase.timeout",
-	}, supabaseProject},
+	}, supabaseProject, withSupabase},
+	{"backend", []string{"backend.url", "backend.secret", "backend.timeout"}, ownBackend, withBackend},
+	{"webhook", []string{"webhook.url", "webhook.secret"}, webhook, withWebhook},
 	{"provider", []string{
 		"oidc.clients", "oidc.issuer", "oidc.supabase_secret", "server.public_url", "supabase.url", "supabase.auth_url",
 		"supabase.secret_key", "supabase.provider", "supabase.timeout",
-	}, provider},
-	{"clock", []string{"supabase.url", "supabase.auth_url", "tiktok.api_url"}, clock},
-	{"redis", []string{"store.redis_url"}, redis},
-	{"public_url", []string{"server.public_url", "app.origins", "app.redirect_uris"}, publicURL},
+	}, provider, nil},
+	{"clock", []string{"supabase.url", "supabase.auth_url", "tiktok.api_url"}, clock, nil},
+	{"redis", []string{"store.redis_url"}, redis, nil},
+	{"public_url", []string{"server.public_url", "app.origins", "app.redirect_uris"}, publicURL, nil},
 }
 
 // Checks returns the names of all checks.
@@ -196,6 +217,7 @@ func examine(ctx context.Context, o Options, checks []check) Report {
 func (c check) apply(ctx context.Context, o Options) []Finding {
 	var findings []Finding
 	switch {
+	case c.applies != nil && !c.applies(o.Config):
 	case slices.Contains(o.Skip, c.name):
 		findings = []Finding{skipped("Skipped (--skip).")}
 	case o.Problems.Concern(c.needs...):

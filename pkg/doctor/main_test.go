@@ -164,6 +164,7 @@ func (w *world) bridge() http.Handler {
 	s, err := server.New(server.Options{
 		Service: signin.New(signin.Options{
 			Authenticator: tiktok.New(tiktok.Options{ClientKey: cfg.TikTok.ClientKey}),
+			Accounts:      supabase.New(supabase.Options{}),
 			Policy:        lists, Sealer: ring, Once: once.NewMemory(10),
 			CallbackURL: server.CallbackURL(cfg.Server.PublicURL), DefaultRedirect: cfg.StartPage(),
 		}),

@@ -22,10 +22,13 @@ func provider(ctx context.Context, o Options) []Finding {
 		return []Finding{well("The provider flow is off: oidc.clients is empty.")}
 	}
 	findings := []Finding{discovery(ctx, o)}
-	if _, ok := o.Config.SupabaseClient(); !ok {
+	_, ok := o.Config.SupabaseClient()
+	switch {
+	case !ok && !withSupabase(o.Config):
+		return findings
+	case !ok:
 		return append(findings, well("No client of oidc.clients is this Supabase project, so there is nothing to compare."))
-	}
-	if o.Config.Supabase.SecretKey == "" {
+	case o.Config.Supabase.SecretKey == "":
 		return append(findings, skipped(
 			"Without supabase.secret_key there is no way to see how Supabase has the provider set up."))
 	}

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tikbridge/tikbridge/pkg/config"
 	"github.com/tikbridge/tikbridge/pkg/signin"
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 )
@@ -73,6 +74,9 @@ func notABridge(base string, a answer) (Finding, bool) {
 func sameBridge(ctx context.Context, o Options, health answer) Finding {
 	base := o.Config.Server.PublicURL
 	at := base + through(health)
+	if o.Config.Accounts == config.AccountsNone { // it starts sign-ins for the clients of oidc alone
+		return well("A bridge answers at " + at + ".")
+	}
 	const restart = "Restart the bridge with this configuration, or run the doctor with the bridge's."
 	started, err := get(ctx, o, o.StartURL+"?"+startQuery(o), http.Header{"Accept": {"application/json"}})
 	if err != nil {

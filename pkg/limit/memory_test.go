@@ -101,22 +101,6 @@ func TestMemory_oldest(t *testing.T) {
 	})
 }
 
-// What is over goes when somebody new comes, so that a flood does not fill memory for good.
-func TestMemory_over(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := limit.NewMemory(1000)
-		for i := range 1000 {
-			_, _ = m.Take(t.Context(), fmt.Sprint(i), 60)
-		}
-		time.Sleep(time.Second)
-		_, _ = m.Take(t.Context(), "new", 60)
-		if m.Len() != 1 {
-			t.Errorf("%d keys; want the new one alone", m.Len())
-		}
-	})
-}
-
 // want counts one event of the key a.
 func want(t *testing.T, l limit.Limiter, perMinute int, allowed bool) {
 	t.Helper()

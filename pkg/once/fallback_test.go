@@ -45,14 +45,6 @@ func TestFallback(t *testing.T) {
 		name     string
 		newStore func(t *testing.T) once.Store
 	}{
-		{"memory", func(*testing.T) once.Store {
-			return once.NewFallback(once.NewMemory(1000), once.NewMemory(1000), newHealth())
-		}},
-		{"the shared store is down", func(*testing.T) once.Store {
-			shared := newFlaky()
-			shared.off.Store(true)
-			return once.NewFallback(shared, once.NewMemory(1000), newHealth())
-		}},
 		{"redis", func(t *testing.T) once.Store {
 			return newMovable(t, miniredis.RunT(t))
 		}},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -26,35 +25,6 @@ func wantClaim(t *testing.T, s once.Store, key string, ttl time.Duration, want b
 	}
 }
 
-func TestMemory_bound(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := once.NewMemory(3)
-		wantClaim(t, m, "long", 3*time.Minute, true)
-		wantClaim(t, m, "short", 1*time.Minute, true)
-		wantClaim(t, m, "middle", 2*time.Minute, true)
-
-		wantClaim(t, m, "one more", time.Hour, true)
-		wantClaim(t, m, "long", time.Minute, false)
-		wantClaim(t, m, "middle", time.Minute, false)
-		if got := m.Lost(); got != 1 {
-			t.Errorf("lost %d; want the one that expires soonest", got)
-		}
-
-		time.Sleep(2 * time.Minute) // "middle" is over and makes room
-		wantClaim(t, m, "two more", time.Hour, true)
-		wantClaim(t, m, "long", time.Minute, false)
-		wantClaim(t, m, "one more", time.Minute, false)
-		if got := m.Lost(); got != 1 {
-			t.Errorf("lost %d; want what expired not counted", got)
-		}
-		wantClaim(t, m, "short", time.Minute, true) // "long" goes for it
-		if got := m.Lost(); got != 2 {
-			t.Errorf("lost %d; want 2", got)
-		}
-	})
-}
-
 func TestMemory_flood(t *testing.T) {
 	t.Parallel()
 	const limit, callers, each = 100, 8, 500
@@ -73,32 +43,6 @@ func TestMemory_flood(t *testing.T) {
 	}
 	if got := m.Lost(); got != callers*each-limit {
 		t.Errorf("lost %d; want %d", got, callers*each-limit)
-	}
-}
-
-func TestMemory_expiredGo(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := once.NewMemory(1000)
-		for i := range 500 {
-			wantClaim(t, m, fmt.Sprint(i), time.Minute, true)
-		}
-		time.Sleep(time.Minute)
-		wantClaim(t, m, "next", time.Minute, true)
-		if got := m.Len(); got != 1 {
-			t.Errorf("holds %d claims; want 1", got)
-		}
-	})
-}
-
-func TestNewMemory_leastLimit(t *testing.T) {
-	t.Parallel()
-	for _, limit := range []int{-1, 0, 1} {
-		m := once.NewMemory(limit)
-		wantClaim(t, m, "a", time.Minute, true)
-		wantClaim(t, m, "a", time.Minute, false)
-		wantClaim(t, m, "b", time.Minute, true)
-		wantClaim(t, m, "a", time.Minute, true)
 	}
 }
 
@@ -158,13 +102,4 @@ func TestMemory_model(t *testing.T) {
 			}
 		}
 	})
-}
-
-func BenchmarkMemory(b *testing.B) {
-	m := once.NewMemory(100_000)
-	for i := 0; b.Loop(); i++ {
-		if _, err := m.Claim(b.Context(), fmt.Sprint(i), time.Minute); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -1,12 +1,16 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
@@ -16,6 +20,7 @@ const (
 	maxClientState = 2048
 	maxNonce       = 512
 	maxScope       = 512
+	maxRequest     = 4096 // all of it as JSON; pkg/signin takes states of that size back
 )
 
 // request is a client's authorization request while the person is at TikTok. It travels in the sealed state.
@@ -24,7 +29,7 @@ type request struct {
 	RedirectURI string `json:"r"`
 	State       string `json:"s,omitempty"`
 	Nonce       string `json:"n,omitempty"`
-	Scope       string `json:"o"`
+	Scope       string `json:"o"` // what of it means something here
 	Challenge   string `json:"h,omitempty"`
 }
 
@@ -40,12 +45,15 @@ func (p *Provider) Authorize(ctx context.Context, q url.Values) (signin.Begun, e
 	if err := r.read(client, q); err != nil {
 		return signin.Begun{}, p.redirect(r, err)
 	}
-	encoded, err := json.Marshal(r)
+	encoded, err := r.encode()
 	if err != nil {
 		return signin.Begun{}, err
 	}
+	if len(encoded) > maxRequest {
+		return signin.Begun{}, p.redirect(r, refuse(codeInvalidRequest, "The request is too long."))
+	}
 	begun, err := p.opts.SignIns.BeginForClient(ctx, signin.ClientRequest{
-		Request: string(encoded), Challenge: r.Challenge, SelectAccount: client.AlwaysConsent || wantsConsent(q),
+		Request: encoded, Challenge: r.Challenge, SelectAccount: client.AlwaysConsent || wantsConsent(q),
 	})
 	if err != nil {
 		return signin.Begun{}, p.redirect(r, failed(err))
@@ -66,10 +74,20 @@ func (p *Provider) identify(q url.Values) (*Client, request, error) {
 		return nil, r, signin.NewError(signin.CauseClientRedirectURI)
 	}
 	r.ClientID, r.RedirectURI = client.ID, uri
-	if states := q["state"]; len(states) == 1 && len(states[0]) <= maxClientState {
+	if states := q["state"]; len(states) == 1 {
 		r.State = states[0]
 	}
 	return client, r, nil
+}
+
+// encode writes the request as JSON, without json.Marshal's care for HTML, which turns every & of an address into
+// six bytes.
+func (r *request) encode() (string, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(r)
+	return strings.TrimSpace(b.String()), err
 }
 
 // read checks the rest of the request. Parameters it does not know are ignored (Core, section 3.1.2.1), as are
@@ -80,13 +98,14 @@ func (r *request) read(client *Client, q url.Values) *Error {
 			return refuse(codeInvalidRequest, "A parameter is there more than once: "+printable(name)+".")
 		}
 	}
-	r.Nonce, r.Scope, r.Challenge = q.Get("nonce"), q.Get("scope"), q.Get("code_challenge")
+	scope := q.Get("scope")
+	r.Nonce, r.Scope, r.Challenge = q.Get("nonce"), grantedScope(scope), q.Get("code_challenge")
 	switch responseType := q.Get("response_type"); {
-	case q.Has("request"):
+	case q.Get("request") != "":
 		return refuse("request_not_supported", "Send the parameters themselves, not a request object.")
-	case q.Has("request_uri"):
+	case q.Get("request_uri") != "":
 		return refuse("request_uri_not_supported", "Send the parameters themselves, not a request_uri.")
-	case q.Has("registration"):
+	case q.Get("registration") != "":
 		return refuse("registration_not_supported", "Clients are registered in the bridge's configuration.")
 	case responseType == "":
 		return refuse(codeInvalidRequest, "The parameter response_type is missing. It must be code.")
@@ -94,18 +113,23 @@ func (r *request) read(client *Client, q url.Values) *Error {
 		return refuse("unsupported_response_type", "The response_type must be code.")
 	case q.Get("response_mode") != "" && q.Get("response_mode") != "query":
 		return refuse(codeInvalidRequest, "The response_mode must be query, or left out.")
-	case len(r.Scope) > maxScope || !slices.Contains(words(r.Scope), "openid"):
+	case len(scope) > maxScope || !slices.Contains(words(scope), "openid"):
 		return refuse("invalid_scope", "The scope must have openid in it.")
-	case len(q.Get("state")) > maxClientState:
+	case len(r.State) > maxClientState:
 		return refuse(codeInvalidRequest, "The parameter state is longer than 2,048 bytes.")
 	case len(r.Nonce) > maxNonce:
 		return refuse(codeInvalidRequest, "The parameter nonce is longer than 512 bytes.")
+	case !isText(r.State) || !isText(r.Nonce):
+		return refuse(codeInvalidRequest, "The parameters state and nonce must be text without control characters.")
 	}
 	if err := r.checkPKCE(client, q.Get("code_challenge_method")); err != nil {
 		return err
 	}
 	return checkPrompt(q)
 }
+
+// isText reports whether s comes out of JSON as it went in, and as long as it was.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }
 
 // challengePattern matches what S256 makes (RFC 7636, section 4.2): 32 bytes in base64url.
 var challengePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)

@@ -76,8 +76,7 @@ func failed(err error) *Error {
 	return &Error{Code: code, Description: e.Message, Err: e}
 }
 
-// answer adds values to a redirect URI and keeps the query it has (RFC 6749, section 3.1.2). A code is only
-// looked for among the first values of a name.
+// answer adds values to a redirect URI and keeps the query it has (RFC 6749, section 3.1.2).
 func answer(redirectURI string, values url.Values) string {
 	separator := "?"
 	if strings.Contains(redirectURI, "?") {

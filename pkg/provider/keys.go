@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -51,7 +52,8 @@ const (
 
 // DeriveKeys makes an RSA and a P-256 key of each secret: HKDF-SHA256 (RFC 5869) gives a seed, and the seed a key
 // by c2sp.org/det-keygen. Replicas with the same secrets have the same keys. To rotate, add the new secret last
-// and roll out, which publishes its keys; then move it to the front, so that it signs; then drop the old one.
+// and roll out, which publishes its keys; five minutes later, when no cache has the old ones alone, move it to the
+// front, so that it signs; then drop the old one, once its last token is over.
 func DeriveKeys(secrets ...signin.Secret) (*Keys, error) {
 	var keys []key
 	for _, secret := range secrets {
@@ -87,13 +89,17 @@ func ParseKeys(texts ...signin.Secret) (*Keys, error) {
 	var keys []key
 	for _, text := range texts {
 		rest := []byte(text.Reveal())
-		for found := 0; ; found++ {
+		begun := bytes.Count(rest, []byte("-----BEGIN "))
+		if begun == 0 {
+			return nil, errors.New("an entry holds no PEM block")
+		}
+		for range begun {
 			var block *pem.Block
-			if block, rest = pem.Decode(rest); block == nil {
-				if found == 0 {
-					return nil, errors.New("an entry holds no PEM block")
-				}
-				break
+			if block, rest = pem.Decode(rest); block == nil { // it skips blocks that it cannot read
+				return nil, errors.New("a PEM block is damaged")
+			}
+			if block.Type == "EC PARAMETERS" { // openssl ecparam -genkey writes the name of the curve first
+				continue
 			}
 			k, err := parseKey(block)
 			if err != nil {
@@ -110,7 +116,7 @@ func parseKey(block *pem.Block) (key, error) {
 	if err != nil {
 		if parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes); err != nil {
 			if parsed, err = x509.ParseECPrivateKey(block.Bytes); err != nil {
-				return key{}, fmt.Errorf("a PEM block is no private key (%q)", block.Type)
+				return key{}, errors.New("a PEM block is no private key without a passphrase")
 			}
 		}
 	}

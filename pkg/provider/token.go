@@ -63,7 +63,7 @@ type TokenResponse struct {
 	RefreshToken string // TikTok's, sealed; only for clients with TikTokTokens
 	IDToken      string
 	Scope        string
-	ExpiresIn    int64 // seconds
+	ExpiresIn    int64 // seconds; 0 if TikTok did not say how long its token is good
 }
 
 // Reveal returns the response for encoding/json.
@@ -71,7 +71,7 @@ func (r TokenResponse) Reveal() any {
 	return struct {
 		AccessToken  string `json:"access_token"`
 		TokenType    string `json:"token_type"`
-		ExpiresIn    int64  `json:"expires_in"`
+		ExpiresIn    int64  `json:"expires_in,omitempty"`
 		RefreshToken string `json:"refresh_token,omitempty"`
 		Scope        string `json:"scope"`
 		IDToken      string `json:"id_token"`
@@ -192,7 +192,7 @@ func isHash(challenge, verifier string) bool {
 func (p *Provider) issue(ctx context.Context, client *Client, g grant) (TokenResponse, error) {
 	id := signin.Identity{OpenID: g.OpenID, Scopes: g.Scopes, AccessToken: g.Token, RefreshToken: g.Refresh}
 	person := newPerson(id, p.readProfile(ctx, id))
-	resp := TokenResponse{ExpiresIn: int64(TokenLifetime.Seconds()), Scope: grantedScope(g.Request.Scope)}
+	resp := TokenResponse{ExpiresIn: int64(TokenLifetime.Seconds()), Scope: g.Request.Scope}
 	var err error
 	if client.TikTokTokens {
 		resp.AccessToken, resp.RefreshToken = g.Token, signin.SealRefreshToken(p.opts.Sealer, id)

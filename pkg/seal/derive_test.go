@@ -99,14 +99,3 @@ func TestDerive_nothing(t *testing.T) {
 		}
 	}
 }
-
-// Replicas with the same secrets open each other's tokens.
-func TestDerive_replicas(t *testing.T) {
-	t.Parallel()
-	one := mustRing(t, seal.Derive("supabase", "tiktok"))
-	two := mustRing(t, seal.Derive("supabase", "tiktok"))
-	other := mustRing(t, seal.Derive("tiktok", "supabase"))
-	token := one.Seal("state", []byte("payload"))
-	wantOpen(t, two, "state", token, "payload")
-	wantInvalid(t, other, "state", token)
-}

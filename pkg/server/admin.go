@@ -7,11 +7,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// probes registers the probes; many monitors ask with HEAD.
+// probes registers the probes.
 func (s *Server) probes(e *echo.Echo) {
-	methods := []string{http.MethodGet, http.MethodHead}
-	e.Match(methods, "/healthz", s.healthz)
-	e.Match(methods, "/readyz", s.readyz)
+	e.Match(readMethods, "/healthz", s.healthz)
+	e.Match(readMethods, "/readyz", s.readyz)
 }
 
 func (s *Server) healthz(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }

@@ -19,7 +19,8 @@ func (s *Server) clientAddress(r *http.Request) string {
 		return peer
 	}
 	client := peer
-	for _, entry := range slices.Backward(strings.Split(strings.Join(r.Header.Values(echo.HeaderXForwardedFor), ","), ",")) {
+	forwarded := strings.Join(r.Header.Values(echo.HeaderXForwardedFor), ",")
+	for _, entry := range slices.Backward(strings.Split(forwarded, ",")) {
 		if entry = strings.TrimSpace(entry); entry == "" { // RFC 9110, section 5.6.1.2
 			continue
 		}

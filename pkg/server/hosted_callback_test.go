@@ -97,6 +97,8 @@ func button(elements []element) (href string, follows bool) {
 // TestHosted_errorsByAccept: a person sees a page and a script gets JSON, of the same status.
 func TestHosted_errorsByAccept(t *testing.T) {
 	t.Parallel()
+	const damaged = "This sign-in was not started here, or its address is damaged. " +
+		"Please go back to the app and sign in again."
 	tests := []struct {
 		name, target string
 		headers      []string
@@ -105,11 +107,28 @@ func TestHosted_errorsByAccept(t *testing.T) {
 		want         string
 	}{
 		{"no platform", startPath, nil, 400, signin.InvalidRequest, "The parameter platform must be web or native."},
-		{"foreign page", query(startPath, "platform", "web", "redirect_to", "https://evil.example/"), nil, 400, signin.RedirectURIMismatch, signin.CauseReturnNotAllowed.Message()},
-		{"foreign scheme", query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge()), nil, 400, signin.SchemeNotAllowed, signin.CauseSchemeNotAllowed.Message()},
-		{"foreign origin", query(startPath, "platform", "web"), []string{"Origin", "https://evil.example"}, 403, signin.OriginNotAllowed, signin.CauseOriginNotAllowed.Message()},
-		{"broken state", query(callbackPath, "state", "uuid|myapp", "code", "c"), nil, 400, signin.InvalidState, "This sign-in was not started here, or its address is damaged. Please go back to the app and sign in again."},
-		{"broken state with an error", query(callbackPath, "state", "x", "error", "access_denied"), nil, 400, signin.InvalidState, "This sign-in was not started here, or its address is damaged. Please go back to the app and sign in again."},
+		{
+			"foreign page", query(startPath, "platform", "web", "redirect_to", "https://evil.example/"), nil, 400,
+			signin.RedirectURIMismatch, signin.CauseReturnNotAllowed.Message(),
+		},
+		{
+			"foreign scheme", query(startPath, "platform", "native", "scheme", "evil", "challenge", challenge()), nil, 400,
+			signin.SchemeNotAllowed, signin.CauseSchemeNotAllowed.Message(),
+		},
+		{
+			"foreign origin", query(startPath, "platform", "web"),
+			[]string{"Origin", "https://evil.example"},
+			403,
+			signin.OriginNotAllowed, signin.CauseOriginNotAllowed.Message(),
+		},
+		{
+			"broken state", query(callbackPath, "state", "uuid|myapp", "code", "c"), nil, 400,
+			signin.InvalidState, damaged,
+		},
+		{
+			"broken state with an error", query(callbackPath, "state", "x", "error", "access_denied"), nil, 400,
+			signin.InvalidState, damaged,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -281,7 +300,8 @@ func TestCallback_native(t *testing.T) {
 }
 
 // nasty is a text with every character that a header, an address, a page or a script minds.
-const nasty = "</p></main><script>alert(1)</script>\" onload='x' `${1}` {{.}} <!-- & &amp; + %0d%0aX: y 100% ; # ? = 😀 שלום\u2028\r\nSet-Cookie: a=b\x00\\"
+const nasty = "</p></main><script>alert(1)</script>\" onload='x' `${1}` {{.}} <!-- & &amp; + %0d%0aX: y 100% ; # ? = " +
+	"😀 שלום\u2028\r\nSet-Cookie: a=b\x00\\"
 
 // TestCallback_errors: errors go back the way the sign-in came from, whole and harmless.
 func TestCallback_errors(t *testing.T) {

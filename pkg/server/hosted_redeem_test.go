@@ -54,27 +54,10 @@ func TestRedeem(t *testing.T) {
 	)
 }
 
-func TestRedeem_tokens(t *testing.T) {
-	t.Parallel()
-	for _, wanted := range []bool{true, false} {
-		b := newHosted(t, func(o *hostedOptions) { o.tokens = wanted })
-		m := readJSON(
-			t,
-			b.do(
-				t, http.MethodPost, redeemPath,
-				redeemBody(t, b.handoffOf(t, b.begin(t, "platform", "web", "challenge", challenge())), appVerifier),
-			),
-		)
-		if has := m["provider_token"] == "act.tiktok" && m["provider_refresh_token"] != nil; has != wanted {
-			t.Errorf("the session has TikTok's tokens: %v; want %v", has, wanted)
-		}
-	}
-}
-
+// TestRedeem_bodies has what is redeem's own; TestExchange_bodies has the rest, which is read in the same place.
 func TestRedeem_bodies(t *testing.T) {
 	t.Parallel()
 	const (
-		noJSON  = "not valid JSON"
 		missing = "handoff is missing"
 		foreign = "cannot be finished here"
 	)
@@ -85,43 +68,27 @@ func TestRedeem_bodies(t *testing.T) {
 		want       string // part of the description
 	}{
 		{"nothing", "", 400, signin.InvalidRequest, "is empty; it must be a JSON object with handoff and verifier"},
-		{"white space", " \n", 400, signin.InvalidRequest, noJSON},
-		{"form", "handoff=x&verifier=y", 400, signin.InvalidRequest, noJSON},
-		{"byte order mark", "\ufeff{}", 400, signin.InvalidRequest, noJSON},
-		{"two", "{}{}", 400, signin.InvalidRequest, noJSON},
-		{"comma behind", `{"handoff":"x",}`, 400, signin.InvalidRequest, noJSON},
-		{"deep", strings.Repeat(`{"a":`, 10_001), 400, signin.InvalidRequest, noJSON},
 		{"list", `[]`, 400, signin.InvalidRequest, "must be a JSON object"},
-		{"text", `"x"`, 400, signin.InvalidRequest, "must be a JSON object"},
 		{"null", `null`, 400, signin.InvalidRequest, missing},
-		{"empty object", `{}`, 400, signin.InvalidRequest, missing},
 		{"handoff of null", `{"handoff":null,"verifier":"v"}`, 400, signin.InvalidRequest, missing},
 		{"empty handoff", `{"handoff":"","verifier":"v"}`, 400, signin.InvalidRequest, missing},
-		{"the last of two counts", `{"handoff":"x","handoff":"","verifier":"v"}`, 400, signin.InvalidRequest, missing},
 		{"handoff is a number", `{"handoff":7}`, 400, signin.InvalidRequest, "handoff must be a string"},
-		{"handoff is a list", `{"handoff":["x"]}`, 400, signin.InvalidRequest, "handoff must be a string"},
 		{
 			"verifier is an object", `{"handoff":"x","verifier":{}}`, 400, signin.InvalidRequest,
 			"verifier must be a string",
 		},
 		{"verifier of null", `{"handoff":"x","verifier":null}`, 400, signin.HandoffInvalid, foreign},
-		{"more fields", `{"handoff":"x","more":{"a":[1]},"":0}`, 400, signin.HandoffInvalid, foreign},
-		{"other case", `{"HANDOFF":"x"}`, 400, signin.HandoffInvalid, foreign},
 		{"foreign", `{"handoff":"x","verifier":"` + appVerifier + `"}`, 400, signin.HandoffInvalid, foreign},
 		{"short verifier", `{"handoff":"x","verifier":"v"}`, 400, signin.InvalidRequest, "43 to 128"},
-		{"half a character", `{"handoff":"\ud800"}`, 400, signin.HandoffInvalid, foreign},
 		{
 			"zero bytes", `{"handoff":"x","verifier":"` + strings.Repeat(`\u0000`, 43) + `"}`, 400,
 			signin.InvalidRequest, "43 to 128",
 		},
-		{"no UTF-8", "{\"handoff\":\"\xff\xfe\"}", 400, signin.HandoffInvalid, foreign},
-		{"endless handoff", `{"handoff":"` + strings.Repeat("x", 60_000) + `"}`, 400, signin.HandoffInvalid, foreign},
 		{
 			"endless verifier", `{"handoff":"x","verifier":"` + strings.Repeat("v", 129) + `"}`, 400,
 			signin.InvalidRequest, "43 to 128",
 		},
 		{"too large", `{"handoff":"` + strings.Repeat("x", 64<<10) + `"}`, 413, signin.InvalidRequest, "64 KiB"},
-		{"much too large", strings.Repeat(" ", 2_000_000), 413, signin.InvalidRequest, "64 KiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -257,7 +257,7 @@ func TestPrefetch(t *testing.T) {
 			if b.handoffOf(t, s) == "" {
 				t.Error("the callback works no more")
 			}
-			for _, page := range []string{"/auth?code=c&state=s", "/native-callback.html?code=c"} {
+			for _, page := range []string{"/auth?code=c&state=s", "/native-callback.html?code=c", "/return?code=c"} {
 				refused(page, "")
 			}
 			wantStatus(t, b.do(t, http.MethodGet, "/sdk/tikbridge.js", "", header[0], header[1]), http.StatusOK)

@@ -57,18 +57,6 @@ func TestMetrics(t *testing.T) {
 	)
 }
 
-// A step names the call that failed.
-func TestMetrics_call(t *testing.T) {
-	t.Parallel()
-	b := newBridge(t, people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
-		return signin.Identity{}, &signin.Error{Code: signin.TikTokUnavailable, Call: "token"}
-	}})
-	_ = b.post(t, goodBody)
-	b.wantMetrics(
-		t, `tikbridge_signin_steps_total{call="token",flow="guide",outcome="tiktok_unavailable",step="exchange"} 1`,
-	)
-}
-
 // Someone who closes the app is no fault of TikTok, and nobody is woken up for it.
 func TestMetrics_clientGone(t *testing.T) {
 	t.Parallel()
@@ -83,14 +71,5 @@ func TestMetrics_clientGone(t *testing.T) {
 	if line := b.log.last(t); line["level"] != "INFO" || line["client_gone"] != true ||
 		line["error"] != "tiktok_unavailable" {
 		t.Errorf("the log says %v", line)
-	}
-}
-
-// The public has no business with any of it.
-func TestMetrics_public(t *testing.T) {
-	t.Parallel()
-	b := newBridge(t, people{})
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
-		wantStatus(t, b.do(t, http.MethodGet, path, ""), http.StatusNotFound)
 	}
 }

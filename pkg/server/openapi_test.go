@@ -61,7 +61,7 @@ func TestOpenAPI_routes(t *testing.T) {
 			documented[method+" "+path] = true
 		}
 	}
-	for _, r := range newHosted(t).Routes() {
+	for _, r := range newProvider(t).Routes() {
 		// Preflights and HEAD say nothing of their own.
 		if r[0] == http.MethodGet || r[0] == http.MethodPost {
 			path := r[1]
@@ -148,7 +148,11 @@ func (a *auditor) ask(b bridge, method, target, body string, headers ...string) 
 		Request: req, Route: route, PathParams: parameters,
 		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
 	}
-	if resp.StatusCode < http.StatusBadRequest {
+	refused := false // by a redirect
+	if location, err := resp.Location(); err == nil {
+		refused = location.Query().Has("error")
+	}
+	if resp.StatusCode < http.StatusBadRequest && !refused {
 		if err := openapi3filter.ValidateRequest(a.Context(), input); err != nil {
 			a.Errorf("%s %s succeeds, and the document forbids it: %v", method, target, err)
 		}
@@ -175,7 +179,8 @@ func (a *auditor) note(route *routers.Route, resp *http.Response, body string) {
 	code := ""
 	var e struct{ Error string }
 	if location, err := resp.Location(); err == nil {
-		code = location.Query().Get("tikbridge_error")
+		q := location.Query() // an OpenID client reads the name without the prefix
+		code = firstOf(q.Get("tikbridge_error"), q.Get("error"))
 	} else if m := errorInPage.FindStringSubmatch(body); m != nil {
 		code = m[1]
 	} else if json.Unmarshal([]byte(body), &e) == nil {
@@ -185,6 +190,13 @@ func (a *auditor) note(route *routers.Route, resp *http.Response, body string) {
 		a.Errorf("%s: the document has no %d %s", route.Operation.OperationID, resp.StatusCode, code)
 	}
 	a.seen[strings.TrimSpace(route.Operation.OperationID+" "+strconv.Itoa(resp.StatusCode)+" "+code)] = true
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 func (a *auditor) codes(op *openapi3.Operation, status int) []string {
@@ -249,6 +261,7 @@ func TestOpenAPI_answers(t *testing.T) {
 	for _, path := range []string{exchangePath, functionPath} {
 		a.exchange(path)
 	}
+	a.provider()
 	a.full()
 	a.others()
 	if diff := cmp.Diff(a.promised(), a.seen); diff != "" {
@@ -322,7 +335,7 @@ func (a *auditor) redeem() {
 	a.refusals(b, redeemPath, body(b), func(o *server.Options) { o.RedeemPerMinute = 1 })
 	for _, code := range []signin.Code{
 		signin.UserBanned, signin.SignInRefused, signin.AccountConflict, signin.SupabaseMisconfigured,
-		signin.SupabaseRestricted,
+		signin.SupabaseRestricted, signin.BackendUnavailable,
 		signin.Internal, signin.SupabaseUnavailable,
 	} {
 		b := newHosted(a.T, with(minting(code)))
@@ -384,7 +397,7 @@ func (a *auditor) exchange(path string) {
 	}
 	for _, code := range []signin.Code{
 		signin.UserBanned, signin.SignInRefused, signin.AccountConflict, signin.SupabaseMisconfigured,
-		signin.SupabaseRestricted,
+		signin.SupabaseRestricted, signin.BackendUnavailable,
 		signin.SupabaseUnavailable, signin.Internal,
 	} {
 		a.ask(newHosted(a.T, with(minting(code))), "POST", path, goodBody)
@@ -416,10 +429,89 @@ func (a *auditor) refusals(b bridge, path, good string, limit func(*server.Optio
 	a.ask(limited, "POST", path, "")
 }
 
+// provider asks as OpenID clients do.
+func (a *auditor) provider() {
+	b := newProvider(a.T)
+	for _, path := range []string{discoveryPath, metadataPath, jwksPath} {
+		a.ask(b, "GET", path, "")
+	}
+	ofForm := []string{"Content-Type", formType}
+	limit := func(o *hostedOptions) { o.options.StartPerMinute = 1 }
+	for _, changes := range [][]string{
+		{},
+		{"response_type", "token"},
+		{"scope", "email"},
+		{"request", "x"},
+		{"request_uri", "x"},
+		{"registration", "x"},
+		{"prompt", "none"},
+		{"prompt", "login"},
+		{"max_age", "60"},
+		{"response_mode", "form_post"},
+		{"client_id", "nobody"},
+		{"redirect_uri", "https://evil.example/"},
+	} {
+		for _, accept := range []string{forScripts, forPeople} {
+			a.askAuthorize(b, asking(changes...), accept)
+		}
+	}
+	for _, accept := range []string{forScripts, forPeople} {
+		limited := newProvider(a.T, limit)
+		a.ask(limited, "GET", authorizePath+"?"+asking(), "")
+		a.askAuthorize(limited, asking(), accept)
+		a.ask(b, "POST", authorizePath, strings.Repeat("x", 65<<10), append(ofForm, "Accept", accept)...)
+	}
+	a.clientCallbacks()
+
+	token := func(secret, body string) *http.Response {
+		return a.ask(b, "POST", tokenEndpoint, body, append(ofForm, "Authorization", basicAuth(secret))...)
+	}
+	code := b.clientCode(a.T)
+	token(clientSecret, ofClient(code, "redirect_uri", "https://client.example/"))
+	token(clientSecret, ofClient(code, "grant_type", "refresh_token"))
+	token(clientSecret, "")
+	token(clientSecret, strings.Repeat("x", 65<<10))
+	access := readJSON(a.T, token(clientSecret, ofClient(code)))["access_token"].(string)
+	for range 1000 { // a slow machine has more than a minute's worth
+		if token("wrong", ofClient(code)).StatusCode == http.StatusTooManyRequests {
+			break
+		}
+	}
+	withTokens := newProvider(a.T, func(o *hostedOptions) { o.clients[0].TikTokTokens = true })
+	a.ask(withTokens, "POST", tokenEndpoint, ofClient(withTokens.clientCode(a.T)),
+		append(ofForm, "Authorization", basicAuth(clientSecret))...)
+
+	bearer := []string{"Authorization", "Bearer " + access}
+	a.ask(b, "GET", userInfoPath, "", bearer...)
+	a.ask(b, "GET", userInfoPath, "", "Authorization", "Bearer x")
+	a.ask(b, "POST", userInfoPath, "access_token="+access, ofForm...)
+	a.ask(b, "POST", userInfoPath, "access_token=x", ofForm...)
+	a.ask(b, "POST", userInfoPath, "access_token=x", append(ofForm, bearer...)...)
+	a.ask(b, "POST", userInfoPath, strings.Repeat("x", 65<<10), ofForm...)
+}
+
+// askAuthorize asks in both ways.
+func (a *auditor) askAuthorize(b bridge, q, accept string) {
+	a.ask(b, "GET", authorizePath+"?"+q, "", "Accept", accept)
+	a.ask(b, "POST", authorizePath, q, "Content-Type", formType, "Accept", accept)
+}
+
+// clientCallbacks lead back to an OpenID client.
+func (a *auditor) clientCallbacks() {
+	for _, code := range []signin.Code{signin.InvalidGrant, signin.TikTokUnavailable, signin.TikTokMisconfigured} {
+		b := newProvider(a.T, with(failing(fault(code))))
+		a.ask(b, "GET", query(callbackPath, "state", b.atTikTok(a.T).state, "code", "c"), "")
+	}
+	for _, accept := range []string{forScripts, forPeople} { // the provider is switched off meanwhile
+		state := newProvider(a.T).atTikTok(a.T).state
+		a.ask(newHosted(a.T), "GET", query(callbackPath, "state", state, "code", "c"), "", "Accept", accept)
+	}
+}
+
 // full asks a bridge whose only place is taken.
 func (a *auditor) full() {
 	tiktok := newSlowTikTok()
-	b := newHosted(a.T, with(tiktok.people()), func(o *hostedOptions) { o.options.MaxSignIns = 1 })
+	b := newProvider(a.T, with(tiktok.people()), func(o *hostedOptions) { o.options.MaxSignIns = 1 })
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		req := httptest.NewRequestWithContext(a.Context(), http.MethodPost, exchangePath, strings.NewReader(goodBody))
@@ -431,6 +523,7 @@ func (a *auditor) full() {
 		a.ask(b, "POST", path, goodBody)
 	}
 	a.ask(b, "POST", redeemPath, redeemBody(a.T, "h", appVerifier))
+	a.ask(b, "POST", tokenEndpoint, ofClient("x"), "Content-Type", formType)
 	for _, accept := range []string{forScripts, forPeople} {
 		a.ask(b, "GET", query(callbackPath, "state", "s", "code", "c"), "", "Accept", accept)
 	}

@@ -34,7 +34,10 @@ func TestRefusedOrigin(t *testing.T) {
 			t.Parallel()
 			b := newHosted(t)
 			for _, r := range []struct{ method, path string }{
-				{http.MethodPost, exchangePath}, {http.MethodOptions, exchangePath}, {http.MethodPost, redeemPath}, {http.MethodGet, startPath},
+				{http.MethodPost, exchangePath},
+				{http.MethodOptions, exchangePath},
+				{http.MethodPost, redeemPath},
+				{http.MethodGet, startPath},
 			} {
 				resp := b.do(t, r.method, r.path, "", "Origin", tt.asked, "Access-Control-Request-Method", "POST")
 				wantError(t, resp, http.StatusForbidden, signin.OriginNotAllowed)
@@ -47,7 +50,8 @@ func TestRefusedOrigin(t *testing.T) {
 // TestRefusedReturn is the same for pages to return to, which a browser asks for by an address.
 func TestRefusedReturn(t *testing.T) {
 	t.Parallel()
-	lists, err := allow.New([]string{appOrigin, "https://narrow.example"}, []string{"https://narrow.example/app/*"}, []string{"myapp"})
+	origins, pages := []string{appOrigin, "https://narrow.example"}, []string{"https://narrow.example/app/*"}
+	lists, err := allow.New(origins, pages, []string{"myapp"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +68,8 @@ func TestRefusedReturn(t *testing.T) {
 			t.Parallel()
 			for _, demo := range []*server.Demo{nil, {}} {
 				b := newHosted(t, func(o *hostedOptions) { o.options.Allow, o.policy, o.options.Demo = lists, lists, demo })
-				resp := b.do(t, http.MethodGet, query(startPath, "platform", "web", "redirect_to", tt.asked), "", "Accept", forPeople)
+				target := query(startPath, "platform", "web", "redirect_to", tt.asked)
+				resp := b.do(t, http.MethodGet, target, "", "Accept", forPeople)
 				page := readBody(t, resp)
 				if demo == nil && strings.Contains(page, "/*") || !strings.Contains(page, "not set up for the page") {
 					t.Errorf("the page does not speak plainly: %s", page)

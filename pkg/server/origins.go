@@ -29,7 +29,8 @@ func (s *Server) cors(method string, credentials bool) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			if c.Request().Method == http.MethodOptions { // it allows the headers that are asked for
 				asked := c.Request().Header
-				asked.Set(echo.HeaderAccessControlRequestHeaders, allowedHeaders(asked.Values(echo.HeaderAccessControlRequestHeaders)))
+				const name = echo.HeaderAccessControlRequestHeaders
+				asked.Set(name, allowedHeaders(asked.Values(name)))
 			}
 			return granted(c)
 		}

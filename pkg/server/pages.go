@@ -17,22 +17,26 @@ import (
 
 // pages are the files of static/, ready to be sent.
 type pages struct {
-	opts   Options
-	native []byte
-	auth   []byte
+	opts Options
+	// rendered are pages by their paths.
+	rendered map[string][]byte
 }
 
-// newPages renders the two pages of the guide flow.
+// newPages renders the pages of the guide flow and the one of the provider flow.
 func newPages(opts Options) (*pages, error) {
-	native, err := render("pages/native-callback.html", opts)
-	if err != nil {
-		return nil, err
+	p := &pages{opts, map[string][]byte{}}
+	for path, name := range map[string]string{
+		"/native-callback": "native-callback", "/native-callback.html": "native-callback",
+		"/auth": "auth", "/auth.html": "auth",
+		"/return": "provider-return",
+	} {
+		page, err := render("pages/"+name+".html", opts)
+		if err != nil {
+			return nil, err
+		}
+		p.rendered[path] = page
 	}
-	auth, err := render("pages/auth.html", opts)
-	if err != nil {
-		return nil, err
-	}
-	return &pages{opts, native, auth}, nil
+	return p, nil
 }
 
 // render puts the operator's settings into a page, which is a plain file with defaults in its data
@@ -63,10 +67,9 @@ func (p *pages) register(e *echo.Echo) error {
 		e.GET(path, h)
 		e.HEAD(path, h)
 	}
-	for _, suffix := range []string{"", ".html"} {
+	for path, page := range p.rendered {
 		// Their scripts use up what is in their address, in a page that is rendered in advance, too.
-		get("/native-callback"+suffix, notPrefetched(p.page(p.native)))
-		get("/auth"+suffix, notPrefetched(p.page(p.auth)))
+		get(path, notPrefetched(p.page(page)))
 	}
 	open := func(c echo.Context) {
 		h := c.Response().Header()

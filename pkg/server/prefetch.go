@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -13,8 +14,9 @@ func notPrefetched(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
 			for _, value := range c.Request().Header.Values(name) {
-				switch purpose := strings.ToLower(strings.TrimSpace(value)); {
-				case strings.HasPrefix(purpose, "prefetch"), strings.HasPrefix(purpose, "prerender"), strings.HasPrefix(purpose, "preview"):
+				value = strings.ToLower(strings.TrimSpace(value))
+				in := func(purpose string) bool { return strings.HasPrefix(value, purpose) }
+				if slices.ContainsFunc([]string{"prefetch", "prerender", "preview"}, in) {
 					return c.String(http.StatusServiceUnavailable, "This address does not answer in advance.\n")
 				}
 			}

@@ -19,11 +19,12 @@ func (s *Server) providerRoutes() {
 	}
 	e := s.echo
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
-		e.GET(path, document(s.opts.Provider.Discovery))
+		e.Match(readMethods, path, document(s.opts.Provider.Discovery))
 	}
-	e.GET(provider.PathJWKS, document(s.opts.Provider.JWKS))
+	e.Match(readMethods, provider.PathJWKS, document(s.opts.Provider.JWKS))
 
 	s.opts.Metrics.AddRoute(provider.PathAuthorize)
+	s.opts.Metrics.AddRoute(provider.PathToken)
 	for _, method := range []string{http.MethodGet, http.MethodPost} { // Core, section 3.1.2.1
 		e.Add(method, provider.PathAuthorize, s.authorize, notPrefetched, isStep(signin.StepAuthorize), limitBody,
 			s.rateLimit("authorize", s.opts.StartPerMinute))
@@ -39,6 +40,9 @@ func (s *Server) providerRoutes() {
 	e.POST(provider.PathToken, s.token, isStep(signin.StepToken), cors, limitBody, deadline)
 	e.OPTIONS(provider.PathToken, noContent, cors)
 }
+
+// readMethods are those of documents; many monitors ask with HEAD.
+var readMethods = []string{http.MethodGet, http.MethodHead}
 
 // document serves one of the provider's public documents, which pages may read too.
 func document(content func() []byte) echo.HandlerFunc {
@@ -64,13 +68,12 @@ func openToPages(next echo.HandlerFunc) echo.HandlerFunc {
 
 // authorize sends the person to TikTok, or back to the client with an error.
 func (s *Server) authorize(c echo.Context) error {
-	q := c.QueryParams()
+	q, err := url.ParseQuery(c.QueryString()) // which tells, other than c.QueryParams, what it cannot read
 	if c.Request().Method == http.MethodPost {
-		form, err := formOf(c)
-		if err != nil {
-			return answerClient(c, err)
-		}
-		q = form
+		q, err = formOf(c)
+	}
+	if err != nil {
+		return unreadable(err)
 	}
 	begun, err := s.opts.Provider.Authorize(c.Request().Context(), q)
 	var back *provider.Redirect
@@ -85,8 +88,18 @@ func (s *Server) authorize(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, begun.AuthorizeURL) // a GET, also after a POST
 }
 
+// unreadable is a request of which not even the client is known. A body that is too large has a message of its own.
+func unreadable(err error) error {
+	return &signin.Error{
+		Code: signin.InvalidRequest, Message: "The app asked for this sign-in in a way that cannot be read.", Err: err,
+	}
+}
+
 // toClient brings a person back to the OpenID client whose sign-in it was.
 func (s *Server) toClient(c echo.Context, back *signin.Return, err error) error {
+	if s.opts.Provider == nil { // it was switched off meanwhile
+		return signin.NewError(signin.CauseClientUnknown)
+	}
 	finish := s.opts.Provider.Finish
 	if err != nil {
 		note(c, err)
@@ -156,6 +169,7 @@ func (s *Server) userInfo(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge) // RFC 6750, section 3
 		return answerClient(c, err)
 	}
+	signin.ReportFrom(c.Request().Context()).SetOutcome(signin.OutcomeAnswered)
 	return c.JSON(http.StatusOK, claims)
 }
 

@@ -139,7 +139,10 @@ func (s *Server) tokenRoutes() {
 
 // api registers a route that pages of the allowed origins may call. What another origin asks for is
 // refused already in its preflight, with an error that the log shows: the page learns nothing.
-func (s *Server) api(step signin.Step, method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc, first ...echo.MiddlewareFunc) {
+func (s *Server) api(
+	step signin.Step, method, path string, handler echo.HandlerFunc, cors, limit echo.MiddlewareFunc,
+	first ...echo.MiddlewareFunc,
+) {
 	s.opts.Metrics.AddRoute(path)
 	s.echo.Add(method, path, handler, append(first, isStep(step), cors, limitBody, s.requireOrigin, deadline, limit)...)
 	s.echo.OPTIONS(path, noContent, s.requireOrigin, cors)

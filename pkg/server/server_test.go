@@ -54,23 +54,6 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-func TestAdmin(t *testing.T) {
-	t.Parallel()
-	admin := newBridge(t, people{}).Admin()
-	for path, want := range map[string]int{
-		"/debug/pprof/":                  200,
-		"/debug/pprof/cmdline":           200,
-		"/debug/pprof/goroutine?debug=1": 200,
-		"/":                              404,
-		"/auth":                          404,
-		exchangePath:                     404,
-	} {
-		rec := httptest.NewRecorder()
-		admin.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, http.NoBody))
-		wantStatus(t, rec.Result(), want)
-	}
-}
-
 // slowTikTok answers when it is told to. It reports who came and what became of their context.
 type slowTikTok struct {
 	entered, release chan struct{}
@@ -113,38 +96,6 @@ func send(c *http.Client) <-chan answer {
 		out <- answer{resp.StatusCode, errors.Join(err, resp.Body.Close())}
 	}()
 	return out
-}
-
-// TestServe_drain stops the server while somebody signs in: they still are signed in, and nobody new
-// is let in.
-func TestServe_drain(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, tiktok := newPipes(), newSlowTikTok()
-		r := startServing(t, l, newBridge(t, tiktok.people()), 10*time.Second, io.Discard)
-		got := send(l.client())
-		<-tiktok.entered
-
-		r.stop()
-		synctest.Wait()
-		select {
-		case err := <-r.ended:
-			t.Fatalf("the server ended with a request under way: %v", err)
-		default:
-		}
-		if _, err := l.dial(); !errors.Is(err, errRefused) {
-			t.Errorf("a stopping server takes connections: %v", err)
-		}
-
-		time.Sleep(9 * time.Second)
-		close(tiktok.release)
-		if a := <-got; a.status != http.StatusOK || a.err != nil {
-			t.Errorf("the request under way got %d, %v; want 200", a.status, a.err)
-		}
-		if err := <-r.ended; err != nil {
-			t.Errorf("the server ended with %v; want nil", err)
-		}
-	})
 }
 
 // TestServe_grace has a TikTok that never answers: after the grace the connection is cut.
@@ -227,44 +178,6 @@ func TestServe_hangUp(t *testing.T) {
 			t.Errorf("the call to TikTok ended with %v after %s; want context canceled at once", err, time.Since(start))
 		}
 	})
-}
-
-// TestServe_slowClients sends nothing, or not all: such connections are not kept for long.
-func TestServe_slowClients(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name, sent string
-		within     time.Duration
-	}{
-		{"nothing", "", 5 * time.Second},
-		{"half a header", "POST " + exchangePath + " HTTP/1.1\r\nHost: br", 5 * time.Second},
-		{
-			"half a body", "POST " + exchangePath + " HTTP/1.1\r\nHost: bridge\r\nContent-Length: 100\r\n\r\n{",
-			15 * time.Second,
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				l := newPipes()
-				startServing(t, l, newBridge(t, people{}), time.Second, io.Discard)
-				conn, err := l.dial()
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer func() { _ = conn.Close() }()
-				start := time.Now()
-				if _, err := io.WriteString(conn, tt.sent); err != nil {
-					t.Fatal(err)
-				}
-				_, _ = io.Copy(io.Discard, conn) // ends when the server hangs up
-				if took := time.Since(start); took > tt.within {
-					t.Errorf("the server hung up after %s; want %s", took, tt.within)
-				}
-			})
-		})
-	}
 }
 
 // TestServe_dripping sends a byte every second, for ever: what counts is when the whole has arrived.
@@ -386,39 +299,8 @@ func TestServe_largeHeader(t *testing.T) {
 	wantStatus(t, resp, http.StatusRequestHeaderFieldsTooLarge)
 }
 
-// TestServe_answersAfterPanic checks over a connection that one panic costs one request.
-func TestServe_answersAfterPanic(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		first := true
-		b := newBridge(t, people{exchange: func(context.Context, signin.Grant) (signin.Identity, error) {
-			if first {
-				first = false
-				panic("at the first")
-			}
-			return signin.Identity{OpenID: "-000open"}, nil
-		}})
-		l := newPipes()
-		startServing(t, l, b, time.Second, io.Discard)
-		for _, want := range []int{500, 200} {
-			if a := <-send(l.client()); a.status != want || a.err != nil {
-				t.Errorf("answer is %d, %v; want %d", a.status, a.err, want)
-			}
-		}
-	})
-}
-
-func TestNew_withoutLogger(t *testing.T) {
-	t.Parallel()
-	b := newBridge(t, people{}, func(o *server.Options) { o.Logger = nil })
-	wantStatus(t, b.post(t, goodBody), http.StatusOK)
-	if got := b.log.String(); got != "" {
-		t.Errorf("log is %q; want none", got)
-	}
-}
-
-// TestAdmin_documented: what the admin address has is in the README, in the reference and in the page on
-// monitoring, and nothing else.
+// TestAdmin_documented: what the admin address has is in the table of settings, in the reference and in the
+// page on monitoring, and nothing else.
 func TestAdmin_documented(t *testing.T) {
 	t.Parallel()
 	admin, ok := newBridge(t, people{}).Admin().(*echo.Echo)
@@ -435,7 +317,8 @@ func TestAdmin_documented(t *testing.T) {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 	for page, marker := range map[string]string{
-		"README.md": "| `server.admin_listen` |", "docs/http.md": "On the admin address", "docs/observing.md": "The admin address",
+		"docs/configuration.md": "| `server.admin_listen` |", "docs/http.md": "On the admin address",
+		"docs/observing.md": "The admin address",
 	} {
 		content, err := os.ReadFile("../../" + page)
 		if err != nil {

@@ -1,6 +1,9 @@
 package signin
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+)
 
 // Platform is where the app runs, which decides how the person gets back to it.
 type Platform string
@@ -41,7 +44,7 @@ func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
 	if err := s.checkBegin(&r); err != nil {
 		return Begun{}, err
 	}
-	s.warm(s.opts.WarmSupabase)
+	s.warm(s.opts.WarmAccounts)
 	return s.begin(ctx, stateData{
 		Platform: r.Platform, Scheme: r.Scheme, RedirectTo: r.RedirectTo, Challenge: r.Challenge,
 	}, r.SelectAccount)
@@ -50,7 +53,7 @@ func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
 // ClientRequest is a sign-in that an OpenID client asks for. pkg/provider has vetted it.
 type ClientRequest struct {
 	Redacted
-	// Request is what the provider must know at the end. It travels in the sealed state.
+	// Request is what the provider must know at the end: JSON, of 4,096 bytes at most. It travels in the sealed state.
 	Request string
 	// Challenge is the client's PKCE challenge. Without one, only the browser that starts the sign-in can
 	// finish it.
@@ -65,7 +68,7 @@ func (s *Service) BeginForClient(ctx context.Context, r ClientRequest) (Begun, e
 		return Begun{}, NewError(CauseNoPublicURL)
 	}
 	return s.begin(ctx, stateData{
-		Platform: PlatformClient, Request: r.Request, Challenge: r.Challenge,
+		Platform: PlatformClient, Request: json.RawMessage(r.Request), Challenge: r.Challenge,
 	}, r.SelectAccount)
 }
 
@@ -99,6 +102,8 @@ var emptyChallenge = hash("")
 // checkBegin rejects what is not allowed and fills in the operator's defaults.
 func (s *Service) checkBegin(r *BeginRequest) error {
 	switch {
+	case s.opts.Accounts == nil:
+		return NewError(CauseNoAccounts)
 	case s.opts.CallbackURL == "":
 		return NewError(CauseNoPublicURL)
 	case r.Challenge == emptyChallenge:

@@ -46,7 +46,8 @@ func (s *Service) Callback(ctx context.Context, r CallbackRequest) (*Return, err
 		return nil, err
 	}
 	back := &Return{
-		Platform: st.Platform, Scheme: st.Scheme, RedirectTo: st.RedirectTo, FlowID: st.flowID(), Request: st.Request,
+		Platform: st.Platform, Scheme: st.Scheme, RedirectTo: st.RedirectTo, FlowID: st.flowID(),
+		Request: string(st.Request),
 	}
 	if st.Platform == PlatformClient {
 		ReportFrom(ctx).SetFlow(FlowProvider)
@@ -58,7 +59,7 @@ func (s *Service) Callback(ctx context.Context, r CallbackRequest) (*Return, err
 		return back, err
 	}
 	if st.Platform != PlatformClient {
-		s.warm(s.opts.WarmSupabase)
+		s.warm(s.opts.WarmAccounts)
 	}
 	id, err := s.opts.Authenticator.Exchange(ctx, Grant{
 		Code:         r.Code,

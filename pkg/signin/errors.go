@@ -33,7 +33,7 @@ const (
 	AccountConflict Code = "account_conflict"
 	// UserBanned: the Supabase user is banned.
 	UserBanned Code = "user_banned"
-	// SignInRefused: a hook or a setting of the project says no to this person.
+	// SignInRefused: a hook or a setting of the project, or the own backend, says no to this person.
 	SignInRefused Code = "sign_in_refused"
 	// RateLimited: too many attempts; wait for Error.RetryAfter.
 	RateLimited Code = "rate_limited"
@@ -47,6 +47,8 @@ const (
 	SupabaseMisconfigured Code = "supabase_misconfigured"
 	// SupabaseRestricted: the project is paused, over its quota, or has an unpaid bill.
 	SupabaseRestricted Code = "supabase_restricted"
+	// BackendUnavailable: the app's own backend did not answer, or not with a session.
+	BackendUnavailable Code = "backend_unavailable"
 	// Internal: a fault of the bridge.
 	Internal Code = "internal"
 )
@@ -57,7 +59,7 @@ func Codes() []Code {
 		InvalidRequest, InvalidState, AccessDenied, InvalidGrant, RedirectURIMismatch,
 		OriginNotAllowed, SchemeNotAllowed, HandoffInvalid, AccountConflict, UserBanned,
 		SignInRefused, RateLimited, TikTokUnavailable, TikTokMisconfigured, SupabaseUnavailable,
-		SupabaseMisconfigured, SupabaseRestricted, Internal,
+		SupabaseMisconfigured, SupabaseRestricted, BackendUnavailable, Internal,
 	}
 }
 
@@ -72,7 +74,7 @@ type Error struct {
 	Message string
 	// RetryAfter is how long to wait before another attempt makes sense; 0 when waiting is no help.
 	RetryAfter time.Duration
-	// Call is the call to TikTok or Supabase that failed, as metrics and traces name it, such as "token" or
+	// Call is the upstream call that failed, as metrics and traces name it, such as "token" or
 	// "generate_link"; "authorize" is TikTok's consent page. Empty if the sign-in failed on no call.
 	Call string
 	// Upstream is what the other side answered, for the log alone.
@@ -87,10 +89,10 @@ type Error struct {
 // NewError returns an Error with the code and the message of its cause.
 func NewError(c Cause) *Error { return &Error{Code: c.Code(), Cause: c, Message: c.Message()} }
 
-// Upstream identifies an answer of TikTok or Supabase well enough to find it in their logs. It holds
+// Upstream identifies an answer of an upstream well enough to find it in its logs. It holds
 // codes and numbers only, no text: texts may quote what was sent.
 type Upstream struct {
-	// Service is "tiktok" or "supabase".
+	// Service is "tiktok", "supabase" or "backend".
 	Service string
 	// Status is the HTTP status, 0 when there was no answer.
 	Status int

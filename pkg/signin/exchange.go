@@ -32,7 +32,7 @@ func (s *Service) Exchange(ctx context.Context, r ExchangeRequest) (Session, err
 	if err := s.checkExchange(r); err != nil {
 		return Session{}, err
 	}
-	s.warm(s.opts.WarmSupabase)
+	s.warm(s.opts.WarmAccounts)
 	id, err := s.opts.Authenticator.Exchange(ctx, Grant{
 		Code: r.Code, RedirectURI: r.RedirectURI, CodeVerifier: r.CodeVerifier,
 	})
@@ -45,6 +45,8 @@ func (s *Service) Exchange(ctx context.Context, r ExchangeRequest) (Session, err
 // checkExchange rejects what must not reach TikTok. A code rejected here is not spent.
 func (s *Service) checkExchange(r ExchangeRequest) error {
 	switch {
+	case s.opts.Accounts == nil:
+		return NewError(CauseNoAccounts)
 	case r.Code == "":
 		return invalid("The field code is missing: send the code that TikTok put into the redirect.")
 	case len(r.Code) > maxCode:

@@ -12,41 +12,6 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/signin"
 )
 
-func TestService_Exchange(t *testing.T) {
-	t.Parallel()
-	w := newWorld()
-	var grant signin.Grant
-	var id signin.Identity
-	var client netip.Addr
-	w.tiktok.exchange = func(_ context.Context, g signin.Grant) (signin.Identity, error) { grant = g; return mira, nil }
-	w.supabase.signIn = func(
-		_ context.Context, i signin.Identity, c netip.Addr, _ func() signin.Profile,
-	) (signin.SignedIn, error) {
-		id, client = i, c
-		return signin.SignedIn{Session: session, Account: account}, nil
-	}
-	s := w.start(t)
-	got, err := s.Exchange(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeService(t, s)
-	if diff := cmp.Diff(session, got); diff != "" {
-		t.Errorf("session (-want +got):\n%s", diff)
-	}
-	want := signin.Grant{Code: request.Code, RedirectURI: request.RedirectURI, CodeVerifier: request.CodeVerifier}
-	if diff := cmp.Diff(want, grant); diff != "" {
-		t.Errorf("grant (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(mira, id); diff != "" || client != phone {
-		t.Errorf("got client %v, identity (-want +got):\n%s", client, diff)
-	}
-	if got := w.calls.all(); got[0] != "policy" || got[1] != "exchange" || w.calls.count("exchange") != 1 ||
-		w.calls.count("sign in") != 1 {
-		t.Errorf("got calls %v; want policy first, then one exchange and one sign-in", got)
-	}
-}
-
 // What is refused here never reaches TikTok, so the code stays good.
 func TestService_Exchange_vetted(t *testing.T) {
 	t.Parallel()

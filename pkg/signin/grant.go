@@ -76,6 +76,8 @@ func (s *Service) Revoke(ctx context.Context, r TokensRequest) error {
 // refresh checks that the token belongs to whoever sends it, and uses it.
 func (s *Service) refresh(ctx context.Context, r TokensRequest) (Identity, error) {
 	switch {
+	case s.opts.Accounts == nil:
+		return Identity{}, NewError(CauseNoAccounts)
 	case !s.opts.ReturnTokens:
 		return Identity{}, NewError(CauseTokensOff)
 	case r.RefreshToken == "":

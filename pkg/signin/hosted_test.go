@@ -138,41 +138,6 @@ func wantCode(t *testing.T, err error, want signin.Code) {
 	}
 }
 
-func TestHostedFlow(t *testing.T) {
-	h := newHosted(t)
-	state := h.begin(t, web)
-	if h.tiktok.asked.RedirectURI != bridgeCallback || len(h.tiktok.asked.Verifier) != 43 {
-		t.Errorf("TikTok is asked with %+v", h.tiktok.asked)
-	}
-	var grant signin.Grant
-	h.tiktok.exchange = func(_ context.Context, g signin.Grant) (signin.Identity, error) {
-		grant = g
-		return mira, nil
-	}
-	back, err := h.callback(t, state)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if grant.RedirectURI != bridgeCallback || grant.CodeVerifier != h.tiktok.asked.Verifier || grant.Code != "code" {
-		t.Error("the code is exchanged with other values than it was asked for")
-	}
-	if back.RedirectTo != web.RedirectTo || back.Platform != signin.PlatformWeb || back.KeepCookie {
-		t.Errorf("the way back is %s on %s", back.RedirectTo, back.Platform)
-	}
-	for _, call := range h.calls.all() {
-		if call == "sign in" || call == "profile" {
-			t.Errorf("%s happened before the handoff was redeemed", call)
-		}
-	}
-	got, err := h.redeem(t, back.Handoff, verifier)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.RefreshToken != session.RefreshToken {
-		t.Error("the session is not the one that was minted")
-	}
-}
-
 // TestTabs: several flows of one browser do not hinder each other.
 func TestTabs(t *testing.T) {
 	h := newHosted(t)

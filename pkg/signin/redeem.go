@@ -21,6 +21,8 @@ type RedeemRequest struct {
 // never redeemed leaves nothing behind.
 func (s *Service) Redeem(ctx context.Context, r RedeemRequest) (Session, error) {
 	switch {
+	case s.opts.Accounts == nil:
+		return Session{}, NewError(CauseNoAccounts)
 	case r.Handoff == "":
 		return Session{}, invalid("The field handoff is missing: send the one from the address of your page.")
 	case r.Verifier != "" && !isVerifier(r.Verifier):

@@ -16,6 +16,7 @@ const (
 	OutcomeHandedOff Outcome = "handed_off" // the app has a handoff to redeem
 	OutcomeSignedIn  Outcome = "signed_in"  // to an existing account
 	OutcomeCreated   Outcome = "created"    // to a new account
+	OutcomeAnswered  Outcome = "answered"   // an OpenID client read who signed in
 )
 
 // Flow is a way to sign in.

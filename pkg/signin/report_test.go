@@ -85,14 +85,6 @@ func TestReportFrom_none(t *testing.T) {
 	}
 }
 
-func TestReport_context(t *testing.T) {
-	t.Parallel()
-	r := new(signin.Report)
-	if got := signin.ReportFrom(signin.WithReport(t.Context(), r)); got != r {
-		t.Errorf("got %p; want %p", got, r)
-	}
-}
-
 func TestReport_concurrent(t *testing.T) {
 	t.Parallel()
 	r := new(signin.Report)

@@ -115,13 +115,6 @@ func logged(v any) map[string]string {
 	return out
 }
 
-func TestSecret_Reveal(t *testing.T) {
-	t.Parallel()
-	if got := signin.Secret(canary).Reveal(); got != canary {
-		t.Errorf("got %q; want %q", got, canary)
-	}
-}
-
 // TestRedacted: whatever prints, logs or encodes a struct that holds a code, a token, a handoff or a
 // verifier shows none of them, alone or inside of something else.
 func TestRedacted(t *testing.T) {

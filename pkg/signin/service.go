@@ -29,12 +29,12 @@ type Authenticator interface {
 	Profile(ctx context.Context, id Identity) (Profile, error)
 }
 
-// Accounts mints sessions. pkg/supabase implements it.
+// Accounts mints sessions. pkg/supabase and pkg/backend implement it.
 type Accounts interface {
 	// SignIn finds or creates the person's account and returns a new session for it. It vets the account
 	// before it returns: the owner of id.OpenID reaches their own account or none. profile waits for the
-	// person's profile, at most for its deadline, and is called only where the profile is needed. Safe for concurrent use, also for one
-	// person. Errors are *Error.
+	// person's profile, at most for its deadline, and is called only where the profile is needed. Safe for
+	// concurrent use, also for one person. Errors are *Error.
 	SignIn(ctx context.Context, id Identity, clientIP netip.Addr, profile func() Profile) (SignedIn, error)
 	// UpdateProfile stores p with the account, and keeps everything else that is stored there.
 	UpdateProfile(ctx context.Context, account Account, p Profile) error
@@ -43,7 +43,7 @@ type Accounts interface {
 	CheckOwner(ctx context.Context, accessToken, openID string) error
 }
 
-// Account points at a user of the Supabase project.
+// Account points at a user of the Supabase project. It is empty where the app's own backend keeps the users.
 type Account struct {
 	// ID is the user's UUID.
 	ID string
@@ -112,8 +112,9 @@ type Grant struct {
 // Options configure a Service.
 type Options struct {
 	Authenticator Authenticator
-	Accounts      Accounts
-	Policy        Policy
+	// Accounts mints the sessions of the hosted and the guide flow; nil turns both off.
+	Accounts Accounts
+	Policy   Policy
 	// Sealer and Once serve the hosted flow.
 	Sealer Sealer
 	Once   Once
@@ -135,9 +136,10 @@ type Options struct {
 	Sessions Sessions
 	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver.
 	Forward func(ctx context.Context, e Event)
-	// WarmTikTok and WarmSupabase open a connection for calls that are about to come, unless there is one. They
-	// are called in the background; their context ends with the service. Nil: nothing is opened ahead.
-	WarmTikTok, WarmSupabase func(ctx context.Context)
+	// WarmTikTok and WarmAccounts open a connection for calls that are about to come, to TikTok and to whoever keeps
+	// the accounts, unless there is one. They are called in the background; their context ends with the service.
+	// Nil: nothing is opened ahead.
+	WarmTikTok, WarmAccounts func(ctx context.Context)
 	// ProfileTimeout bounds the profile call, which runs beside the sign-in. Default:
 	// DefaultProfileTimeout.
 	ProfileTimeout time.Duration

@@ -73,17 +73,22 @@ func TestService_Close(t *testing.T) {
 	}
 }
 
-// The defaults are enough to work, and a logger is no must.
-func TestNew_defaults(t *testing.T) {
+// An OpenID Provider alone needs nobody who mints sessions: what would need one refuses before TikTok is asked.
+func TestService_noAccounts(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	w.opts.Logger = nil
-	w.tiktok.profile = func(context.Context, signin.Identity) (signin.Profile, error) {
-		return signin.Profile{}, errors.New("broken")
+	h := newHosted(t, func(h *hosted) { h.opts.Accounts = nil })
+	_, begun := h.Begin(t.Context(), web)
+	_, exchanged := h.Exchange(t.Context(), request)
+	_, redeemed := h.Redeem(t.Context(), signin.RedeemRequest{Handoff: "x"})
+	_, refreshed := h.Refresh(t.Context(), signin.TokensRequest{RefreshToken: "x", AccessToken: "y"})
+	for step, err := range map[string]error{
+		"start": begun, "exchange": exchanged, "redeem": redeemed, "token": refreshed,
+	} {
+		if e := signin.AsError(err); e.Cause != signin.CauseNoAccounts {
+			t.Errorf("%s: got %v; want %s", step, err, signin.CauseNoAccounts)
+		}
 	}
-	s := w.start(t)
-	if _, err := s.Exchange(t.Context(), request); err != nil {
-		t.Fatal(err)
+	if _, err := h.BeginForClient(t.Context(), signin.ClientRequest{Request: `{}`}); err != nil {
+		t.Errorf("the provider flow does not start: %v", err)
 	}
-	closeService(t, s)
 }

@@ -18,6 +18,11 @@ func TestSession_json(t *testing.T) {
 	}
 	withTokens := base
 	withTokens.ProviderToken, withTokens.ProviderRefreshToken = "pt", "pr"
+	own := signin.Session{
+		AccessToken: "o", Raw: json.RawMessage(`{"access_token":"o","expires":"soon","provider_token":7}`),
+	}
+	ownWithTokens := own
+	ownWithTokens.ProviderToken, ownWithTokens.ProviderRefreshToken = "pt", "pr"
 	tests := []struct {
 		name string
 		in   signin.Session
@@ -33,6 +38,11 @@ func TestSession_json(t *testing.T) {
 			`{"access_token":"a","token_type":"bearer","expires_in":3600,"expires_at":1800000000,"refresh_token":"r",
 				"user":{"id":"u","user_metadata":{"name":"<b>&"}},
 				"provider_token":"pt","provider_refresh_token":"pr"}`,
+		},
+		{"of an own backend", own, `{"access_token":"o","expires":"soon","provider_token":7}`},
+		{
+			"of an own backend, with TikTok's tokens", ownWithTokens,
+			`{"access_token":"o","expires":"soon","provider_token":7,"provider_refresh_token":"pr"}`,
 		},
 	}
 	for _, tt := range tests {

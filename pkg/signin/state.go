@@ -28,6 +28,10 @@ const (
 	purposeHandoff = "handoff"
 )
 
+// maxSealedState is longer than any state, and short enough for the address that TikTok sends back: many servers take
+// 8,192 bytes.
+const maxSealedState = 6144
+
 // maxHandoff is longer than any handoff.
 const maxHandoff = 8192
 
@@ -51,9 +55,10 @@ type stateData struct {
 	RedirectTo string   `json:"r,omitempty"`
 	Verifier   string   `json:"v,omitempty"` // PKCE towards TikTok
 	Challenge  string   `json:"c,omitempty"` // from the app or the OpenID client
-	Request    string   `json:"q,omitempty"` // of an OpenID client
 	Binder     string   `json:"b"`           // hash of the flow cookie
 	IssuedAt   int64    `json:"t"`
+	// Request is an OpenID client's, in JSON.
+	Request json.RawMessage `json:"q,omitempty"`
 }
 
 // flowIDLength is how much of a state's id names the flow cookie.
@@ -73,7 +78,7 @@ func (st state) isBoundTo(cookie func(flowID string) string) bool {
 
 func (s *Service) sealState(st state) (string, error) {
 	// Without json.Marshal's care for HTML, which turns every & of an address into six bytes: a state must
-	// stay shorter than maxState.
+	// stay shorter than maxSealedState.
 	var payload bytes.Buffer
 	e := json.NewEncoder(&payload)
 	e.SetEscapeHTML(false)
@@ -88,7 +93,7 @@ func (s *Service) sealState(st state) (string, error) {
 // may finish a flow in another browser than the one that started it.
 func (s *Service) openState(r CallbackRequest) (state, error) {
 	var st state
-	if len(r.State) > maxState {
+	if len(r.State) > maxSealedState {
 		return st, NewError(CauseStateUnreadable)
 	}
 	payload, err := s.opts.Sealer.Open(purposeState, r.State)

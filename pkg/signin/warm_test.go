@@ -15,7 +15,7 @@ import (
 // warmed has hooks that note when they are called.
 func warmed(h *hosted) {
 	h.opts.WarmTikTok = func(context.Context) { h.calls.add("warm TikTok") }
-	h.opts.WarmSupabase = func(context.Context) { h.calls.add("warm Supabase") }
+	h.opts.WarmAccounts = func(context.Context) { h.calls.add("warm accounts") }
 }
 
 // TestWarm: each step opens the connections that the next ones need, and a request that is refused opens none.
@@ -25,7 +25,7 @@ func TestWarm(t *testing.T) {
 		step func(*testing.T, *hosted)
 		want []string
 	}{
-		{"start", func(t *testing.T, h *hosted) { h.begin(t, web) }, []string{"warm Supabase", "warm TikTok"}},
+		{"start", func(t *testing.T, h *hosted) { h.begin(t, web) }, []string{"warm accounts", "warm TikTok"}},
 		{
 			"start for a client", func(t *testing.T, h *hosted) { beginForClient(t, h) },
 			[]string{"warm TikTok"}, // the client talks to Supabase, if that is not it
@@ -44,7 +44,7 @@ func TestWarm(t *testing.T) {
 			if _, err := h.callback(t, state); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"warm Supabase"}},
+		}, []string{"warm accounts"}},
 		{"callback for a client", func(t *testing.T, h *hosted) {
 			state := beginForClient(t, h)
 			h.forget()
@@ -66,7 +66,7 @@ func TestWarm(t *testing.T) {
 			if _, err := h.Exchange(t.Context(), request); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"warm Supabase"}},
+		}, []string{"warm accounts"}},
 		{"refused guide flow", func(t *testing.T, h *hosted) {
 			refused := request
 			refused.RedirectURI = "https://evil.example/"
@@ -82,7 +82,7 @@ func TestWarm(t *testing.T) {
 				synctest.Wait()
 				var got []string
 				for _, call := range h.calls.all() {
-					if call == "warm TikTok" || call == "warm Supabase" {
+					if call == "warm TikTok" || call == "warm accounts" {
 						got = append(got, call)
 					}
 				}
@@ -119,7 +119,7 @@ func TestWarm_slow(t *testing.T) {
 		var ended int
 		h := newHosted(t, func(h *hosted) {
 			h.opts.WarmTikTok = func(ctx context.Context) { <-ctx.Done(); ended++ }
-			h.opts.WarmSupabase = nil
+			h.opts.WarmAccounts = nil
 		})
 		start := time.Now()
 		h.begin(t, web)

@@ -20,9 +20,7 @@ var squats = map[string]struct {
 	// stripped says that nothing shows who made the account: it could be the Edge Function's.
 	stripped bool
 }{
-	"signed up first": {
-		squat: func(t *testing.T, p project, email string) attacker { return p.squat(t, email) },
-	},
+	"signed up first": {squat: func(t *testing.T, p project, email string) attacker { return p.squat(t, email) }},
 	"signed up first, traces removed": {
 		squat: func(t *testing.T, p project, email string) attacker {
 			a := p.squat(t, email)

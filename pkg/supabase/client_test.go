@@ -226,100 +226,83 @@ func TestFailures(t *testing.T) {
 		return httpmock.NewJsonResponderOrPanic(status, map[string]any{"code": code, "message": "canary text"})
 	}
 	text := func(status int, body string) httpmock.Responder { return httpmock.NewStringResponder(status, body) }
-	tests := []struct {
-		name      string
-		path      string
-		respond   httpmock.Responder
-		want      signin.Code
-		wantCalls int
-		wantRetry time.Duration
-		wantCode  string // GoTrue's, in the log
-	}{
-		{
-			"no authorization", "/admin/generate_link", code(401, "no_authorization"), signin.SupabaseMisconfigured, 1,
-			0, "no_authorization",
-		},
-		{"bad key", "/admin/generate_link", code(403, "bad_jwt"), signin.SupabaseMisconfigured, 1, 0, "bad_jwt"},
-		{
-			"anon key for secret key", "/admin/generate_link", code(403, "not_admin"), signin.SupabaseMisconfigured, 1,
-			0, "not_admin",
-		},
-		{
-			"gateway knows no such key", "/admin/generate_link", text(401, `{"message":"Invalid API key"}`),
-			signin.SupabaseMisconfigured, 1, 0, "",
-		},
-		{
-			"no GoTrue at this address", "/admin/generate_link", text(404, "404 page not found\n"),
-			signin.SupabaseMisconfigured, 1, 0, "",
-		},
-		{"redirect", "/admin/generate_link", text(301, ""), signin.SupabaseMisconfigured, 1, 0, ""},
-		{
-			"old shape of errors", "/admin/generate_link",
+	const link, verify = "/admin/generate_link", "/verify"
+	type failure struct {
+		name, path string
+		respond    httpmock.Responder
+		want       signin.Code
+		wantCalls  int
+		wantCode   string // GoTrue's, in the log
+		wantRetry  time.Duration
+	}
+	fails := func(
+		name, path string, respond httpmock.Responder, want signin.Code, calls int, code string, retry time.Duration,
+	) failure {
+		return failure{name, path, respond, want, calls, code, retry}
+	}
+	tests := []failure{
+		fails("no authorization", link, code(401, "no_authorization"),
+			signin.SupabaseMisconfigured, 1, "no_authorization", 0),
+		fails("bad key", link, code(403, "bad_jwt"), signin.SupabaseMisconfigured, 1, "bad_jwt", 0),
+		fails("anon key for secret key", link, code(403, "not_admin"),
+			signin.SupabaseMisconfigured, 1, "not_admin", 0),
+		fails("gateway knows no such key", link, text(401, `{"message":"Invalid API key"}`),
+			signin.SupabaseMisconfigured, 1, "", 0),
+		fails("no GoTrue at this address", link, text(404, "404 page not found\n"),
+			signin.SupabaseMisconfigured, 1, "", 0),
+		fails("redirect", link, text(301, ""), signin.SupabaseMisconfigured, 1, "", 0),
+		fails("old shape of errors", link,
 			httpmock.NewJsonResponderOrPanic(403, map[string]any{"code": 403, "error_code": "not_admin"}),
-			signin.SupabaseMisconfigured, 1, 0, "not_admin",
-		},
-		{
-			"throttled", "/verify", code(429, "over_request_rate_limit"), signin.RateLimited, 1, 10 * time.Second,
-			"over_request_rate_limit",
-		},
-		{
-			"throttled by a proxy that says how long", "/verify",
-			code(429, "").HeaderSet(http.Header{"Retry-After": {"42"}}), signin.RateLimited, 1, 42 * time.Second, "",
-		},
-		{"banned", "/verify", code(403, "user_banned"), signin.UserBanned, 1, 0, "user_banned"},
-		{"hook says no", "/verify", code(403, "unknown"), signin.SignInRefused, 1, 0, "unknown"},
-		{"hook is slow", "/verify", code(422, "hook_timeout"), signin.SupabaseUnavailable, 1, 0, "hook_timeout"},
-		{"hook is gone", "/verify", code(422, "hook_timeout_after_retry"), signin.SupabaseUnavailable, 1, 0, "hook_timeout_after_retry"},
-		{"hook answers no JSON", "/verify", code(400, "hook_payload_invalid_content_type"), signin.SupabaseMisconfigured, 1, 0, "hook_payload_invalid_content_type"},
-		{"hook raises", "/verify", code(500, "unexpected_failure"), signin.SupabaseMisconfigured, 2, 0, "unexpected_failure"},
-		{"sign-ups are off", "/verify", code(422, "signup_disabled"), signin.SignInRefused, 1, 0, "signup_disabled"},
-		{"captcha", "/verify", code(400, "captcha_failed"), signin.SignInRefused, 1, 0, "captcha_failed"},
-		{"over quota", "/admin/generate_link", text(402, `{"message":"Service for this project is restricted (canary)"}`), signin.SupabaseRestricted, 1, 0, ""},
-		{"over quota meanwhile", "/verify", text(402, ""), signin.SupabaseRestricted, 1, 0, ""},
-		{"paused", "/admin/generate_link", text(540, "<html>canary</html>"), signin.SupabaseRestricted, 1, 0, ""},
-		{"GoTrue without error codes", "/admin/generate_link", text(404, `{"code":404,"msg":"User not found"}`), signin.SupabaseMisconfigured, 1, 0, ""},
-		{"fault", "/admin/generate_link", code(500, "unexpected_failure"), signin.SupabaseUnavailable, 2, 0, "unexpected_failure"},
-		{"fault of a proxy", "/verify", text(502, "<html>canary</html>"), signin.SupabaseUnavailable, 2, 0, ""},
-		{
-			"closed for maintenance", "/verify", text(503, "").HeaderSet(http.Header{"Retry-After": {"7"}}),
-			signin.SupabaseUnavailable, 2, 7 * time.Second, "",
-		},
-		{"superseded for ever", "/verify", code(403, "otp_expired"), signin.SupabaseUnavailable, 12, 0, "otp_expired"},
-		{
-			"connection refused", "/verify", httpmock.NewErrorResponder(errors.New("connection refused")),
-			signin.SupabaseUnavailable, 2, 0, "",
-		},
-		{"no JSON", "/verify", text(200, "<html>canary</html>"), signin.SupabaseUnavailable, 2, 0, ""},
-		{
-			"no JSON from gotrue-go", "/admin/generate_link", text(200, "<html>canary</html>"),
-			signin.SupabaseUnavailable, 2, 0, "",
-		},
-		{"no link", "/admin/generate_link", text(200, `{"message":"ok"}`), signin.SupabaseUnavailable, 2, 0, ""},
-		{"half a JSON", "/verify", text(200, `{"access_token":"canary`), signin.SupabaseUnavailable, 2, 0, ""},
-		{"too much", "/verify", text(200, strings.Repeat("x", 21<<20)), signin.SupabaseUnavailable, 2, 0, ""},
-		{"no session", "/verify", text(200, `{}`), signin.SupabaseUnavailable, 2, 0, ""},
-		{
-			"no user", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":null}`),
-			signin.SupabaseUnavailable, 2, 0, "",
-		},
-		{
-			"no user's id", "/verify",
+			signin.SupabaseMisconfigured, 1, "not_admin", 0),
+		fails("throttled", verify, code(429, "over_request_rate_limit"),
+			signin.RateLimited, 1, "over_request_rate_limit", 10*time.Second),
+		fails("throttled by a proxy that says how long", verify,
+			code(429, "").HeaderSet(http.Header{"Retry-After": {"42"}}),
+			signin.RateLimited, 1, "", 42*time.Second),
+		fails("banned", verify, code(403, "user_banned"), signin.UserBanned, 1, "user_banned", 0),
+		fails("hook says no", verify, code(403, "unknown"), signin.SignInRefused, 1, "unknown", 0),
+		fails("hook is slow", verify, code(422, "hook_timeout"), signin.SupabaseUnavailable, 1, "hook_timeout", 0),
+		fails("hook is gone", verify, code(422, "hook_timeout_after_retry"),
+			signin.SupabaseUnavailable, 1, "hook_timeout_after_retry", 0),
+		fails("hook answers no JSON", verify, code(400, "hook_payload_invalid_content_type"),
+			signin.SupabaseMisconfigured, 1, "hook_payload_invalid_content_type", 0),
+		fails("hook raises", verify, code(500, "unexpected_failure"),
+			signin.SupabaseMisconfigured, 2, "unexpected_failure", 0),
+		fails("sign-ups are off", verify, code(422, "signup_disabled"),
+			signin.SignInRefused, 1, "signup_disabled", 0),
+		fails("captcha", verify, code(400, "captcha_failed"), signin.SignInRefused, 1, "captcha_failed", 0),
+		fails("over quota", link, text(402, `{"message":"Service for this project is restricted (canary)"}`),
+			signin.SupabaseRestricted, 1, "", 0),
+		fails("over quota meanwhile", verify, text(402, ""), signin.SupabaseRestricted, 1, "", 0),
+		fails("paused", link, text(540, "<html>canary</html>"), signin.SupabaseRestricted, 1, "", 0),
+		fails("GoTrue without error codes", link, text(404, `{"code":404,"msg":"User not found"}`),
+			signin.SupabaseMisconfigured, 1, "", 0),
+		fails("fault", link, code(500, "unexpected_failure"), signin.SupabaseUnavailable, 2, "unexpected_failure", 0),
+		fails("fault of a proxy", verify, text(502, "<html>canary</html>"), signin.SupabaseUnavailable, 2, "", 0),
+		fails("closed for maintenance", verify, text(503, "").HeaderSet(http.Header{"Retry-After": {"7"}}),
+			signin.SupabaseUnavailable, 2, "", 7*time.Second),
+		fails("superseded for ever", verify, code(403, "otp_expired"),
+			signin.SupabaseUnavailable, 12, "otp_expired", 0),
+		fails("connection refused", verify, httpmock.NewErrorResponder(errors.New("connection refused")),
+			signin.SupabaseUnavailable, 2, "", 0),
+		fails("no JSON", verify, text(200, "<html>canary</html>"), signin.SupabaseUnavailable, 2, "", 0),
+		fails("no JSON from gotrue-go", link, text(200, "<html>canary</html>"), signin.SupabaseUnavailable, 2, "", 0),
+		fails("no link", link, text(200, `{"message":"ok"}`), signin.SupabaseUnavailable, 2, "", 0),
+		fails("half a JSON", verify, text(200, `{"access_token":"canary`), signin.SupabaseUnavailable, 2, "", 0),
+		fails("too much", verify, text(200, strings.Repeat("x", 21<<20)), signin.SupabaseUnavailable, 2, "", 0),
+		fails("no session", verify, text(200, `{}`), signin.SupabaseUnavailable, 2, "", 0),
+		fails("no user", verify, text(200, `{"access_token":"a","refresh_token":"r","user":null}`),
+			signin.SupabaseUnavailable, 2, "", 0),
+		fails("no user's id", verify,
 			text(200, `{"access_token":"a","refresh_token":"r","user":{"email":"x","identities":[{"id":"x"}]}}`),
-			signin.SupabaseUnavailable, 2, 0, "",
-		},
-		{
-			"a list for a user", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":["id"]}`),
-			signin.SupabaseUnavailable, 2, 0, "",
-		},
-		{
-			"an id that is none", "/verify", text(200, `{"access_token":"a","refresh_token":"r","user":{"id":7}}`),
-			signin.SupabaseUnavailable, 2, 0, "",
-		},
-		{
-			"session of somebody else", "/verify",
+			signin.SupabaseUnavailable, 2, "", 0),
+		fails("a list for a user", verify, text(200, `{"access_token":"a","refresh_token":"r","user":["id"]}`),
+			signin.SupabaseUnavailable, 2, "", 0),
+		fails("an id that is none", verify, text(200, `{"access_token":"a","refresh_token":"r","user":{"id":7}}`),
+			signin.SupabaseUnavailable, 2, "", 0),
+		fails("session of somebody else", verify,
 			text(200, `{"access_token":"a","refresh_token":"b","user":{"id":"6a1c1b1e-0000-4000-8000-000000000000"}}`),
-			signin.SupabaseUnavailable, 2, 0, "",
-		},
+			signin.SupabaseUnavailable, 2, "", 0),
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -363,7 +346,8 @@ func TestRecovers(t *testing.T) {
 		}
 		// Each attempt has a link of its own: a used one may have been used up.
 		calls := m.transport.GetCallCountInfo()
-		if links, verifies := calls["POST "+authURL+"/admin/generate_link"], calls["POST "+authURL+"/verify"]; links != 3 || verifies != 3 {
+		links, verifies := calls["POST "+authURL+"/admin/generate_link"], calls["POST "+authURL+"/verify"]
+		if links != 3 || verifies != 3 {
 			t.Errorf("%d links and %d verifies; want 3 of each", links, verifies)
 		}
 	})
@@ -388,34 +372,16 @@ func TestNoAccount(t *testing.T) {
 	})
 }
 
-// TestTimeout: a GoTrue that hangs costs one call's time, not several.
-func TestTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMocked(t, supabase.Options{Timeout: 4 * time.Second})
-		m.transport.RegisterResponder(http.MethodPost, authURL+"/verify", func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})
-		start := time.Now()
-		_, err := m.signIn(t)
-		if got := signin.CodeOf(err); got != signin.SupabaseUnavailable {
-			t.Errorf("code is %s; want supabase_unavailable", got)
-		}
-		if got := time.Since(start); got != 4*time.Second {
-			t.Errorf("took %v; want 4s", got)
-		}
-	})
-}
-
 // TestCancelled: nobody waits for an answer, so no call follows.
 func TestCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMocked(t, supabase.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
-		m.transport.RegisterResponder(http.MethodPost, authURL+"/admin/generate_link", func(*http.Request) (*http.Response, error) {
+		leave := func(*http.Request) (*http.Response, error) {
 			cancel()
 			return nil, context.Canceled
-		})
+		}
+		m.transport.RegisterResponder(http.MethodPost, authURL+"/admin/generate_link", leave)
 		if _, err := m.SignIn(ctx, someone, device, noProfile); !errors.Is(err, context.Canceled) {
 			t.Errorf("error is %v; want that the caller has gone", err)
 		}

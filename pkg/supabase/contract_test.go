@@ -371,8 +371,11 @@ func (p project) addIdentity(t *testing.T, userID, email string) {
 		}
 		return
 	}
-	p.sql(t, fmt.Sprintf(`insert into auth.identities (provider_id, user_id, identity_data, provider, created_at, updated_at)
-		values ('g-%[1]s', '%[1]s', jsonb_strip_nulls(jsonb_build_object('sub', 'g-%[1]s', 'email', nullif('%[2]s', ''))), 'google', now(), now())`, userID, email))
+	p.sql(t, fmt.Sprintf(`insert into auth.identities
+		(provider_id, user_id, identity_data, provider, created_at, updated_at)
+		values ('g-%[1]s', '%[1]s',
+			jsonb_strip_nulls(jsonb_build_object('sub', 'g-%[1]s', 'email', nullif('%[2]s', ''))),
+			'google', now(), now())`, userID, email))
 }
 
 // unlinkEmail takes the e-mail identity from an account that has another one.
@@ -416,7 +419,8 @@ func (p project) addFactor(t *testing.T, userID string) {
 		}
 		return
 	}
-	p.sql(t, fmt.Sprintf(`insert into auth.mfa_factors (id, user_id, friendly_name, factor_type, status, secret, created_at, updated_at)
+	p.sql(t, fmt.Sprintf(`insert into auth.mfa_factors
+		(id, user_id, friendly_name, factor_type, status, secret, created_at, updated_at)
 		values (gen_random_uuid(), '%s', 'phone', 'totp', 'verified', 'JBSWY3DPEHPK3PXP', now(), now())`, userID))
 }
 

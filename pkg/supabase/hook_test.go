@@ -39,7 +39,8 @@ func TestHook(t *testing.T) {
 			out := p.sql(
 				t,
 				fmt.Sprintf(
-					"begin; %s; set role supabase_auth_admin; select public.tikbridge_before_user_created($json$%s$json$::jsonb); rollback",
+					"begin; %s; set role supabase_auth_admin; "+
+						"select public.tikbridge_before_user_created($json$%s$json$::jsonb); rollback",
 					hook, event,
 				),
 			)

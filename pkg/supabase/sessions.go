@@ -31,7 +31,8 @@ func (c *Client) CheckOwner(ctx context.Context, accessToken, openID string) err
 	var user account
 	err := c.do(ctx, k, http.MethodGet, "/user", nil, &user)
 	switch {
-	case hasCode(err, "bad_jwt", "no_authorization", "session_not_found", "session_expired", "user_not_found", "user_banned"):
+	case hasCode(err, "bad_jwt", "no_authorization", "session_not_found", "session_expired",
+		"user_not_found", "user_banned"):
 		return signin.NewError(signin.CauseSignedOut)
 	case err != nil:
 		return err

@@ -72,19 +72,13 @@ func TestCheckSettingsReal(t *testing.T) {
 	}
 }
 
-func TestCheckSettingsFails(t *testing.T) {
-	m := newMocked(t, supabase.Options{})
-	m.answer("GET", "/settings", 401, map[string]any{"message": "Invalid API key"})
-	if _, err := m.CheckSettings(t.Context()); signin.CodeOf(err) != signin.SupabaseMisconfigured {
-		t.Errorf("error is %v; want supabase_misconfigured", err)
-	}
-}
-
 // TestCheckAccounts: accounts whose owners cannot sign in are counted, with the command to run.
 func TestCheckAccounts(t *testing.T) {
+	const waiting = "Accounts that look like those of Despia's Edge Function wait to be adopted: 2. "
 	for mode, text := range map[supabase.Adopt]string{
-		supabase.AdoptHold:  "Accounts that look like those of Despia's Edge Function wait to be adopted: 2. Their owners cannot sign in.",
-		supabase.AdoptEvict: "Accounts that look like those of Despia's Edge Function wait to be adopted: 2. At their next sign-in their owners get a new, empty account, since supabase.adopt is evict.",
+		supabase.AdoptHold: waiting + "Their owners cannot sign in.",
+		supabase.AdoptEvict: waiting + "At their next sign-in their owners get a new, empty account, " +
+			"since supabase.adopt is evict.",
 	} {
 		t.Run(string(mode), func(t *testing.T) {
 			emulated(t, func(t *testing.T, p project) {

@@ -157,12 +157,3 @@ func TestRequestIDDoesNotAccumulate(t *testing.T) {
 		}
 	}
 }
-
-func TestRequestID(t *testing.T) {
-	if got := telemetry.RequestID(context.Background()); got != "" {
-		t.Errorf("RequestID without one = %q", got)
-	}
-	if got := telemetry.RequestID(telemetry.WithRequestID(context.Background(), "r1")); got != "r1" {
-		t.Errorf("RequestID = %q, want r1", got)
-	}
-}

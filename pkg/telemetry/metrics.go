@@ -30,6 +30,7 @@ type Metrics struct {
 
 	calls   *prometheus.HistogramVec // by service, call, outcome
 	retries *prometheus.CounterVec   // by service, reason
+	events  *prometheus.CounterVec   // by outcome
 	breaker *prometheus.GaugeVec     // by service
 }
 
@@ -66,7 +67,7 @@ func NewMetrics(version string) *Metrics {
 		}),
 		steps: counter("tikbridge_signin_steps_total",
 			"Steps of sign-ins by flow, step, outcome "+
-				"(started, handed_off, signed_in, created, client_gone or an error code) and the call that failed.",
+				"(started, handed_off, signed_in, created, answered, client_gone or an error code) and the call that failed.",
 			"flow", "step", "outcome", "call"),
 		limited: counter("tikbridge_rate_limited_total",
 			"Requests refused by the bridge's own rate limits, by route pattern.", "route"),
@@ -74,12 +75,15 @@ func NewMetrics(version string) *Metrics {
 			"Requests refused before any work, to protect the bridge, by reason.", "reason"),
 		calls: factory.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tikbridge_upstream_call_duration_seconds",
-			Help:    "Time of a call to TikTok or Supabase until its answer was read, by service, call and outcome.",
+			Help:    "Time of a call to an upstream until its answer was read, by service, call and outcome.",
 			Buckets: callBuckets,
 		}, []string{"service", "call", "outcome"}),
 		retries: counter("tikbridge_upstream_retries_total",
 			"Sign-ins tried again at an upstream, by service and reason (superseded_link, fault).",
 			"service", "reason"),
+		events: counter("tikbridge_webhook_events_total",
+			"Events of TikTok that were to be passed on to webhook.url, by outcome (delivered, gave_up, dropped).",
+			"outcome"),
 		breaker: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tikbridge_upstream_breaker_state",
 			Help: "Circuit breaker of an upstream: 0 closed, 1 half-open, 2 open.",
@@ -107,15 +111,20 @@ func (m *Metrics) start() {
 		{signin.StepExchange, signin.OutcomeCreated},
 		{signin.StepAuthorize, signin.OutcomeStarted},
 		{signin.StepToken, signin.OutcomeSignedIn},
+		{signin.StepUserInfo, signin.OutcomeAnswered},
 	} {
 		m.steps.WithLabelValues(string(s.step.Flow()), string(s.step), string(s.outcome), "")
 	}
-	for _, service := range []string{"tiktok", "tiktok_profile", "supabase"} {
+	for _, service := range []string{"tiktok", "tiktok_profile", "supabase", "backend"} {
 		m.breaker.WithLabelValues(service)
+	}
+	for _, outcome := range []string{"delivered", "gave_up", "dropped"} {
+		m.events.WithLabelValues(outcome)
 	}
 	for _, reason := range []string{"superseded_link", "fault"} {
 		m.retries.WithLabelValues("supabase", reason)
 	}
+	m.retries.WithLabelValues("backend", "fault")
 	m.steps.WithLabelValues(string(signin.FlowProvider), string(signin.StepCallback), string(signin.OutcomeHandedOff), "")
 	m.refused.WithLabelValues("busy")
 	m.startFailures()
@@ -153,6 +162,8 @@ func (m *Metrics) startFailures() {
 				for _, call := range supabaseCalls {
 					fails(code, call)
 				}
+			case service == "backend" && (step == signin.StepRedeem || step == signin.StepExchange):
+				fails(code, "sign_in")
 			}
 		}
 	}
@@ -209,6 +220,9 @@ func (m *Metrics) CallEnded(service, call string, r upstream.Result, took time.D
 
 // Retried counts a sign-in that is tried again.
 func (m *Metrics) Retried(service, reason string) { m.retries.WithLabelValues(service, reason).Inc() }
+
+// EventForwarded counts an event that was to be passed on.
+func (m *Metrics) EventForwarded(outcome string) { m.events.WithLabelValues(outcome).Inc() }
 
 // Store is how claims on states and handoffs are kept; each function may be nil.
 type Store struct {

@@ -152,16 +152,6 @@ func TestMetrics_breakerCloses(t *testing.T) {
 	}
 }
 
-// Two bridges in one process count apart.
-func TestMetrics_apart(t *testing.T) {
-	t.Parallel()
-	a, b := telemetry.NewMetrics("a"), telemetry.NewMetrics("b")
-	a.RateLimited("/x")
-	if strings.Contains(scrape(t, b), "tikbridge_rate_limited_total") {
-		t.Error("the count of one is that of the other")
-	}
-}
-
 func TestCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -179,25 +169,6 @@ func TestCalls(t *testing.T) {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %s in\n%s", want, text)
 			}
-		}
-	})
-}
-
-func BenchmarkMetrics(b *testing.B) {
-	m := telemetry.NewMetrics("")
-	o := telemetry.Calls(m, nil)
-	ctx := b.Context()
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() { // what one sign-in costs: a request and three calls
-			done := m.RequestBegins()
-			for range 3 {
-				_, end := o.Begin(ctx, "supabase", "generate_link")
-				end(upstream.Result{Status: http.StatusOK})
-			}
-			m.Answered("/api/auth/tiktok/redeem", http.MethodPost, http.StatusOK, time.Millisecond)
-			m.StepEnded(signin.FlowHosted, signin.StepRedeem, "signed_in", "")
-			done()
 		}
 	})
 }

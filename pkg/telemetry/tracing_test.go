@@ -65,7 +65,8 @@ func signInOnce(t *testing.T, tracing *telemetry.Tracing, header http.Header, a 
 func TestTracing(t *testing.T) {
 	tracing, collector, _ := newTracing(t, "OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
 	signInOnce(t, tracing, nil, telemetry.Answer{
-		Status: http.StatusServiceUnavailable, Flow: signin.FlowHosted, Step: signin.StepRedeem, Outcome: "supabase_unavailable", Failed: true,
+		Status: http.StatusServiceUnavailable, Flow: signin.FlowHosted, Step: signin.StepRedeem,
+		Outcome: "supabase_unavailable", Failed: true,
 	})
 	if err := tracing.Close(t.Context()); err != nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ func addAnswers(f *testing.F, good string) {
 		good, "", "{}", "null", "[]", "7", `"x"`, "{", "<html>", good + good, `{"error":""}`, `{"error":"ok"}`,
 		`{"error":null}`,
 		`{"error":"invalid_grant","error_description":"Authorization code is expired.","log_id":"2022"}`,
-		`{"error":"invalid_request","error_description":"Redirect_uri is not matched with the uri when requesting code.","log_id":"2022"}`,
+		`{"error":"invalid_request","error_description":"` + redirectMismatch + `","log_id":"2022"}`,
 		`{"error":"invalid_request","error_description":"Code verifier or code challenge is invalid.","log_id":"2022"}`,
 		`{"error":"invalid_client","error_description":"Client key or secret is incorrect.","log_id":"2022"}`,
 		`{"error":{"code":"access_token_invalid","message":"The access token is invalid.","log_id":"2022"}}`,
@@ -108,14 +108,10 @@ func FuzzOpenID(f *testing.F) {
 		{"-000a", "-000b"},
 		{"-000\xff", "-000\xfe"},
 		{"-000\xff", "-000\uFFFD"},
-		{
-			"-000\xf0\x9f", "-000\xf0\x98",
-		},
+		{"-000\xf0\x9f", "-000\xf0\x98"},
 		{"a", "a\x00"},
 		{"\xd8\x00", "\xdb\xff"},
-		{
-			"\x00a\xd8\x3d", "\x00a\xde\x00",
-		},
+		{"\x00a\xd8\x3d", "\x00a\xde\x00"},
 		{"\xd8\x3d", "\xff\xfd"},
 		{"é", "e\u0301"},
 		{"A", "a"},
@@ -171,7 +167,8 @@ func jsonUTF16(raw []byte) string {
 func FuzzUserInfo(f *testing.F) {
 	addAnswers(
 		f,
-		`{"data":{"user":{"open_id":"`+openID+`","union_id":"u","display_name":"Ada","avatar_url":"https://p16.example/a.jpeg?x=a%2Bb"}},"error":{"code":"ok","message":"","log_id":"2022"}}`,
+		`{"data":{"user":{"open_id":"`+openID+`","union_id":"u","display_name":"Ada",`+
+			`"avatar_url":"https://p16.example/a.jpeg?x=a%2Bb"}},"error":{"code":"ok","message":"","log_id":"2022"}}`,
 	)
 	f.Fuzz(func(t *testing.T, status int, body, retryAfter string) {
 		p, err := fixed{status, body, retryAfter}.client().Profile(t.Context(), identity)

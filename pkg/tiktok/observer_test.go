@@ -61,7 +61,7 @@ func TestObserver(t *testing.T) {
 			t.Parallel()
 			o := &observed{}
 			m := httpmock.NewMockTransport()
-			m.RegisterResponder(http.MethodPost, tiktok.DefaultAPIURL+"/v2/oauth/token/", func(req *http.Request) (*http.Response, error) {
+			m.RegisterResponder(http.MethodPost, tokenURL, func(req *http.Request) (*http.Response, error) {
 				if req.Context().Value(begunKey{}) != "token" {
 					t.Error("the call goes on without the observer's context")
 				}
@@ -77,19 +77,5 @@ func TestObserver(t *testing.T) {
 				t.Errorf("what the observer was told (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestObserver_profile(t *testing.T) {
-	t.Parallel()
-	o := &observed{}
-	m := httpmock.NewMockTransport()
-	m.RegisterResponder(
-		http.MethodGet, `=~/v2/user/info/`,
-		response(http.StatusUnauthorized, `{"error":{"code":"access_token_invalid"}}`),
-	)
-	_, _ = newClient(m, func(opts *tiktok.Options) { opts.Observer = o }).Profile(t.Context(), identity)
-	if diff := cmp.Diff([]string{"tiktok user_info refused 401 access_token_invalid"}, o.lines); diff != "" {
-		t.Errorf("what the observer was told (-want +got):\n%s", diff)
 	}
 }

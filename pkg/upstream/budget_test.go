@@ -27,7 +27,9 @@ func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { re
 
 const large, limit = 100 << 10, 1 << 20
 
-func sendWithin(ctx context.Context, t *testing.T, b *upstream.Budget, transport http.RoundTripper) (int, func(), error) {
+func sendWithin(
+	ctx context.Context, t *testing.T, b *upstream.Budget, transport http.RoundTripper,
+) (int, func(), error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://upstream.example/", http.NoBody)
 	if err != nil {

@@ -225,37 +225,6 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// A redirect is an answer like any other: whoever follows it hands over what it carries.
-func TestNewClient_followsNoRedirect(t *testing.T) {
-	t.Parallel()
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		t.Run(http.StatusText(status), func(t *testing.T) {
-			t.Parallel()
-			var elsewhere atomic.Int32
-			other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
-			t.Cleanup(other.Close)
-			srv := httptest.NewServer(http.RedirectHandler(other.URL, status))
-			t.Cleanup(srv.Close)
-			transport := upstream.NewTransport()
-			t.Cleanup(transport.CloseIdleConnections)
-
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, strings.NewReader("secret"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp, err := upstream.NewClient(transport).Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = resp.Body.Close()
-			if resp.StatusCode != status || elsewhere.Load() != 0 {
-				t.Errorf("got status %d and %d calls elsewhere; want %d and none",
-					resp.StatusCode, elsewhere.Load(), status)
-			}
-		})
-	}
-}
-
 // TestSend_scheme: an address that begins with https by mistake is told apart from a broken answer.
 func TestSend_scheme(t *testing.T) {
 	t.Parallel()

@@ -6,7 +6,9 @@
 // hosted flow sends a handoff instead, which is worthless to anyone who intercepts it: prefer it in new
 // apps.
 
-import { exchange, failure, firstTime, readConfig, show, showFailure, store, takeArrival } from './pages.js';
+import {
+  chooseScheme, deeplink, exchange, failure, firstTime, follow, readConfig, show, showFailure, store, takeArrival,
+} from './pages.js';
 
 const TEXT = {
   openApp: 'Open the app',
@@ -60,7 +62,7 @@ async function run() {
     return;
   }
 
-  const scheme = chooseScheme(state);
+  const scheme = chooseScheme(config, state.split('|')[1]); // `id`, `id|scheme` or `id|scheme|more`
   if (!scheme) {
     // Whoever made this state may not pick where tokens go: not even the code is used.
     fail(config.schemes[0], failure('scheme_not_allowed'));
@@ -78,17 +80,6 @@ async function run() {
 }
 
 /**
- * The state is `id`, `id|scheme` or `id|scheme|more`.
- * @param {string} state
- * @returns {string|undefined} undefined: it names a scheme that is not allowed.
- */
-function chooseScheme(state) {
-  const wanted = state.split('|')[1];
-  if (!wanted) return config.schemes[0];
-  return config.schemes.find((scheme) => scheme.toLowerCase() === wanted.toLowerCase());
-}
-
-/**
  * @param {string} scheme
  * @param {string} code
  * @param {string} state
@@ -102,7 +93,7 @@ async function signIn(scheme, code, state) {
   }
   store.set(PROGRESS_KEY, 'finished');
   const { access_token, refresh_token } = answer.session;
-  const link = deeplink(scheme, { access_token, refresh_token });
+  const link = deeplink(config, scheme, { access_token, refresh_token });
   follow(link);
   show('done', { ...TEXT.done, action: { label: TEXT.openApp, href: link } });
   setTimeout(() => finished(scheme), FORGET_AFTER);
@@ -117,7 +108,7 @@ async function signIn(scheme, code, state) {
 function fail(scheme, told, shown = told) {
   store.remove(PROGRESS_KEY);
   const { error, error_description } = told;
-  const link = deeplink(scheme, { error, error_description });
+  const link = deeplink(config, scheme, { error, error_description });
   follow(link);
   showFailure(shown, { label: TEXT.openApp, href: link });
 }
@@ -134,7 +125,7 @@ function resume(scheme, code) {
   } else if (progress === 'started') {
     store.remove(PROGRESS_KEY);
     const { error, error_description } = failure(code);
-    const link = deeplink(scheme, { error, error_description });
+    const link = deeplink(config, scheme, { error, error_description });
     show('problem', { ...TEXT.interrupted, action: { label: TEXT.openApp, href: link } });
   } else {
     fail(scheme, failure(code));
@@ -143,28 +134,5 @@ function resume(scheme, code) {
 
 /** @param {string} scheme */
 function finished(scheme) {
-  show('idle', { ...TEXT.finished, action: { label: TEXT.openApp, href: deeplink(scheme, {}) } });
-}
-
-/** Chrome may block this without a tap, hence the button. @param {string} link */
-function follow(link) {
-  const go = () => {
-    location.href = link;
-  };
-  // A navigation in mid-load can leave the page half loaded behind the button.
-  if (document.readyState === 'complete') go();
-  else addEventListener('load', go, { once: true });
-}
-
-/**
- * @param {string} scheme
- * @param {Record<string, string|undefined>} values
- */
-function deeplink(scheme, values) {
-  // Not URLSearchParams: it writes a space as "+", which not every reader of deeplinks undoes.
-  const query = Object.entries(values)
-    .filter(([, value]) => value)
-    .map(([key, value]) => `${key}=${encodeURIComponent(value)}`)
-    .join('&');
-  return `${scheme}://oauth${config.authPath}${query && '?'}${query}`;
+  show('idle', { ...TEXT.finished, action: { label: TEXT.openApp, href: deeplink(config, scheme, {}) } });
 }

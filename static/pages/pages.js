@@ -1,7 +1,7 @@
-// What the two pages of the guide flow share: the address bar, the exchange with the bridge, the words
-// for errors, and the one card they draw.
+// What the two pages of the guide flow and the one of the provider flow share: the address bar, the exchange
+// with the bridge, the words for errors, the deeplink, and the one card they draw.
 //
-// Both pages keep these rules: a code or token leaves the address bar before anything else happens, is
+// All of them keep these rules: a code or token leaves the address bar before anything else happens, is
 // written nowhere in the document but in the deeplink itself, and is never logged.
 
 /** Every text this module shows. A title, then a sentence that says what to do. */
@@ -34,6 +34,10 @@ const TEXT = {
       'There is already another account in its place. Please contact the people who make this app.',
     ],
     banned: ['This account is blocked', 'Please contact the people who make this app.'],
+    linked: [
+      'This TikTok account is already connected',
+      'It belongs to an account of this app. Go back to the app to sign in to that one.',
+    ],
     refused: ['This app does not let you sign in', 'Please contact the people who make this app.'],
     closed: [
       'Sign-in is switched off',
@@ -91,7 +95,23 @@ const EXPLANATIONS = {
   user_banned: 'banned',
   sign_in_refused: 'refused',
   supabase_restricted: 'closed',
+  // Supabase's own, in the provider flow.
+  bad_oauth_callback: 'expired',
+  bad_oauth_state: 'expired',
+  flow_state_already_used: 'expired',
+  flow_state_expired: 'expired',
+  flow_state_not_found: 'expired',
+  identity_already_exists: 'linked',
+  manual_linking_disabled: 'setup',
+  oauth_client_state_expired: 'expired',
+  oauth_client_state_not_found: 'expired',
+  oauth_provider_not_supported: 'setup',
+  over_request_rate_limit: 'busy',
+  provider_disabled: 'setup',
+  signup_disabled: 'refused',
+  unknown: 'refused', // by a hook
   // Made by the pages themselves.
+  implicit_flow: 'setup',
   network_error: 'offline',
   no_code: 'empty',
   invalid_session: 'damaged',
@@ -218,15 +238,14 @@ export async function exchange(config, body) {
 }
 
 /**
- * Has this the shape of a session?
+ * Has this the shape of a session? Tokens are anything that may stand in a header: those of an app's own
+ * backend have any form, and it may give no refresh token.
  * @param {any} value
  * @returns {boolean}
  */
 export function isSession(value) {
-  return (
-    /^[\w-]+\.[\w-]+\.[\w-]+$/.test(value?.access_token ?? '') &&
-    /^[\w-]+$/.test(value?.refresh_token ?? '')
-  );
+  const token = /^[!-~]+$/;
+  return token.test(value?.access_token ?? '') && token.test(value?.refresh_token || 'none');
 }
 
 /**
@@ -263,6 +282,41 @@ function tidy(text, length) {
 function explain(code) {
   const [title, text] = TEXT.errors[EXPLANATIONS[code] ?? 'broken'];
   return { title, text };
+}
+
+/**
+ * @param {Config} config
+ * @param {string | undefined} wanted
+ * @returns {string | undefined} The default scheme if none is wanted; undefined if it is not allowed.
+ */
+export function chooseScheme({ schemes }, wanted) {
+  if (!wanted) return schemes[0];
+  return schemes.find((scheme) => scheme.toLowerCase() === wanted.toLowerCase());
+}
+
+/**
+ * The address that closes the secure browser session and leads to the app.
+ * @param {Config} config
+ * @param {string} scheme
+ * @param {Record<string, string|undefined>} values
+ */
+export function deeplink(config, scheme, values) {
+  // Not URLSearchParams: it writes a space as "+", which not every reader of deeplinks undoes.
+  const query = Object.entries(values)
+    .filter(([, value]) => value)
+    .map(([key, value]) => `${key}=${encodeURIComponent(value)}`)
+    .join('&');
+  return `${scheme}://oauth${config.authPath}${query && '?'}${query}`;
+}
+
+/** Chrome may block this without a tap, hence the button. @param {string} link */
+export function follow(link) {
+  const go = () => {
+    location.href = link;
+  };
+  // A navigation in mid-load can leave the page half loaded behind the button.
+  if (document.readyState === 'complete') go();
+  else addEventListener('load', go, { once: true });
 }
 
 /** sessionStorage, where it exists: it throws when the browser blocks storage. */

@@ -7,15 +7,26 @@
 //   tiktok.handleRedirect()                               // once, when the app starts
 //   button.onclick = () => tiktok.signIn()
 //
-// This is the hosted flow: the bridge leads from signIn() to the session.
+// This is the hosted flow: the bridge leads from signIn() to the session. Where TikTok is a provider of the
+// Supabase project, the provider flow has the same three functions, and link():
+//
+//   const supabase = createClient(url, key, { auth: { flowType: 'pkce' } })
+//   const tiktok = createTikTokSignIn({
+//     bridgeUrl: 'https://bridge.example', supabase, provider: 'custom:tiktok', scheme: 'myapp',
+//   })
+//
+// Its client must use PKCE: with the default of supabase-js, signIn() ends as `implicit_flow`. The redirect
+// URLs of the project must have the app's pages and, for a wrapped app, `https://bridge.example/return**`.
+// Load this script before the client is made: supabase-js up to 2.89 signs out whoever comes back from a
+// sign-in that failed, unless this script has read the address before.
 //
 // Without modules, <script src="https://bridge.example/sdk/tikbridge.global.js"></script> defines
 // window.tikbridge with the same functions. Both files may be copied into an app. A content security
 // policy has to allow the bridge in connect-src and, unless the file was copied, in script-src.
 //
-// The page that people come back to must be on an origin in the bridge's app.origins.
+// In the hosted flow, the page that people come back to must be on an origin in the bridge's app.origins.
 
-/** A session of Supabase, as GoTrue sends it. */
+/** A session of Supabase, as GoTrue sends it, or as supabase-js keeps it. */
 export interface Session {
   access_token: string;
   refresh_token: string;
@@ -57,9 +68,20 @@ export interface Failed {
    *   `cause`. If it takes the session later, that is reported as a sign-in. A call of supabase-js never
    *   returns if the app awaits `handleRedirect()` in a callback of `onAuthStateChange`: do not.
    *
-   * After `network_error`, `invalid_session`, `rate_limited` and the codes that end in `_unavailable`,
-   * calling `handleRedirect()` again tries again, for the minute that a handoff lives. After all others,
-   * and if the second try says `handoff_invalid`, the person has to sign in again.
+   * In the provider flow it is one of those above, or
+   * - `invalid_state`: it took longer than the five minutes that Supabase waits, or was started again
+   *   meanwhile. supabase-js keeps the verifier of the latest sign-in only;
+   * - `user_banned`, `sign_in_refused`, `rate_limited`, `supabase_unavailable`, `supabase_misconfigured`,
+   *   `scheme_not_allowed`, `internal`, as of the bridge;
+   * - `implicit_flow`: the client was made without `flowType: 'pkce'`;
+   * - of `link()` alone: `not_signed_in`; `email_required`: Supabase cannot link to a user without an e-mail
+   *   address; `manual_linking_disabled`: it is off in the project's settings; `identity_already_exists`: the
+   *   TikTok account belongs to this user already, or to another.
+   *
+   * In the hosted flow, after `network_error`, `invalid_session`, `rate_limited` and the codes that end in
+   * `_unavailable`, calling `handleRedirect()` again tries again, for the minute that a handoff lives. After
+   * all others, and if the second try says `handoff_invalid`, the person has to sign in again. In the provider
+   * flow they have to after all but `invalid_session`: supabase-js drops the verifier at the first try.
    */
   error: string;
   /**
@@ -69,7 +91,7 @@ export interface Failed {
   error_description: string;
   /** Names the request in the log of the bridge; may be empty. */
   request_id: string;
-  /** What `supabase` or `setSession` failed with. */
+  /** What `supabase` or `setSession` failed with, for developers. */
   cause?: unknown;
 }
 
@@ -84,13 +106,28 @@ export interface SupabaseClientLike {
   };
 }
 
-export type TikTokSignInOptions = {
+/** As much of a supabase-js client as the provider flow uses. */
+export interface SupabaseProviderClientLike {
+  auth: {
+    getSession(): Promise<{ data: { session: any }; error: any }>;
+    signInWithOAuth(credentials: any): Promise<{ data: { url: string | null }; error: any }>;
+    linkIdentity(credentials: any): Promise<{ data: any; error: any }>;
+    exchangeCodeForSession(code: string): Promise<{ data: { session: any }; error: any }>;
+  };
+}
+
+interface CommonOptions {
   /** Base URL of the bridge. */
   bridgeUrl: string;
   /** Deeplink scheme of the wrapped app, such as `myapp`; without it, the bridge's first one. */
   scheme?: string;
   /** The function of the package `despia-native`. Without it, `window.despia` is assigned to. */
   despia?: (command: string) => unknown;
+}
+
+/** The hosted flow. */
+export type HostedOptions = CommonOptions & {
+  provider?: undefined;
   /** Where verifiers are kept, instead of sessionStorage and localStorage. */
   storage?: Pick<Storage, 'getItem' | 'setItem'>;
 } & (
@@ -106,7 +143,18 @@ export type TikTokSignInOptions = {
     }
 );
 
-export interface SignInOptions {
+/** The provider flow. Verifiers are kept where `supabase` keeps its session. */
+export interface ProviderOptions extends CommonOptions {
+  /** The identifier of TikTok's provider in Supabase. */
+  provider: 'custom:tiktok' | (string & {});
+  /** Client of supabase-js, made with `flowType: 'pkce'`. */
+  supabase: SupabaseProviderClientLike;
+  storage?: undefined;
+}
+
+export type TikTokSignInOptions = HostedOptions | ProviderOptions;
+
+export interface LinkOptions {
   /**
    * On the web: the page to come back to. Without it, this page. A fragment is left out: an app with a hash
    * router gets people back at its root. A wrapped app comes back to the bridge's `app.auth_path`.
@@ -114,11 +162,14 @@ export interface SignInOptions {
   redirectTo?: string;
   /** Always show TikTok's consent page, where another account can be chosen. */
   selectAccount?: boolean;
+}
+
+export interface SignInOptions extends LinkOptions {
   /**
    * Sign in although somebody is signed in by other means than TikTok: anonymously, by e-mail, with another
    * provider. Their session is replaced, and nobody can get back into an anonymous account. Without this,
    * and with `supabase` given, the sign-in ends as `already_signed_in`. It does not add TikTok to the account
-   * that is there: that is `linkIdentity` of supabase-js, in the provider flow.
+   * that is there: that is `link()`, in the provider flow.
    */
   replaceSession?: boolean;
 }
@@ -132,21 +183,35 @@ export interface TikTokSignIn {
    */
   signIn(options?: SignInOptions): Promise<Failed | null>;
   /**
-   * Finishes a sign-in that has come back to this page; what the bridge put into the address was taken out
-   * of it when this script was loaded. Resolves to null if there is nothing to finish. Call it when the app starts, on every page that people may come back to;
-   * later arrivals (a router's, a deeplink's to a page that is open) are finished without a call. Calls
-   * at the same time share one result, and a handoff is redeemed once.
+   * Finishes a sign-in that has come back to this page; what the bridge or Supabase put into the address was
+   * taken out of it when this script was loaded. Resolves to null if there is nothing to finish. Call it when
+   * the app starts, on every page that people may come back to; later arrivals (a router's, a deeplink's to a
+   * page that is open) are finished without a call. Calls at the same time share one result, and a handoff or
+   * code is used once. If supabase-js has used the code by itself, the result is the session it made.
    */
   handleRedirect(): Promise<Result | null>;
   /** Calls back with every result, also those of `handleRedirect`. Returns how to stop that. */
   onResult(callback: (result: Result) => void): () => void;
 }
 
+export interface TikTokProviderSignIn extends TikTokSignIn {
+  /**
+   * Adds TikTok to the account of whoever is signed in, by `linkIdentity` of supabase-js; the project must
+   * allow manual linking. It goes the way of `signIn`, and ends as `signed_in` with a new session of the same
+   * user, who has TikTok in `identities` then.
+   *
+   * Let people start it themselves, and never from a link: Supabase does not check that whoever comes back
+   * from TikTok is the person who started.
+   */
+  link(options?: LinkOptions): Promise<Failed | null>;
+}
+
 /**
  * Makes the object that signs people in. One per page is enough; of several, the one used last takes what
  * arrives by itself, and all callbacks are told.
  */
-export function createTikTokSignIn(options: TikTokSignInOptions): TikTokSignIn;
+export function createTikTokSignIn(options: ProviderOptions): TikTokProviderSignIn;
+export function createTikTokSignIn(options: HostedOptions): TikTokSignIn;
 
 export interface OAuthUrlOptions {
   clientKey: string;

@@ -6,10 +6,17 @@ var inBrowser = typeof document === "object";
 function isDespia() {
   return inBrowser && /despia/i.test(navigator.userAgent);
 }
+function openSecureBrowser(address, despia) {
+  const command = "oauth://?url=" + encodeURIComponent(address);
+  if (despia) despia(command);
+  else Object.assign(window, { despia: command });
+}
 
 // src/address.js
 var ANSWER = /^tikbridge_(handoff|error|error_description|request_id)(=|$)/i;
 var OTHER_ANSWER = /^error(_code|_description)?(=|$)/i;
+var GOTRUE_ANSWER = /^(code|error(_code|_description)?)(=|$)/i;
+var GOTRUE_CODE = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 function takeFromAddress() {
   const address = new URL(location.href);
   const query = address.searchParams;
@@ -21,6 +28,20 @@ function takeFromAddress() {
   address.search = without(address.search, ANSWER);
   history.replaceState(history.state, "", address);
   return { id, handoff, error, description };
+}
+function takeGoTrueAnswer(flow, taken) {
+  const address = new URL(location.href);
+  const fragment = new URLSearchParams(address.hash.slice(1));
+  const read = (name) => address.searchParams.get(name) || fragment.get(name) || "";
+  const error = read("error");
+  const code = error ? "" : read("code");
+  if (!(flow && error) && !(GOTRUE_CODE.test(code) && (flow || taken.has(code)))) return null;
+  const errorCode = read("error_code") || (address.searchParams.has("error_code") ? "unknown" : "");
+  taken.add(code);
+  address.search = without(address.search, GOTRUE_ANSWER);
+  if (fragment.has("error") || fragment.has("sb")) address.hash = "";
+  history.replaceState(history.state, "", address);
+  return { id: code || flow, handoff: "", error, description: "", ofProvider: true, code, errorCode };
 }
 function returnAddress(page2 = location.href) {
   const address = new URL(page2, location.href);
@@ -34,6 +55,7 @@ function without(search, names) {
 
 // src/storage.js
 var MAX_VALUES = 5;
+var SIGN_IN_LIFETIME = 10 * 6e4;
 function browserStores() {
   if (!inBrowser) return [];
   return [() => sessionStorage, () => localStorage].flatMap((open) => {
@@ -117,8 +139,12 @@ var WATCH_INTERVAL = 500;
 var Page = class {
   constructor() {
     this.store = memoryStore();
-    const [tabStore = this.store] = browserStores();
+    const stores = browserStores();
+    const [tabStore = this.store] = stores;
     this.waiting = new RecentValues([this.store, tabStore], "tikbridge.waiting", HANDOFF_LIFETIME);
+    this.providerFlows = new RecentValues([this.store, ...stores], "tikbridge.provider", SIGN_IN_LIFETIME);
+    this.takenCodes = /* @__PURE__ */ new Set();
+    this.finding = void 0;
     this.handleArrival = () => null;
     this.retry = void 0;
     this.awayFrom = "";
@@ -144,9 +170,10 @@ var Page = class {
     });
     globalThis.navigation?.addEventListener("navigatesuccess", () => this.look());
   }
-  /** Moves the bridge's answer from the address to what is waiting. */
+  /** Moves the answer of the bridge or of GoTrue from the address to what is waiting. */
   readAddress() {
-    const arrival = takeFromAddress();
+    const [flow = ""] = this.providerFlows.all();
+    const arrival = takeFromAddress() ?? takeGoTrueAnswer(flow, this.takenCodes);
     if (arrival) this.waiting.add(JSON.stringify(arrival));
   }
   look() {
@@ -154,12 +181,13 @@ var Page = class {
     this.handleArrival();
   }
   /**
-   * The newest arrival that nobody has handled. Older ones are dropped: their sign-ins are over.
+   * The newest arrival of a flow that nobody has handled. Older ones are dropped: their sign-ins are over.
+   * @param {boolean} ofProvider
    * @returns {Arrival | null}
    */
-  takeArrival() {
+  takeArrival(ofProvider) {
     this.readAddress();
-    const all = this.waiting.all();
+    const all = this.waiting.all().filter((arrival) => Boolean(JSON.parse(arrival).ofProvider) === ofProvider);
     for (const arrival of all) this.waiting.remove(arrival);
     return all.length ? JSON.parse(all[0]) : null;
   }
@@ -234,7 +262,17 @@ var TEXT = {
   tryAgain: "Please try again.",
   insecure: "This page has no secure connection. Open it with https:// and try again.",
   alreadySignedIn: "You are signed in with another account. Sign out first to continue with TikTok.",
-  guest: "You use this app as a guest. Signing in with TikTok would start a new account without what you have here."
+  guest: "You use this app as a guest. Signing in with TikTok would start a new account without what you have here.",
+  broken: "Something went wrong. Please try again.",
+  startedAgain: "This sign-in was started again, and only the latest one counts. Please sign in again.",
+  tooLate: "This sign-in took too long, or was used already. Please sign in again.",
+  banned: "This account is blocked. Please contact the people who make this app.",
+  refused: "This app does not let you sign in. Please contact the people who make this app.",
+  busy: "Too many sign-ins right now. Please try again in a minute.",
+  setUp: "Sign-in is not set up correctly. Please tell the people who make this app.",
+  notSignedIn: "Sign in first, then connect TikTok.",
+  noEmail: "Add an e-mail address to your account first, then connect TikTok.",
+  linked: "This TikTok account is already connected to an account."
 };
 var TEMPORARY = /^(network_error|rate_limited|\w+_unavailable)$/;
 function failed(error, description = "", requestId = "") {
@@ -258,34 +296,44 @@ function inTime(promise, name) {
 }
 
 // src/account.js
-var PROVIDER = "custom:tiktok";
-async function findOtherAccount(supabase) {
-  let session;
+async function currentSession(supabase) {
   try {
     const { data, error } = await inTime(supabase.auth.getSession(), "getSession");
     if (error?.name === "AuthRetryableFetchError") {
-      return { ...failed("network_error", TEXT.noConnection), cause: error };
+      return { failure: { ...failed("network_error", TEXT.noConnection), cause: error } };
     }
-    session = data.session;
+    return { session: data.session };
   } catch (cause) {
-    return { ...failed("invalid_session", TEXT.tryAgain), cause };
+    return { failure: { ...failed("invalid_session", TEXT.tryAgain), cause } };
   }
-  if (!session || isOfTikTok(session)) return null;
+}
+async function findOtherAccount(supabase) {
+  const { session, failure } = await currentSession(supabase);
+  return failure ?? otherAccount(session);
+}
+function otherAccount(session, provider) {
+  if (!session || isOfTikTok(session, provider)) return null;
   return failed("already_signed_in", isGuest(session) ? TEXT.guest : TEXT.alreadySignedIn);
 }
 function isGuest(session) {
   return [readUser(session), readClaims(session)].some(({ is_anonymous }) => is_anonymous === true);
 }
-function isOfTikTok(session) {
+function isOfTikTok(session, provider = "custom:tiktok") {
   return [readUser(session), readClaims(session)].some(({ app_metadata, identities }) => {
-    const providers = [app_metadata?.provider, app_metadata?.providers, identities?.map(({ provider }) => provider)];
-    return Boolean(app_metadata?.tiktok) || providers.flat().includes(PROVIDER);
+    const providers = [app_metadata?.provider, app_metadata?.providers, identities?.map(({ provider: provider2 }) => provider2)];
+    return Boolean(app_metadata?.tiktok) || providers.flat().includes(provider);
   });
+}
+function hasEmail(session) {
+  return [readUser(session), readClaims(session)].some(({ email }) => Boolean(email));
+}
+function sessionId(session) {
+  return session && readClaims(session).session_id || "";
 }
 function readUser(session) {
   try {
-    const { app_metadata, identities, is_anonymous } = session.user;
-    return { app_metadata, identities, is_anonymous };
+    const { app_metadata, email, identities, is_anonymous } = session.user;
+    return { app_metadata, email, identities, is_anonymous };
   } catch {
     return {};
   }
@@ -332,12 +380,31 @@ var Bridge = class {
         signal: AbortSignal.timeout?.(TIMEOUT)
       });
       const answer = await response.json();
-      if (answer.error || answer.access_token && answer.refresh_token) return answer;
+      if (answer.error || answer.access_token) return answer;
     } catch {
     }
     return { error: "network_error", error_description: TEXT.noConnection };
   }
 };
+
+// src/deliver.js
+async function deliver(page2, name, take) {
+  page2.retry = void 0;
+  const taken = take();
+  try {
+    return await inTime(taken, name);
+  } catch (cause) {
+    const retry = () => deliver(page2, name, take);
+    page2.retry = retry;
+    taken.then((result) => {
+      if (page2.retry !== retry) return;
+      page2.retry = void 0;
+      page2.tell(result);
+    }, () => {
+    });
+    return { ...failed("invalid_session", TEXT.tryAgain), cause };
+  }
+}
 
 // src/secrets.js
 function randomString() {
@@ -354,78 +421,20 @@ function base64url(bytes) {
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-// src/sign-in.js
-var LIFETIME = 10 * 6e4;
-function createSignIn(page2, { bridgeUrl, supabase, setSession, scheme, despia, storage }) {
-  const platform = isDespia() ? "native" : "web";
+// src/hosted.js
+function createHostedFlow(page2, { bridgeUrl, supabase, setSession, scheme }, platform, stores) {
   const bridge = new Bridge(bridgeUrl);
-  const stores = [page2.store, ...storage ? [storage] : browserStores()];
-  const verifiers = new RecentValues(stores, "tikbridge.flows", LIFETIME);
-  const handled = new RecentValues(stores, "tikbridge.arrivals", LIFETIME);
-  if (platform === "native" && !verifiers.isEmpty()) watchAddress();
-  async function signIn({ redirectTo, selectAccount, replaceSession } = {}) {
-    page2.handleArrival = handleArrival;
-    page2.retry = void 0;
-    const obstacle = await findObstacle(replaceSession);
-    if (obstacle) {
-      page2.tell(obstacle);
-      return obstacle;
-    }
+  const verifiers = new RecentValues(stores, "tikbridge.flows", SIGN_IN_LIFETIME);
+  async function begin({ redirectTo, selectAccount, replaceSession }) {
+    const obstacle = supabase && !replaceSession ? await findOtherAccount(supabase) : null;
+    if (obstacle) return obstacle;
     const verifier = randomString();
     const parameters = { platform, challenge: await sha256(verifier) };
     if (selectAccount) parameters.select_account = "1";
     if (platform === "web") parameters.redirect_to = returnAddress(redirectTo);
     else if (scheme) parameters.scheme = scheme;
     verifiers.add(verifier);
-    page2.awayFrom = platform;
-    const address = bridge.startAddress(parameters);
-    if (platform === "web") {
-      location.assign(address);
-    } else {
-      watchAddress();
-      openSecureBrowser(address);
-    }
-    return null;
-  }
-  async function findObstacle(replaceSession) {
-    if (!canHash()) return failed("insecure_context", TEXT.insecure);
-    return supabase && !replaceSession ? findOtherAccount(supabase) : null;
-  }
-  async function handleRedirect() {
-    if (!inBrowser) return null;
-    page2.handleArrival = handleArrival;
-    const result = handleArrival() ?? page2.latestInProgress();
-    if (result) return result;
-    return page2.retry ? page2.run("retry", page2.retry) : null;
-  }
-  function onResult(callback) {
-    page2.handleArrival = handleArrival;
-    page2.subscribers.add(callback);
-    return () => {
-      page2.subscribers.delete(callback);
-    };
-  }
-  function openSecureBrowser(address) {
-    const command = "oauth://?url=" + encodeURIComponent(address);
-    if (despia) despia(command);
-    else Object.assign(window, { despia: command });
-  }
-  function watchAddress() {
-    page2.watchAddress(() => !verifiers.isEmpty());
-  }
-  function handleArrival() {
-    const arrival = page2.takeArrival();
-    if (!arrival) return null;
-    const mark = arrival.id.slice(-32);
-    if (page2.inProgress.has(arrival.id) || handled.all().includes(mark)) return page2.inProgress.get(arrival.id);
-    page2.awayFrom = "";
-    return page2.run(arrival.id, async function attempt() {
-      page2.retry = void 0;
-      const result = await resultOf(arrival);
-      if (arrival.handoff && isTemporary(result)) page2.retry = attempt;
-      else handled.add(mark);
-      return result;
-    });
+    return bridge.startAddress(parameters);
   }
   async function resultOf(arrival) {
     if (arrival.handoff) return redeem(arrival.handoff);
@@ -438,40 +447,214 @@ function createSignIn(page2, { bridgeUrl, supabase, setSession, scheme, despia, 
       const answer = await bridge.redeem(handoff, verifier);
       if (!answer.error) {
         verifiers.remove(verifier);
-        return deliver(
+        const session = (
           /** @type {Session} */
           answer
         );
+        return deliver(page2, "setSession", () => giveToApp(session));
       }
       result = refusal(answer.error, answer.error_description, answer.request_id);
       if (answer.error !== "handoff_invalid") break;
     }
     return result;
   }
-  async function deliver(session) {
-    page2.retry = void 0;
-    const taken = giveToApp(session);
-    try {
-      await inTime(taken, "setSession");
-      return { status: "signed_in", session };
-    } catch (cause) {
-      const retry = () => deliver(session);
-      page2.retry = retry;
-      taken.then(() => {
-        if (page2.retry !== retry) return;
-        page2.retry = void 0;
-        page2.tell({ status: "signed_in", session });
-      }, () => {
-      });
-      return { ...failed("invalid_session", TEXT.tryAgain), cause };
-    }
-  }
   async function giveToApp(session) {
     const { access_token, refresh_token } = session;
     const taken = await (setSession ? setSession(session) : supabase.auth.setSession({ access_token, refresh_token }));
     if (taken?.error) throw taken.error;
+    return { status: "signed_in", session };
   }
-  return { signIn, handleRedirect, onResult };
+  return { isProvider: false, isUnderWay: () => !verifiers.isEmpty(), begin, resultOf };
+}
+
+// src/gotrue.js
+var NO_VERIFIER = /^(pkce_code_verifier_not_found|validation_failed)$/;
+var KNOWN = [
+  [/^bad_code_verifier$/, TEXT.startedAgain, "invalid_state"],
+  // supabase-js keeps one verifier: the last
+  [NO_VERIFIER, TEXT.startedAgain, "invalid_state"],
+  [/^(flow_state|bad_oauth|oauth_client_state)_/, TEXT.tooLate, "invalid_state"],
+  [/^user_banned$/, TEXT.banned],
+  [/^(signup_disabled|unknown)$/, TEXT.refused, "sign_in_refused"],
+  // unknown: by a hook
+  [/^(provider_disabled|oauth_provider_not_supported)$/, TEXT.setUp, "supabase_misconfigured"],
+  [/^over_\w+_rate_limit$/, TEXT.busy, "rate_limited"],
+  [/^(request_timeout|temporarily_unavailable)$/, TEXT.broken, "supabase_unavailable"],
+  [/^identity_already_exists$/, TEXT.linked],
+  // The page /return of the bridge says the other two.
+  [/^(manual_linking_disabled|implicit_flow|scheme_not_allowed)$/, TEXT.setUp]
+];
+function explainCode(code = "") {
+  const [, text, own = code] = KNOWN.find(([gotrue]) => gotrue.test(code)) ?? [, TEXT.broken, "internal"];
+  return failed(own, text);
+}
+function explainError(cause) {
+  const offline = cause?.name === "AuthRetryableFetchError";
+  return { ...offline ? failed("network_error", TEXT.noConnection) : explainCode(cause?.code), cause };
+}
+function lacksVerifier(error) {
+  return NO_VERIFIER.test(error?.code);
+}
+
+// src/provider.js
+function createProviderFlow(page2, { bridgeUrl, supabase, provider, scheme }, platform) {
+  const auth = supabase.auth;
+  const flows = page2.providerFlows;
+  async function begin({ replaceSession, ...options }) {
+    const { session, failure } = await currentSession(supabase);
+    const obstacle = replaceSession ? null : failure ?? otherAccount(session, provider);
+    return obstacle ?? requestAddress("signInWithOAuth", session, options);
+  }
+  async function beginLink(options) {
+    const { session, failure } = await currentSession(supabase);
+    if (failure) return failure;
+    if (!session) return failed("not_signed_in", TEXT.notSignedIn);
+    if (!hasEmail(session)) return failed("email_required", TEXT.noEmail);
+    return requestAddress("linkIdentity", session, options);
+  }
+  async function requestAddress(method, session, { redirectTo, selectAccount }) {
+    if (auth.flowType === "implicit") {
+      const cause = new Error("Make the client with auth: { flowType: 'pkce' }");
+      return { ...failed("implicit_flow", TEXT.setUp), cause };
+    }
+    try {
+      const { data, error } = await inTime(auth[method]({
+        provider,
+        options: {
+          redirectTo: platform === "web" ? returnAddress(redirectTo) : nativeReturnAddress(),
+          skipBrowserRedirect: true,
+          queryParams: selectAccount ? { prompt: "select_account" } : void 0
+        }
+      }), method);
+      if (error) return explainError(error);
+      flows.add(`${sessionId(session)}.${Date.now()}`);
+      return data.url;
+    } catch (cause) {
+      return explainError(cause);
+    }
+  }
+  function nativeReturnAddress() {
+    const page3 = bridgeUrl.replace(/\/+$/, "") + "/return";
+    return scheme ? page3 + "?scheme=" + encodeURIComponent(scheme) : page3;
+  }
+  async function resultOf({ code, error, errorCode }) {
+    const [flow = ""] = flows.all();
+    if (code) {
+      const exchanged = exchange(code, flow);
+      return deliver(page2, "exchangeCodeForSession", () => exchanged);
+    }
+    flows.remove(flow);
+    if (error === "access_denied" && !errorCode) return { status: "cancelled" };
+    return explainCode(errorCode || error);
+  }
+  async function exchange(code, flow) {
+    const already = await findSession(flow);
+    if (already) return succeed(already);
+    let cause;
+    try {
+      const { data, error } = await auth.exchangeCodeForSession(code);
+      if (!error) return succeed(data.session);
+      cause = error;
+    } catch (error) {
+      cause = error;
+    }
+    const late = await findSession(flow);
+    if (late) return succeed(late);
+    flows.remove(flow);
+    const first = lacksVerifier(cause) && (await auth.initialize?.())?.error;
+    return explainError(first || cause);
+  }
+  function findResult() {
+    page2.finding ?? (page2.finding = find().finally(() => page2.finding = void 0));
+    return page2.finding;
+  }
+  async function find() {
+    const [flow] = flows.all();
+    if (!flow) return null;
+    try {
+      const session = await inTime(findSession(flow), "getSession");
+      return session ? page2.run(flow, async () => succeed(session)) : null;
+    } catch {
+      return null;
+    }
+  }
+  async function findSession(flow) {
+    const { data } = await auth.getSession();
+    const id = sessionId(data.session);
+    return id && id !== flow.split(".")[0] && isOfTikTok(data.session, provider) ? data.session : null;
+  }
+  function succeed(session) {
+    page2.awayFrom = "";
+    for (const flow of flows.all()) flows.remove(flow);
+    return { status: "signed_in", session };
+  }
+  return { isProvider: true, isUnderWay: () => !flows.isEmpty(), begin, beginLink, resultOf, findResult };
+}
+
+// src/sign-in.js
+function createSignIn(page2, options) {
+  const platform = isDespia() ? "native" : "web";
+  const stores = [page2.store, ...options.storage ? [options.storage] : browserStores()];
+  const handled = new RecentValues(stores, "tikbridge.arrivals", SIGN_IN_LIFETIME);
+  const flow = options.provider ? createProviderFlow(page2, options, platform) : createHostedFlow(page2, options, platform, stores);
+  if (platform === "native" && flow.isUnderWay()) watchAddress();
+  function signIn(signInOptions = {}) {
+    return start(() => flow.begin(signInOptions));
+  }
+  function link(linkOptions = {}) {
+    return start(() => flow.beginLink(linkOptions));
+  }
+  async function start(begin) {
+    page2.handleArrival = handleArrival;
+    page2.retry = void 0;
+    const address = canHash() ? await begin() : failed("insecure_context", TEXT.insecure);
+    if (typeof address !== "string") {
+      page2.tell(address);
+      return address;
+    }
+    page2.awayFrom = platform;
+    if (platform === "web") {
+      location.assign(address);
+    } else {
+      watchAddress();
+      openSecureBrowser(address, options.despia);
+    }
+    return null;
+  }
+  async function handleRedirect() {
+    if (!inBrowser) return null;
+    page2.handleArrival = handleArrival;
+    const result = handleArrival() ?? page2.latestInProgress();
+    if (result) return result;
+    if (page2.retry) return page2.run("retry", page2.retry);
+    return flow.findResult?.() ?? null;
+  }
+  function onResult(callback) {
+    page2.handleArrival = handleArrival;
+    page2.subscribers.add(callback);
+    return () => {
+      page2.subscribers.delete(callback);
+    };
+  }
+  function watchAddress() {
+    page2.watchAddress(flow.isUnderWay);
+  }
+  function handleArrival() {
+    const arrival = page2.takeArrival(flow.isProvider);
+    if (!arrival) return null;
+    const mark = arrival.id.slice(-32);
+    if (page2.inProgress.has(arrival.id) || handled.all().includes(mark)) return page2.inProgress.get(arrival.id);
+    page2.awayFrom = "";
+    return page2.run(arrival.id, async function attempt() {
+      page2.retry = void 0;
+      const result = await flow.resultOf(arrival);
+      if (arrival.handoff && isTemporary(result)) page2.retry = attempt;
+      else handled.add(mark);
+      return result;
+    });
+  }
+  const object = { signIn, handleRedirect, onResult };
+  return flow.beginLink ? { ...object, link } : object;
 }
 
 // src/guide.js

@@ -111,7 +111,8 @@ func environ(s *standin, addr, admin string) []string {
 func apiKey(role string) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	return encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
-		encode([]byte(`{"iss":"supabase","ref":"abcdefghijklmnopqrst","role":"`+role+`","iat":1795357930,"exp":2110933930}`)) + "." +
+		encode([]byte(`{"iss":"supabase","ref":"abcdefghijklmnopqrst","role":"`+role+
+			`","iat":1795357930,"exp":2110933930}`)) + "." +
 		"25tIvRHCJAMlILN8Mu86231C7c9rD5_SlxlmS-ZRSHM"
 }
 

@@ -30,7 +30,7 @@ type standin struct {
 	calls atomic.Int64
 	// renewAvatars gives everybody another picture each time, as TikTok does when an address expired.
 	renewAvatars atomic.Bool
-	population int
+	population   int
 	// redis is the URL of a store for the bridge; empty: it uses its memory.
 	redis string
 	// away is the network before it; nil: it is near, and without TLS.
@@ -114,20 +114,30 @@ func newPerson(n int) *person {
 	p.email = strings.ToLower(p.openID) + "@tiktok.oauth"
 	p.id = supabase.UserID(p.openID).String()
 	p.avatar = fmt.Sprintf(
-		"https://p16-sign-va.tiktokcdn.com/tos-maliva-avt-0068/%x~tplv-tiktokx-cropcenter:168:168.jpeg?dr=14579&refresh_token=0123abcd&x-expires=1795500000&x-signature=%s",
+		"https://p16-sign-va.tiktokcdn.com/tos-maliva-avt-0068/%x~tplv-tiktokx-cropcenter:168:168.jpeg?dr=14579"+
+			"&refresh_token=0123abcd&x-expires=1795500000&x-signature=%s",
 		sum[:16], encode(sum[:20]),
 	)
 	name := "Person " + strconv.Itoa(n)
 	appMetadata := `{"provider":"email","providers":["email"],"tiktok":{"open_id":"` + p.openID + `"}}`
-	userMetadata := `{"avatar_url":"` + p.avatar + `","display_name":"` + name + `","email_verified":true,"full_name":"` + name + `","name":"` + name + `","picture":"` + p.avatar + `","tiktok_open_id":"` + p.openID + `"}`
+	userMetadata := `{"avatar_url":"` + p.avatar + `","display_name":"` + name + `","email_verified":true,"full_name":"` +
+		name + `","name":"` + name + `","picture":"` + p.avatar + `","tiktok_open_id":"` + p.openID + `"}`
 	const at = "2026-11-22T14:32:10.303731Z"
-	p.user = []byte(`{"id":"` + p.id + `","aud":"authenticated","role":"authenticated","email":"` + p.email + `","email_confirmed_at":"` + at +
+	p.user = []byte(`{"id":"` + p.id + `","aud":"authenticated","role":"authenticated","email":"` + p.email +
+		`","email_confirmed_at":"` + at +
 		`","phone":"","confirmed_at":"` + at + `","recovery_sent_at":"` + at + `","last_sign_in_at":"` + at +
 		`","app_metadata":` + appMetadata + `,"user_metadata":` + userMetadata +
-		`,"identities":[{"identity_id":"d3070ed6-325d-4591-bec5-67e4af578970","id":"` + p.id + `","user_id":"` + p.id + `","identity_data":{"email":"` + p.email + `","email_verified":false,"phone_verified":false,"sub":"` + p.id + `"},"provider":"email","last_sign_in_at":"` + at + `","created_at":"` + at + `","updated_at":"` + at + `","email":"` + p.email + `"}],"created_at":"` + at + `","updated_at":"` + at + `","is_anonymous":false}`)
-	claims := `{"iss":"http://127.0.0.1:54321/auth/v1","sub":"` + p.id + `","aud":"authenticated","exp":4102444800,"iat":1795357930,"email":"` + p.email + `","phone":"","app_metadata":` + appMetadata + `,"user_metadata":` + userMetadata + `,"role":"authenticated","aal":"aal1","amr":[{"method":"otp","timestamp":1795357930}],"session_id":"b9347bd4-6ae5-44df-94ce-2d6734a87193","is_anonymous":false}`
+		`,"identities":[{"identity_id":"d3070ed6-325d-4591-bec5-67e4af578970","id":"` + p.id + `","user_id":"` + p.id +
+		`","identity_data":{"email":"` + p.email + `","email_verified":false,"phone_verified":false,"sub":"` + p.id +
+		`"},"provider":"email","last_sign_in_at":"` + at + `","created_at":"` + at + `","updated_at":"` + at +
+		`","email":"` + p.email + `"}],"created_at":"` + at + `","updated_at":"` + at + `","is_anonymous":false}`)
+	claims := `{"iss":"http://127.0.0.1:54321/auth/v1","sub":"` + p.id + `","aud":"authenticated","exp":4102444800,` +
+		`"iat":1795357930,"email":"` + p.email + `","phone":"","app_metadata":` + appMetadata + `,"user_metadata":` +
+		userMetadata + `,"role":"authenticated","aal":"aal1","amr":[{"method":"otp","timestamp":1795357930}],` +
+		`"session_id":"b9347bd4-6ae5-44df-94ce-2d6734a87193","is_anonymous":false}`
 	p.access = encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode([]byte(claims)) + "." + encode(sum[:])
-	p.verified = []byte(`{"access_token":"` + p.access + `","token_type":"bearer","expires_in":3600,"expires_at":4102444800,"refresh_token":"t3lcnsb6632x","user":` + string(p.user) + `}`)
+	p.verified = []byte(`{"access_token":"` + p.access + `","token_type":"bearer","expires_in":3600,` +
+		`"expires_at":4102444800,"refresh_token":"t3lcnsb6632x","user":` + string(p.user) + `}`)
 	return p
 }
 
@@ -173,7 +183,10 @@ func (s *standin) token(c *fasthttp.RequestCtx) {
 	p := s.person(numberOf(c.PostArgs().Peek("code")))
 	_, _ = fmt.Fprintf(
 		c,
-		`{"access_token":"%d.act.example12345Example12345Example12345Example12345Example","expires_in":86400,"open_id":%q,"refresh_expires_in":31536000,"refresh_token":"rft.example12345Example12345Example12345Example12345Example","scope":"user.info.basic","token_type":"Bearer"}`,
+		`{"access_token":"%d.act.example12345Example12345Example12345Example12345Example","expires_in":86400,`+
+			`"open_id":%q,"refresh_expires_in":31536000,`+
+			`"refresh_token":"rft.example12345Example12345Example12345Example12345Example",`+
+			`"scope":"user.info.basic","token_type":"Bearer"}`,
 		p.number, p.openID,
 	)
 }
@@ -186,7 +199,8 @@ func (s *standin) userInfo(c *fasthttp.RequestCtx) {
 	}
 	_, _ = fmt.Fprintf(
 		c,
-		`{"data":{"user":{"avatar_url":%q,"display_name":"Person %d","open_id":%q}},"error":{"code":"ok","message":"","log_id":"20261122143210A1B2C3D4E5F60718293A"}}`,
+		`{"data":{"user":{"avatar_url":%q,"display_name":"Person %d","open_id":%q}},`+
+			`"error":{"code":"ok","message":"","log_id":"20261122143210A1B2C3D4E5F60718293A"}}`,
 		avatar, p.number, p.openID,
 	)
 }
@@ -207,7 +221,9 @@ func (s *standin) answer(c *fasthttp.RequestCtx, path string) {
 		hash += strings.Repeat("a", 56-len(hash))
 		_, _ = c.Write(p.user[:len(p.user)-1])
 		kind := field(body, "type")
-		_, _ = c.WriteString(`,"action_link":"http://127.0.0.1:9999/verify?token=` + hash + `&type=` + kind + `&redirect_to=http://127.0.0.1:3000","email_otp":"710325","hashed_token":"` + hash + `","verification_type":"` + kind + `","redirect_to":"http://127.0.0.1:3000"}`)
+		_, _ = c.WriteString(`,"action_link":"http://127.0.0.1:9999/verify?token=` + hash + `&type=` + kind +
+			`&redirect_to=http://127.0.0.1:3000","email_otp":"710325","hashed_token":"` + hash +
+			`","verification_type":"` + kind + `","redirect_to":"http://127.0.0.1:3000"}`)
 	case path == "/admin/users" && p != nil:
 		if p.exists.Swap(true) {
 			refuse(c, 422, "email_exists")
@@ -215,7 +231,8 @@ func (s *standin) answer(c *fasthttp.RequestCtx, path string) {
 		}
 		_, _ = c.Write(p.user)
 	case c.IsPut():
-		_, _ = c.WriteString(`{"id":"` + path[strings.LastIndexByte(path, '/')+1:] + `","aud":"authenticated","role":"authenticated"}`)
+		id := path[strings.LastIndexByte(path, '/')+1:]
+		_, _ = c.WriteString(`{"id":"` + id + `","aud":"authenticated","role":"authenticated"}`)
 	default: // an account that nobody has, asked for by address or by id
 		refuse(c, 404, "user_not_found")
 	}

@@ -38,9 +38,10 @@ func newPhone(t *testing.T, s *appStack, platform string) *phone {
 	if _, err := chromedp.Call(p.ctx, runtime.AddBinding, runtime.AddBindingParams{Name: "despiaCommand"}); err != nil {
 		t.Fatal(err)
 	}
-	agent := "Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/142.0 Mobile Safari/537.36 Despia"
+	agent := "Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 " +
+		"Chrome/142.0 Mobile Safari/537.36 Despia"
 	if p.ios {
-		agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Despia"
+		agent = despiaAgent
 	}
 	if _, err := chromedp.Call(
 		p.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent},

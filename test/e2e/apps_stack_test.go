@@ -282,7 +282,9 @@ const kindCookie = "kind"
 // serveApp serves the app that the browser has chosen, with a policy as strict as it can be.
 func (s *appStack) serveApp(w http.ResponseWriter, r *http.Request) {
 	if kind, ok := strings.CutPrefix(r.URL.Path, "/choose/"); ok {
-		http.SetCookie(w, &http.Cookie{Name: kindCookie, Value: kind, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // no https here
+		http.SetCookie(w, &http.Cookie{
+			Name: kindCookie, Value: kind, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		})
 		http.Redirect(w, r, "/", http.StatusFound)
 		return
 	}
@@ -305,7 +307,8 @@ func (s *appStack) serveApp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", f.contentType)
-	w.Header().Set("Content-Security-Policy", fmt.Sprintf("default-src 'none'; script-src 'self' %s; style-src 'self'; img-src data:; "+
-		"connect-src %s %s; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", s.host, s.host, s.supabase))
+	w.Header().Set("Content-Security-Policy", fmt.Sprintf(
+		"default-src 'none'; script-src 'self' %s; style-src 'self'; img-src data:; "+
+			"connect-src %s %s; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", s.host, s.host, s.supabase))
 	_, _ = w.Write(f.content)
 }

@@ -92,7 +92,8 @@ func (s *appStack) wantUser(t *testing.T, b device, openID, before string) {
 		%s
 		const { data: { user }, error } = await probe.auth.getUser();
 		const { tiktok_open_id, display_name } = user?.user_metadata ?? {};
-		return { OpenID: tiktok_open_id, Name: display_name, Shown: document.querySelector('#name').textContent.trim(), Error: String(error) };
+		const shown = document.querySelector('#name').textContent.trim();
+		return { OpenID: tiktok_open_id, Name: display_name, Shown: shown, Error: String(error) };
 	})()`, s.supabase, gotruesim.PublishableKey, before))
 	if got.OpenID != openID || got.Name == "" || got.Shown != got.Name {
 		t.Errorf("after %q the user is %+v; want %s, and the name on the page", before, got, openID)
@@ -122,8 +123,8 @@ func (s *appStack) wantNothingLeft(t *testing.T, b device) {
 	s.wantNone(t, "the address bar", b.location(t))
 	s.wantNone(t, "document.referrer", eval[string](t, b, "document.referrer"))
 	s.wantNone(t, "the history", eval[string](t, b, "navigation.entries().map((entry) => entry.url).join()"))
-	s.wantNone(t, "the storage", eval[string](t, b, `[localStorage, sessionStorage].flatMap((storage) => Object.entries(storage))
-		.filter(([key]) => !/^sb-.*-auth-token$/.test(key)).join()`))
+	s.wantNone(t, "the storage", eval[string](t, b, `[localStorage, sessionStorage]
+		.flatMap((storage) => Object.entries(storage)).filter(([key]) => !/^sb-.*-auth-token$/.test(key)).join()`))
 	s.wantNone(t, "document.cookie", eval[string](t, b, "document.cookie"))
 	s.wantNone(t, "the log", s.log.String())
 }
@@ -332,7 +333,7 @@ func TestApps_back(t *testing.T) {
 func (b device) press(t *testing.T, selector string) {
 	t.Helper()
 	b.run(t, "wait for the button", visible(selector))
-	at := eval[struct{ X, Y float64 }](t, b, fmt.Sprintf(`(({ x, y, width, height }) => ({ X: x + width / 2, Y: y + height / 2 }))(
-		document.querySelector(%q).getBoundingClientRect())`, selector))
+	at := eval[struct{ X, Y float64 }](t, b, fmt.Sprintf(`(({ x, y, width, height }) =>
+		({ X: x + width / 2, Y: y + height / 2 }))(document.querySelector(%q).getBoundingClientRect())`, selector))
 	b.run(t, "press the button", chromedp.MouseClickXY(at.X, at.Y))
 }

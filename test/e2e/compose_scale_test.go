@@ -272,7 +272,8 @@ func (c *compose) testScale(t *testing.T) {
 		if len(lost) > workers {
 			t.Errorf("%d sign-ins were lost; no more than %d were under way", len(lost), workers)
 		}
-		t.Logf("%d sign-ins under load, %d of them lost in the hands of the killed bridge; %d of %d that waited at TikTok began there, and all ended well",
+		t.Logf("%d sign-ins under load, %d of them lost in the hands of the killed bridge; "+
+			"%d of %d that waited at TikTok began there, and all ended well",
 			done, len(lost), begunThere, len(waiting))
 	})
 

@@ -60,7 +60,6 @@ func TestCompose(t *testing.T) {
 		{"HostedWeb", TestHostedWeb},
 		{"HostedCookie", TestHostedCookie},
 		{"HostedNative", TestHostedNative},
-		{"HostedCancelled", TestHostedCancelled},
 		{"HostedTabs", TestHostedTabs},
 		{"SDK", TestSDK_web},
 		{"SDKNative", TestSDK_native},

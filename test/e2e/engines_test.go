@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -232,13 +230,12 @@ func TestEngines(t *testing.T) {
 		{"demo", engineDemo},
 		{"hosted flow on the web", engineWeb},
 		{"hosted flow cancelled", engineCancel},
-		{"hosted flow fails", engineError},
 		{"page already mounted", engineMounted},
-		{"setSession late", engineLate},
 		{"return page", engineReturn},
 		{"guide's page of the bridge", engineNativeCallback},
-		{"guide's own pages", engineGuide},
 		{"supabase-js", engineSupabase},
+		{"provider flow on the web", engineProvider},
+		{"provider flow in an app", engineProviderNative},
 	}
 	for engine, e := range engines {
 		t.Run(engine, func(t *testing.T) {
@@ -341,32 +338,6 @@ func engineCancel(t *testing.T, engine string) {
 // unavailable is what the bridge answers while TikTok is down.
 const unavailable = "tikbridge_error=tiktok_unavailable&tikbridge_error_description=Later&tikbridge_request_id=r1"
 
-// engineError: the bridge reports an error in the address, and later refuses the handoff.
-func engineError(t *testing.T, engine string) {
-	s := startSDK(t)
-	w := openWindow(t, engine, "")
-	w.visit(t, s.equipped+"/web/in?"+unavailable+"&x=1", "window.ready")
-	if r := w.wantStatuses(t, "failed tiktok_unavailable")[0]; r.RequestID != "r1" {
-		t.Errorf("the result is %+v; want the request", r)
-	}
-	w.wantLocation(t, s.equipped+"/web/in?x=1")
-
-	s.front.next(func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-		rw.WriteHeader(http.StatusForbidden)
-		_, _ = io.WriteString(rw, `{"error":"user_banned","error_description":"No.","request_id":"r2"}`)
-	}, hangUp)
-	for _, want := range []string{"failed user_banned", "failed network_error"} {
-		w.do(t, "tiktok.signIn({ selectAccount: true })")
-		w.agree(t, "mira")
-		w.wantStatuses(t, want)
-		w.wantLocation(t, s.equipped+"/web/in?x=1")
-		s.front.wantRedeems(t, 1)
-	}
-	w.do(t, "tiktok.handleRedirect()")
-	w.wantStatuses(t, "failed network_error", "signed_in")
-}
-
 // inDespia begins a sign-in in the web view of a Despia app, and opens its secure browser.
 func (s *sdkStack) inDespia(t *testing.T, w window) (secure window) {
 	t.Helper()
@@ -452,26 +423,6 @@ func engineMounted(t *testing.T, engine string) {
 	w.wantNoComplaints(t)
 }
 
-// engineLate: the app takes the session after the time limit.
-func engineLate(t *testing.T, engine string) {
-	s := startSDK(t)
-	w := openWindow(t, engine, "")
-	w.visit(t, s.equipped+"/late", "window.ready")
-	w.do(t, "makeLater()")
-	w.until(t, "window.tiktok")
-	w.do(t, "tiktok.signIn()")
-	w.agree(t, "mira")
-	w.until(t, "window.ready && arrival.includes('tikbridge_handoff')")
-	w.do(t, "(window.stall = true, makeLater())")
-	w.until(t, "window.goOn")
-	w.do(t, "endTimeLimit()")
-	w.wantStatuses(t, "failed invalid_session")
-	w.do(t, "goOn()")
-	w.wantStatuses(t, "failed invalid_session", "signed_in")
-	s.front.wantRedeems(t, 1)
-	w.wantNoComplaints(t)
-}
-
 // engineReturn looks at the pages of the hosted flow that a secure browser ends on.
 func engineReturn(t *testing.T, engine string) {
 	s := startDev(t)
@@ -539,29 +490,6 @@ func engineNativeCallback(t *testing.T, engine string) {
 	}
 }
 
-// engineGuide signs in with an app that was built from Despia's guide, reloads it, and cancels.
-func engineGuide(t *testing.T, engine string) {
-	npmInstall(t)
-	s := apps(t)
-	w := openWindow(t, engine, "")
-	w.visit(t, s.host+"/choose/guide", shown(signInButton))
-	w.press(t, signInButton)
-	w.agree(t, "layla")
-	w.until(t, "document.querySelector('#name')?.textContent")
-	name := w.text(t, nameHeading)
-	w.reload(t, "document.querySelector('#name')?.textContent")
-	if got := w.text(t, nameHeading); got != name {
-		t.Errorf("after a reload the name is %q; want %q", got, name)
-	}
-
-	w = openWindow(t, engine, "")
-	w.visit(t, s.host+"/choose/guide", shown(signInButton))
-	w.press(t, signInButton)
-	w.press(t, cancelButton)
-	w.until(t, "document.querySelector('#status')?.textContent === 'Sign in failed: access_denied'")
-	w.wantNoComplaints(t)
-}
-
 // engineSupabase: with supabase-js, whoever is signed in stays so through a reload, a cancelled sign-in and
 // an error.
 func engineSupabase(t *testing.T, engine string) {
@@ -589,5 +517,58 @@ func engineSupabase(t *testing.T, engine string) {
 	w.visit(t, s.equipped+"/supabase?"+unavailable, "window.ready")
 	w.wantStatuses(t, "failed tiktok_unavailable")
 	wantUser("a sign-in that failed")
+	w.wantNoComplaints(t)
+}
+
+// engineProvider signs in by a provider of Supabase, is cancelled, and links TikTok to an account.
+func engineProvider(t *testing.T, engine string) {
+	npmInstall(t)
+	s := startSDK(t)
+	for _, kind := range providerKinds {
+		w := openWindow(t, engine, "")
+		w.visit(t, s.equipped+"/"+kind+"/newest/pkce/on?tab=1", "window.ready")
+		w.do(t, "tiktok.signIn()")
+		w.agree(t, "mira")
+		id := w.wantStatuses(t, "signed_in")[0].Session.User.ID
+		w.wantLocation(t, s.equipped+"/"+kind+"/newest/pkce/on?tab=1")
+		w.reload(t, "window.ready")
+		w.wantStatuses(t)
+		w.do(t, "tiktok.signIn({ selectAccount: true })")
+		w.press(t, cancelButton)
+		w.wantStatuses(t, "cancelled")
+		w.wantLocation(t, s.equipped+"/"+kind+"/newest/pkce/on?tab=1")
+		if got := inPage[string](t, w, getUser); got != id || id == "" {
+			t.Errorf("after a cancelled sign-in getUser says %q; want %q", got, id)
+		}
+
+		id = inPage[string](t, w, signUp)
+		w.do(t, "tiktok.link()")
+		w.agree(t, "mira")
+		if got := w.wantStatuses(t, "signed_in")[0].Session.User.ID; got != id {
+			t.Errorf("after linking the user is %q; want %q", got, id)
+		}
+		w.wantNoComplaints(t)
+	}
+}
+
+// engineProviderNative signs in in a wrapped app, by the bridge's page for Supabase's redirect.
+func engineProviderNative(t *testing.T, engine string) {
+	npmInstall(t)
+	s := startSDK(t)
+	w := openWindow(t, engine, despiaAgent)
+	w.visit(t, s.equipped+"/provider/newest/pkce/on", "window.ready")
+	const page = "/return?scheme=myapp"
+	secure := s.inDespia(t, w)
+	secure.agree(t, "mira")
+	w.comeBack(t, secure.deeplink(t, s.front.url+page))
+	w.wantStatuses(t, "signed_in")
+	w.wantLocation(t, s.equipped+"/auth")
+
+	w.do(t, "results.length = 0")
+	secure = s.inDespia(t, w)
+	secure.press(t, cancelButton)
+	w.comeBack(t, secure.deeplink(t, s.front.url+page))
+	w.wantStatuses(t, "cancelled")
+	w.wantLocation(t, s.equipped+"/auth")
 	w.wantNoComplaints(t)
 }

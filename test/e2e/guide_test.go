@@ -25,7 +25,8 @@ func (s *appStack) serveGuide(w http.ResponseWriter, r *http.Request) {
 			"https://www.tiktok.com", s.tiktok).Replace(content)
 	}
 	head := fmt.Sprintf(`<!doctype html><html lang="en"><link rel="icon" href="data:,"><script src="/supabase.js"></script>
-		<script>const client = supabase.createClient(%q, %q); const setSession = (tokens) => client.auth.setSession(tokens)</script>`,
+		<script>const client = supabase.createClient(%q, %q)
+			const setSession = (tokens) => client.auth.setSession(tokens)</script>`,
 		s.supabase, gotruesim.PublishableKey)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	switch r.URL.Path {
@@ -133,7 +134,8 @@ func TestDespiaComponent(t *testing.T) {
 			headers: { 'Content-Type': 'application/json' },
 			body: JSON.stringify({ code: %q, redirect_uri: %q, state: '8c4a2f' }),
 			credentials: 'include',
-		}).then(async (answer) => ({ ok: answer.ok, ...(await answer.json()) }))`, s.host+"/api/auth/tiktok-callback", code, redirect))
+		}).then(async (answer) => ({ ok: answer.ok, ...(await answer.json()) }))`,
+			s.host+"/api/auth/tiktok-callback", code, redirect))
 	}
 	var code struct {
 		Code string `json:"code"`

@@ -112,7 +112,11 @@ var devStack = shared(func() (*sdkStack, error) {
 		return nil, err
 	}
 	s.front = newFront(s.bridge)
-	s.front.url, err = serveShared(s.front)
+	if s.front.url, err = serveShared(s.front); err != nil {
+		return nil, err
+	}
+	s.gotrue = newFakeGoTrue()
+	s.gotrue.url, err = serveShared(s.gotrue)
 	return s, err
 })
 
@@ -143,7 +147,8 @@ func runDev(environ ...string) (stack, error) {
 	}
 	s := stack{"http://" + ports[0], "http://" + ports[1], "http://" + ports[2], &output.Buffer{}}
 	stop, err := launch(
-		s.log, environ, "dev", "--provider=false", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2],
+		s.log, environ, "dev", "--provider=false",
+		"--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2],
 	)
 	if err != nil {
 		return stack{}, err

@@ -82,6 +82,19 @@ func TestPages(t *testing.T) {
 			),
 			expect: "status of 400",
 		},
+		{
+			name:  "provider return done",
+			reach: open(s.bridge+"/return?scheme=myapp&code=c", "#card[data-view=done] #action"),
+		},
+		{
+			name:  "provider return cancelled",
+			reach: open(s.bridge+"/return?error=access_denied", "#card[data-view=idle] #action"),
+		},
+		{
+			name:  "provider return tokens",
+			reach: open(s.bridge+"/return#access_token=a.b.c", "#card[data-view=problem] #action"),
+		},
+		{name: "provider return bare", reach: open(s.bridge+"/return", "#card[data-view=idle] #action"), stays: true},
 		{name: "auth bare", reach: open(s.bridge+"/auth", "#card[data-view=idle] #action"), stays: true},
 		{
 			name: "auth refused", reach: open(s.bridge+"/auth?code=made-up", "#card[data-view=problem] #action"),
@@ -158,8 +171,9 @@ func (b device) reload(t *testing.T) {
 func (b device) wantAccessible(t *testing.T, axe string) {
 	t.Helper()
 	b.run(t, "load axe", chromedp.Evaluate[chromedp.Void](axe))
-	for _, violation := range eval[[]string](t, b, `axe.run({ resultTypes: ['violations'], preload: false }).then(({ violations }) =>
-		violations.map(({ id, help, nodes }) => id + ': ' + help + ': ' + nodes.map(({ html }) => html).join(' ')))`) {
+	for _, violation := range eval[[]string](t, b, `axe.run({ resultTypes: ['violations'], preload: false })
+		.then(({ violations }) => violations.map(({ id, help, nodes }) =>
+			id + ': ' + help + ': ' + nodes.map(({ html }) => html).join(' ')))`) {
 		t.Errorf("not accessible: %s", violation)
 	}
 }
@@ -170,10 +184,9 @@ func TestPages_withoutScript(t *testing.T) {
 	for name, tt := range map[string]struct{ address, want string }{
 		"native-callback": {"/native-callback?code=c&state=0b5c%7Cmyapp", "needs JavaScript"},
 		"auth":            {"/auth?code=c", "needs JavaScript"},
+		"provider-return": {"/return?code=c", "needs JavaScript"},
 		"demo":            {"/", "needs JavaScript"},
-		"error": {
-			bridgePath + "start?platform=web&redirect_to=https://evil.example/", "Sign-in did not work",
-		},
+		"error":           {bridgePath + "start?platform=web&redirect_to=https://evil.example/", "Sign-in did not work"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBrowser(t, 390, 844)

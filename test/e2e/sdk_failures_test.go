@@ -111,7 +111,8 @@ func TestSDK_failures(t *testing.T) {
 			b.wantLocation(t, s.app+"/web")
 			status := eval[string](
 				t, b,
-				"Promise.all([tiktok.handleRedirect(), tiktok.handleRedirect()]).then(([a, b]) => a !== b ? 'two results' : String(a && a.status))",
+				"Promise.all([tiktok.handleRedirect(), tiktok.handleRedirect()])"+
+					".then(([a, b]) => a !== b ? 'two results' : String(a && a.status))",
 			)
 			if status != tt.again {
 				t.Errorf("the second time it is %q; want %q", status, tt.again)
@@ -277,7 +278,8 @@ func TestSDK_expiry(t *testing.T) {
 	eval[chromedp.Void](t, b, "void tiktok.signIn()")
 	b.run(t, "come to TikTok", visible(continueButton))
 	b.open(t, s.app+"/late")
-	if got := eval[string](t, b, `JSON.parse(sessionStorage['tikbridge.flows']).map(([v]) => v).slice(1).join()`); got != "v1,v2,v3,v4" {
-		t.Errorf("kept are %s", got)
+	kept := eval[string](t, b, `JSON.parse(sessionStorage['tikbridge.flows']).map(([v]) => v).slice(1).join()`)
+	if kept != "v1,v2,v3,v4" {
+		t.Errorf("kept are %s", kept)
 	}
 }

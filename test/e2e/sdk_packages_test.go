@@ -48,22 +48,6 @@ func npmInstallInto(folder, source string) (string, error) {
 func TestSDK_packages(t *testing.T) {
 	npmInstall(t)
 	s := startSDK(t)
-	t.Run("supabase-js", func(t *testing.T) {
-		b := newDevice(t, false)
-		b.open(t, s.app+"/supabase")
-		eval[chromedp.Void](t, b, "void tiktok.signIn()")
-		b.consent(t)
-		id := b.wantStatuses(t, "signed_in")[0].Session.User.ID
-		getUser := "client.auth.getUser().then(({ data, error }) => data.user?.id ?? error.message)"
-		if got := eval[string](t, b, getUser); got != id || id == "" {
-			t.Errorf("getUser says %q; want %q", got, id)
-		}
-		b.open(t, s.app+"/supabase")
-		if got := eval[string](t, b, getUser); got != id {
-			t.Errorf("after a reload getUser says %q; want %q", got, id)
-		}
-		b.wantNoComplaints(t)
-	})
 	t.Run("supabase-js has another session", func(t *testing.T) {
 		b := newDevice(t, false)
 		b.open(t, s.app+"/supabase")

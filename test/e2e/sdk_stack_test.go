@@ -42,6 +42,7 @@ type sdkStack struct {
 	app, empty string // base URLs of apps
 	equipped   string // app, with js/sdk-device.js in its page, for browsers that cannot be given a script
 	front      *front
+	gotrue     *fakeGoTrue
 }
 
 // front passes everything on to the bridge, unless it is told to answer by itself.
@@ -119,6 +120,10 @@ func startSDK(t *testing.T) *sdkStack {
 		gate := httptest.NewServer(s.front)
 		t.Cleanup(gate.Close)
 		s.front.url = gate.URL
+		s.gotrue = newFakeGoTrue()
+		gotrue := httptest.NewServer(s.gotrue)
+		t.Cleanup(gotrue.Close)
+		s.gotrue.url = gotrue.URL
 		s.app = serveComposed(t, http.HandlerFunc(s.serveApp))
 		return s
 	}
@@ -152,20 +157,37 @@ func (s *sdkStack) serveApp(w http.ResponseWriter, r *http.Request) {
 	if version, _, _ := strings.Cut(rest, "/"); strings.HasPrefix(version, "supabase-js-") {
 		supabaseJS = version
 	}
+	supabaseJS = "/node_modules/" + supabaseJS + "/dist/umd/supabase.js"
 	scripts := map[string][]string{
-		"classic":  {s.front.url + "/sdk/tikbridge.global.js", "/sdk-classic.js"},
-		"supabase": {"/node_modules/" + supabaseJS + "/dist/umd/supabase.js"},
-		"function": {"/node_modules/despia-native/index.js", "/sdk-despia.js"},
+		"classic":        {s.front.url + "/sdk/tikbridge.global.js", "/sdk-classic.js"},
+		"supabase":       {supabaseJS},
+		"function":       {"/node_modules/despia-native/index.js", "/sdk-despia.js"},
+		"provider":       {s.front.url + "/sdk/tikbridge.global.js", supabaseJS},
+		"provider-later": {supabaseJS}, // the SDK is loaded when the client is made
+		"provider-held":  {supabaseJS}, // and when the client exchanges the code
+		"provider-last":  {supabaseJS}, // and when the client has done so
 	}[kind]
+	supabase := s.supabase
+	if strings.HasPrefix(kind, "provider") {
+		supabase = s.gotrue.url + "/ok"
+		if parts := strings.Split(rest, "/"); len(parts) > 3 {
+			supabase = s.gotrue.url + "/" + parts[3]
+		}
+		if s.gotrue.url == s.supabase { // the emulator, with which nothing goes wrong
+			supabase = s.supabase
+		}
+	}
 	if "http://"+r.Host == s.equipped {
 		scripts = append([]string{"/equipment.js"}, scripts...)
 	}
 	w.Header().Set("Content-Type", "text/html")
 	w.Header().Set("Content-Security-Policy", fmt.Sprintf(
-		"default-src 'none'; img-src data:; script-src 'self' %s; connect-src %s %s; require-trusted-types-for 'script'; trusted-types 'none'",
-		s.front.url, s.front.url, s.supabase))
-	_, _ = fmt.Fprintf(w, `<!doctype html><html data-bridge="%s" data-supabase-url="%s" data-supabase-key="%s"><link rel="icon" href="data:,">`,
-		s.front.url, s.supabase, gotruesim.PublishableKey)
+		"default-src 'none'; img-src data:; script-src 'self' %s; connect-src %s %s %s; "+
+			"require-trusted-types-for 'script'; trusted-types 'none'",
+		s.front.url, s.front.url, s.supabase, s.gotrue.url))
+	_, _ = fmt.Fprintf(w, `<!doctype html><html data-bridge="%s" data-supabase-url="%s" data-supabase-key="%s">`+
+		`<link rel="icon" href="data:,">`,
+		s.front.url, supabase, gotruesim.PublishableKey)
 	for _, script := range scripts {
 		_, _ = fmt.Fprintf(w, `<script src="%s"></script>`, script)
 	}
@@ -290,9 +312,19 @@ func (b device) wantLocation(t *testing.T, want string) {
 	}
 }
 
-// openSecureBrowser does what Despia does with a command: it opens the address in a browser that shares
-// nothing with the web view.
+// openSecureBrowser opens the address at which the hosted flow begins as Despia does.
 func openSecureBrowser(t *testing.T, b device, s *sdkStack) device {
+	t.Helper()
+	address := b.commanded(t)
+	if want := s.front.url + "/api/auth/tiktok/start?platform=native&challenge="; !strings.HasPrefix(address, want) ||
+		!strings.Contains(address, "&scheme=myapp") {
+		t.Errorf("the address is %q; want one that begins with %q and has the scheme", address, want)
+	}
+	return b.openSecure(t, address)
+}
+
+// commanded returns the address of the next command to Despia.
+func (b device) commanded(t *testing.T) string {
 	t.Helper()
 	b.until(t, "commands.length > 0")
 	command := eval[string](t, b, "commands.shift()")
@@ -301,10 +333,12 @@ func openSecureBrowser(t *testing.T, b device, s *sdkStack) device {
 	if !ok || err != nil {
 		t.Fatalf("the command is %q (%v); want oauth://?url= and an encoded address", command, err)
 	}
-	if want := s.front.url + "/api/auth/tiktok/start?platform=native&challenge="; !strings.HasPrefix(address, want) ||
-		!strings.Contains(address, "&scheme=myapp") {
-		t.Errorf("the address is %q; want one that begins with %q and has the scheme", address, want)
-	}
+	return address
+}
+
+// openSecure opens an address in a browser that shares nothing with the web view.
+func (b device) openSecure(t *testing.T, address string) device {
+	t.Helper()
 	secure := b.another(t, chromedp.WithNewBrowserContext())
 	secure.run(t, "open the secure browser", chromedp.Navigate(address), visible(cancelButton))
 	return secure

@@ -49,7 +49,8 @@ func TestSDK_web(t *testing.T) {
 			s.front.wantRedeems(t, 0)
 			if got := eval[string](
 				t, b,
-				"[...Object.entries(localStorage), ...Object.entries(sessionStorage)].filter(([key]) => key.endsWith('flows')).map(([, value]) => value).join()",
+				"[...Object.entries(localStorage), ...Object.entries(sessionStorage)]"+
+					".filter(([key]) => key.endsWith('flows')).map(([, value]) => value).join()",
 			); got != "[],[]" {
 				t.Errorf("what is kept of sign-ins under way is %s; want nothing", got)
 			}
@@ -273,7 +274,8 @@ func TestSDK_alreadySignedIn(t *testing.T) {
 	b.open(t, s.app+"/fake")
 	metadata := func(json string) string { return "{ user: { app_metadata: " + json + " } }" }
 	keptElsewhere := func(json string) string {
-		return "{ user: new Proxy({}, { get() { throw 1 } }), access_token: 'x.' + btoa(JSON.stringify(" + json + ")) + '.x' }"
+		return "{ user: new Proxy({}, { get() { throw 1 } }), " +
+			"access_token: 'x.' + btoa(JSON.stringify(" + json + ")) + '.x' }"
 	}
 	const other = "already_signed_in"
 	tests := []struct {
@@ -435,7 +437,8 @@ func TestSDK_guide(t *testing.T) {
 	if eval[bool](t, b, "'tikbridge.state' in sessionStorage") {
 		t.Error("the state of the native flow was kept, where no page compares it")
 	}
-	if got := build("isNative: true, redirectUri: 'https://app.example/native-callback.html'").Query().Get("redirect_uri"); got != "https://app.example/native-callback.html" {
+	const page = "https://app.example/native-callback.html"
+	if got := build("isNative: true, redirectUri: '" + page + "'").Query().Get("redirect_uri"); got != page {
 		t.Errorf("with a page of its own redirect_uri is %q", got)
 	}
 	web := build("isNative: false, scheme: 'myapp'")

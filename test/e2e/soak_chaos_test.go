@@ -162,7 +162,8 @@ func (r *soakRedis) kill() {
 	_ = r.cmd.Wait()
 }
 
-// heal ends all faults, and wants everybody who ever signed in, or many of them, to get in again soon after the last fault.
+// heal ends all faults, and wants everybody who ever signed in, or many of them, to get in again soon after the
+// last fault.
 func (s *soak) heal() {
 	s.plan("", nil, 0, 0)
 	time.Sleep(6 * time.Second) // a breaker that opened tries again after five

@@ -321,7 +321,8 @@ func (s *soak) print(before, after figures) {
 	for _, f := range s.samples {
 		most.memory, most.goroutines = max(most.memory, f.memory), max(most.goroutines, f.goroutines)
 	}
-	fmt.Printf("The bridge that ran throughout: %.1f MiB at first, medians by quarter %.1f %.1f %.1f %.1f, most %.1f, in the end %.1f; goroutines %.0f at first, most %.0f, in the end %.0f\n",
+	fmt.Printf("The bridge that ran throughout: %.1f MiB at first, medians by quarter %.1f %.1f %.1f %.1f, most %.1f, "+
+		"in the end %.1f; goroutines %.0f at first, most %.0f, in the end %.0f\n",
 		before.memory, s.quarter(1), s.quarter(2), s.quarter(3), s.quarter(4), most.memory, after.memory,
 		before.goroutines, most.goroutines, after.goroutines)
 	fmt.Printf("Broken invariants: %d (seed %d)\n", len(s.broken), s.seed)

@@ -1,7 +1,6 @@
 package monitoring
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,7 +63,8 @@ func (db database) query(t *testing.T, expr string, at time.Duration) promql.Vec
 	engine := promql.NewEngine(promql.EngineOpts{
 		MaxSamples: 1e6, Timeout: time.Minute, Parser: parse, EnableAtModifier: true,
 	})
-	q, err := engine.NewInstantQuery(t.Context(), db, nil, expr, time.UnixMilli(at.Milliseconds()))
+	data := &storage.MockQueryable{MockQuerier: &storage.MockQuerier{SelectMockFunction: db.find}}
+	q, err := engine.NewInstantQuery(t.Context(), data, nil, expr, time.UnixMilli(at.Milliseconds()))
 	if err != nil {
 		t.Fatalf("%s: %v", expr, err)
 	}
@@ -77,17 +77,10 @@ func (db database) query(t *testing.T, expr string, at time.Duration) promql.Vec
 	return slices.Clone(vector)
 }
 
-// Querier implements storage.Queryable.
-func (db database) Querier(int64, int64) (storage.Querier, error) { return querier{db}, nil }
-
-type querier struct{ database }
-
-// Select implements storage.Querier.
-func (q querier) Select(
-	_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher,
-) storage.SeriesSet {
+// find selects series as a storage does.
+func (db database) find(_ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
 	found := &set{}
-	for _, s := range q.database {
+	for _, s := range db {
 		if !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(s.Metric.Get(m.Name)) }) {
 			found.rest = append(found.rest, promql.NewStorageSeries(*s))
 		}
@@ -95,23 +88,6 @@ func (q querier) Select(
 	slices.SortFunc(found.rest, func(a, b storage.Series) int { return labels.Compare(a.Labels(), b.Labels()) })
 	return found
 }
-
-// LabelValues implements storage.Querier.
-func (querier) LabelValues(
-	context.Context, string, *storage.LabelHints, ...*labels.Matcher,
-) ([]string, annotations.Annotations, error) {
-	return nil, nil, nil
-}
-
-// LabelNames implements storage.Querier.
-func (querier) LabelNames(
-	context.Context, *storage.LabelHints, ...*labels.Matcher,
-) ([]string, annotations.Annotations, error) {
-	return nil, nil, nil
-}
-
-// Close implements storage.Querier.
-func (querier) Close() error { return nil }
 
 // set is a storage.SeriesSet.
 type set struct {

@@ -176,9 +176,7 @@ func (p *project) signup(email, password string) reply {
 // login signs in by password.
 func (p *project) login(email, password string) reply {
 	p.t.Helper()
-	return p.call("POST", "/token?grant_type=password", fields{
-		"email": email, "password": password,
-	})
+	return p.call("POST", "/token?grant_type=password", fields{"email": email, "password": password})
 }
 
 // wantError checks status and code of a refusal.

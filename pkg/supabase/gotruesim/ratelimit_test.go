@@ -60,9 +60,7 @@ func TestVerifyRateLimitKeys(t *testing.T) {
 
 func TestVerifyRateLimitSparesNobodyAndRefills(t *testing.T) {
 	p := newProject(t, gotruesim.Options{RateLimitHeader: "X-Forwarded-For"})
-	admin := []string{
-		"X-Forwarded-For", "203.0.113.1", "Authorization", "Bearer " + p.ServiceRoleKey(),
-	}
+	admin := []string{"X-Forwarded-For", "203.0.113.1", "Authorization", "Bearer " + p.ServiceRoleKey()}
 	refused(p, 30, admin...)
 	r := p.do("GET", "/verify?token=x&type=email", nil, admin...)
 	wantStatus(t, r, 429)

@@ -38,30 +38,6 @@ func TestRefreshRotation(t *testing.T) {
 	wantError(t, p.refresh(third), 400, "refresh_token_already_used")
 }
 
-func TestRefreshReuseInterval(t *testing.T) {
-	p := newProject(t, gotruesim.Options{})
-	first := p.signup(victim, "abcdef12").str("refresh_token")
-	second := p.refresh(first).str("refresh_token")
-	third := p.refresh(second).str("refresh_token")
-	p.clock.advance(10 * time.Second)
-	branch := p.refresh(first)
-	wantStatus(t, branch, 200)
-	if got := branch.str("refresh_token"); got == second || got == third {
-		t.Errorf("got %q again; want a new token", got)
-	}
-}
-
-func TestRefreshRefusals(t *testing.T) {
-	p := newProject(t, gotruesim.Options{})
-	ses := p.signup(victim, "abcdef12")
-	wantError(t, p.refresh(""), 400, "validation_failed")
-	wantError(t, p.refresh("AAAAAAAAAAAA"), 400, "validation_failed")
-	wantError(t, p.refresh("aaaaaaaaaaaa"), 400, "refresh_token_not_found")
-	p.must("PUT", "/admin/users/"+ses.str("user", "id"), fields{"ban_duration": "1h"})
-	wantError(t, p.refresh(ses.str("refresh_token")), 400, "user_banned")
-	wantError(t, p.as(ses.str("access_token"), "GET", "/user", nil), 403, "user_banned")
-}
-
 func TestAccessTokenExpires(t *testing.T) {
 	p := newProject(t, gotruesim.Options{AccessTokenTTL: time.Minute})
 	ses := p.signup(victim, "abcdef12")

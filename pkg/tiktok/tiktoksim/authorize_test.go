@@ -62,10 +62,7 @@ func TestAuthorizeErrors(t *testing.T) {
 		{"query", set("redirect_uri", callback+"?a=1"), "redirect_uri", "static"},
 		{"bare question mark", set("redirect_uri", callback+"?"), "redirect_uri", "static"},
 		{"fragment", set("redirect_uri", callback+"#"), "redirect_uri", "static"},
-		{
-			"long", set("redirect_uri", "https://a.example/"+strings.Repeat("a", 512-18)),
-			"redirect_uri", "512",
-		},
+		{"long", set("redirect_uri", "https://a.example/"+strings.Repeat("a", 512-18)), "redirect_uri", "512"},
 		{
 			"method", func(v url.Values) {
 				v.Set("code_challenge", strings.Repeat("a", 43))

@@ -33,9 +33,7 @@ func TestSimCodes(t *testing.T) {
 		},
 		{
 			"built-in with an empty name",
-			map[string]string{
-				"open_id": tiktoksim.OpenIDMira, "display_name": "", "union_id": "", "avatar_url": "",
-			},
+			map[string]string{"open_id": tiktoksim.OpenIDMira, "display_name": "", "union_id": "", "avatar_url": ""},
 			map[string]any{"open_id": tiktoksim.OpenIDMira, "display_name": "", "avatar_url": ""},
 		},
 	}
@@ -115,7 +113,8 @@ func TestIndex(t *testing.T) {
 		t.Errorf("got %d %v", got.status, got.header)
 	}
 	for _, want := range []string{
-		"no real account", "/sim/codes", "/sim/faults", "/sim/reset", "/sim/next", "/sim/webhooks/send", "old_signature", "huge_body", "wrong_state",
+		"no real account", "/sim/codes", "/sim/faults", "/sim/reset", "/sim/next", "/sim/webhooks/send", "old_signature",
+		"huge_body", "wrong_state",
 		tiktoksim.OpenIDTwinB,
 	} {
 		if !strings.Contains(got.body, want) {

@@ -250,9 +250,7 @@ func TestFaultsQueueAndCount(t *testing.T) {
 	s := start(t, tiktoksim.Options{})
 	plan := func(name string, count int) {
 		t.Helper()
-		got := s.postJSON("/sim/faults", map[string]any{
-			"endpoint": "token", "fault": name, "count": count,
-		})
+		got := s.postJSON("/sim/faults", map[string]any{"endpoint": "token", "fault": name, "count": count})
 		if got.status != 200 {
 			t.Fatalf("%d %s", got.status, got.body)
 		}

@@ -23,11 +23,7 @@ func TestNext(t *testing.T) {
 			map[string]string{"result": "grant", "scopes": "video.list,video.upload"},
 			tiktoksim.OpenIDMira, "user.info.basic,video.list",
 		},
-		{
-			"all unticked",
-			map[string]string{"result": "grant", "scopes": ""},
-			tiktoksim.OpenIDMira, "user.info.basic",
-		},
+		{"all unticked", map[string]string{"result": "grant", "scopes": ""}, tiktoksim.OpenIDMira, "user.info.basic"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -71,13 +71,8 @@ func TestExchangeErrors(t *testing.T) {
 		{"unknown code", set("code", "x*0!6410.va"), "invalid_grant", "code is expired", false},
 		{"encoded code", escape("code"), "invalid_grant", "code is expired", false},
 		{"slash", set("redirect_uri", callback+"/"), "invalid_request", "Redirect_uri is not", true},
-		{
-			"case", set("redirect_uri", strings.ToUpper(callback)), "invalid_request",
-			"Redirect_uri is not", true,
-		},
-		{
-			"twice", func(v url.Values) { v.Add("code", "x") }, "invalid_request", "malformed", false,
-		},
+		{"case", set("redirect_uri", strings.ToUpper(callback)), "invalid_request", "Redirect_uri is not", true},
+		{"twice", func(v url.Values) { v.Add("code", "x") }, "invalid_request", "malformed", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,9 +147,7 @@ func (s *sim) refresh(token string) reply {
 }
 
 func TestOwnLifetimes(t *testing.T) {
-	s := start(t, tiktoksim.Options{
-		CodeTTL: time.Second, AccessTokenTTL: time.Minute, RefreshTokenTTL: time.Hour,
-	})
+	s := start(t, tiktoksim.Options{CodeTTL: time.Second, AccessTokenTTL: time.Minute, RefreshTokenTTL: time.Hour})
 	got := s.token(exchangeOf(s.code(tiktoksim.OpenIDMira)))
 	if field(t, got, "expires_in") != "60" || field(t, got, "refresh_expires_in") != "3600" {
 		t.Errorf("got %s", got.body)

@@ -35,8 +35,8 @@ func write(dir string) error {
 	return nil
 }
 
-// bundle returns the files of the SDK by name: an ES module, for the examples too, and the same as a classic script. They are
-// not minified, since people copy them into their apps and read them there.
+// bundle returns the files of the SDK by name: an ES module, for the examples too, and the same as a classic
+// script. They are not minified, since people copy them into their apps and read them there.
 func bundle(dir string) (map[string][]byte, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {

@@ -3,9 +3,26 @@
 import { failed, TEXT } from './result.js';
 import { inTime } from './time-limit.js';
 
-/** @import { Failed, SupabaseClientLike } from '../tikbridge.js' */
+/** @import { Failed, SupabaseClientLike, SupabaseProviderClientLike } from '../tikbridge.js' */
 
-const PROVIDER = 'custom:tiktok';
+/** @typedef {{ access_token: string, user?: any }} Account A session, as far as it is read. */
+
+/**
+ * Who is signed in. A session that could not be refreshed is still there, so that is a failure.
+ * @param {SupabaseClientLike | SupabaseProviderClientLike} supabase
+ * @returns {Promise<{ session?: Account | null, failure?: Failed }>}
+ */
+export async function currentSession(supabase) {
+  try {
+    const { data, error } = await inTime(supabase.auth.getSession(), 'getSession');
+    if (error?.name === 'AuthRetryableFetchError') {
+      return { failure: { ...failed('network_error', TEXT.noConnection), cause: error } };
+    }
+    return { session: data.session };
+  } catch (cause) {
+    return { failure: { ...failed('invalid_session', TEXT.tryAgain), cause } };
+  }
+}
 
 /**
  * Looks for somebody who is signed in by other means than TikTok. A TikTok session would take the place of
@@ -14,24 +31,23 @@ const PROVIDER = 'custom:tiktok';
  * @returns {Promise<Failed | null>} Why TikTok may not take over.
  */
 export async function findOtherAccount(supabase) {
-  let session;
-  try {
-    const { data, error } = await inTime(supabase.auth.getSession(), 'getSession');
-    // A session that could not be refreshed is still there.
-    if (error?.name === 'AuthRetryableFetchError') {
-      return { ...failed('network_error', TEXT.noConnection), cause: error };
-    }
-    session = data.session;
-  } catch (cause) {
-    return { ...failed('invalid_session', TEXT.tryAgain), cause };
-  }
-  if (!session || isOfTikTok(session)) return null;
+  const { session, failure } = await currentSession(supabase);
+  return failure ?? otherAccount(session);
+}
+
+/**
+ * @param {Account | null | undefined} session
+ * @param {string} [provider]
+ * @returns {Failed | null} Why TikTok may not take over.
+ */
+export function otherAccount(session, provider) {
+  if (!session || isOfTikTok(session, provider)) return null;
   return failed('already_signed_in', isGuest(session) ? TEXT.guest : TEXT.alreadySignedIn);
 }
 
 /**
  * Whoever signs out of an anonymous account cannot get back in.
- * @param {{ access_token: string, user?: any }} session
+ * @param {Account} session
  * @returns {boolean}
  */
 function isGuest(session) {
@@ -39,17 +55,42 @@ function isGuest(session) {
 }
 
 /**
- * @param {{ access_token: string, user?: any }} session
+ * @param {Account} session
+ * @param {string} [provider] What the project calls TikTok.
  * @returns {boolean}
  */
-function isOfTikTok(session) {
+export function isOfTikTok(session, provider = 'custom:tiktok') {
   return [readUser(session), readClaims(session)].some(({ app_metadata, identities }) => {
     const providers = [app_metadata?.provider, app_metadata?.providers, identities?.map(({ provider }) => provider)];
-    return Boolean(app_metadata?.tiktok) || providers.flat().includes(PROVIDER);
+    return Boolean(app_metadata?.tiktok) || providers.flat().includes(provider);
   });
 }
 
-/** @typedef {{ app_metadata?: any, identities?: { provider: string }[], is_anonymous?: boolean }} Facts */
+/**
+ * @param {Account} session
+ * @returns {boolean}
+ */
+export function hasEmail(session) {
+  return [readUser(session), readClaims(session)].some(({ email }) => Boolean(email));
+}
+
+/**
+ * Names a session as long as it lives, however often its tokens are refreshed.
+ * @param {Account | null | undefined} session
+ * @returns {string}
+ */
+export function sessionId(session) {
+  return (session && readClaims(session).session_id) || '';
+}
+
+/**
+ * @typedef {object} Facts
+ * @property {any} [app_metadata]
+ * @property {string} [email]
+ * @property {{ provider: string }[]} [identities]
+ * @property {boolean} [is_anonymous]
+ * @property {string} [session_id]
+ */
 
 /**
  * With the option userStorage of supabase-js, a session may have a user that throws.
@@ -58,8 +99,8 @@ function isOfTikTok(session) {
  */
 function readUser(session) {
   try {
-    const { app_metadata, identities, is_anonymous } = session.user;
-    return { app_metadata, identities, is_anonymous };
+    const { app_metadata, email, identities, is_anonymous } = session.user;
+    return { app_metadata, email, identities, is_anonymous };
   } catch {
     return {};
   }

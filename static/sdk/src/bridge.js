@@ -41,7 +41,8 @@ export class Bridge {
         signal: AbortSignal.timeout?.(TIMEOUT),
       });
       const answer = await response.json();
-      if (answer.error || (answer.access_token && answer.refresh_token)) return answer;
+      // An app's own backend may give no refresh token.
+      if (answer.error || answer.access_token) return answer;
     } catch {
       // There was no answer, or it was not the bridge's.
     }

@@ -1,7 +1,7 @@
 // Sign in with TikTok, in browsers and in apps wrapped by Despia. ../tikbridge.d.ts says how to use it.
 //
-// A sign-in begins with a verifier that stays on this device. The handoff that comes back is worthless
-// without it, so whoever intercepts a deeplink has nothing.
+// A sign-in begins with a verifier that stays on this device. The handoff or code that comes back is
+// worthless without it, so whoever intercepts a deeplink has nothing.
 
 import { Page } from './page.js';
 import { createSignIn } from './sign-in.js';
@@ -14,7 +14,7 @@ page.listen();
 
 /**
  * @param {import('../tikbridge.js').TikTokSignInOptions} options
- * @returns {import('../tikbridge.js').TikTokSignIn}
+ * @returns {import('../tikbridge.js').TikTokSignIn | import('../tikbridge.js').TikTokProviderSignIn}
  */
 export function createTikTokSignIn(options) {
   return createSignIn(page, options);

@@ -1,6 +1,6 @@
 import { inBrowser } from './environment.js';
-import { takeFromAddress } from './address.js';
-import { browserStores, memoryStore, RecentValues } from './storage.js';
+import { takeFromAddress, takeGoTrueAnswer } from './address.js';
+import { browserStores, memoryStore, RecentValues, SIGN_IN_LIFETIME } from './storage.js';
 
 /** @import { Arrival } from './address.js' */
 /** @import { Result } from '../tikbridge.js' */
@@ -16,12 +16,22 @@ const WATCH_INTERVAL = 500;
 export class Page {
   constructor() {
     this.store = memoryStore();
-    const [tabStore = this.store] = browserStores();
+    const stores = browserStores();
+    const [tabStore = this.store] = stores;
     /**
      * What has arrived and nobody has handled yet. This tab keeps it: the page may be loaded again before,
      * or the app may handle it with another copy of this script.
      */
     this.waiting = new RecentValues([this.store, tabStore], 'tikbridge.waiting', HANDOFF_LIFETIME);
+    /** Sign-ins of the provider flow: the session before, and when they began. */
+    this.providerFlows = new RecentValues([this.store, ...stores], 'tikbridge.provider', SIGN_IN_LIFETIME);
+    /** @type {Set<string>} */
+    this.takenCodes = new Set();
+    /**
+     * The search for a session that supabase-js made by itself.
+     * @type {Promise<Result | null> | undefined}
+     */
+    this.finding = undefined;
     /**
      * Handles what has arrived, for the object that was used last.
      * @type {() => Promise<Result> | null | undefined}
@@ -63,9 +73,10 @@ export class Page {
     /** @type {any} */ (globalThis).navigation?.addEventListener('navigatesuccess', () => this.look());
   }
 
-  /** Moves the bridge's answer from the address to what is waiting. */
+  /** Moves the answer of the bridge or of GoTrue from the address to what is waiting. */
   readAddress() {
-    const arrival = takeFromAddress();
+    const [flow = ''] = this.providerFlows.all();
+    const arrival = takeFromAddress() ?? takeGoTrueAnswer(flow, this.takenCodes);
     if (arrival) this.waiting.add(JSON.stringify(arrival));
   }
 
@@ -75,12 +86,13 @@ export class Page {
   }
 
   /**
-   * The newest arrival that nobody has handled. Older ones are dropped: their sign-ins are over.
+   * The newest arrival of a flow that nobody has handled. Older ones are dropped: their sign-ins are over.
+   * @param {boolean} ofProvider
    * @returns {Arrival | null}
    */
-  takeArrival() {
+  takeArrival(ofProvider) {
     this.readAddress();
-    const all = this.waiting.all();
+    const all = this.waiting.all().filter((arrival) => Boolean(JSON.parse(arrival).ofProvider) === ofProvider);
     for (const arrival of all) this.waiting.remove(arrival);
     return all.length ? JSON.parse(all[0]) : null;
   }

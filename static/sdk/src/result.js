@@ -8,6 +8,16 @@ export const TEXT = {
   insecure: 'This page has no secure connection. Open it with https:// and try again.',
   alreadySignedIn: 'You are signed in with another account. Sign out first to continue with TikTok.',
   guest: 'You use this app as a guest. Signing in with TikTok would start a new account without what you have here.',
+  broken: 'Something went wrong. Please try again.',
+  startedAgain: 'This sign-in was started again, and only the latest one counts. Please sign in again.',
+  tooLate: 'This sign-in took too long, or was used already. Please sign in again.',
+  banned: 'This account is blocked. Please contact the people who make this app.',
+  refused: 'This app does not let you sign in. Please contact the people who make this app.',
+  busy: 'Too many sign-ins right now. Please try again in a minute.',
+  setUp: 'Sign-in is not set up correctly. Please tell the people who make this app.',
+  notSignedIn: 'Sign in first, then connect TikTok.',
+  noEmail: 'Add an e-mail address to your account first, then connect TikTok.',
+  linked: 'This TikTok account is already connected to an account.',
 };
 
 /** Errors that may be gone a moment later. */

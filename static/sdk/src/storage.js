@@ -2,6 +2,9 @@ import { inBrowser } from './environment.js';
 
 const MAX_VALUES = 5;
 
+/** How long a sign-in may take, in milliseconds, as on the bridge. GoTrue gives up after half of it. */
+export const SIGN_IN_LIFETIME = 10 * 60_000;
+
 /** @typedef {Pick<Storage, 'getItem' | 'setItem'>} Store */
 
 /**

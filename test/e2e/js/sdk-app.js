@@ -5,15 +5,18 @@ const { bridge, supabaseUrl, supabaseKey } = document.documentElement.dataset;
 const [kind, version, flowType = 'implicit', detect] = location.pathname.split('/').slice(1);
 // The client comes first and may read the address before the SDK does.
 const client =
-  kind === 'supabase' &&
+  /^(supabase|provider.*)$/.test(kind) &&
   window.supabase.createClient(supabaseUrl, supabaseKey, { auth: { flowType, detectSessionInUrl: detect !== 'off' } });
+if (kind === 'provider-held' && location.search) await fetch(`${supabaseUrl}/auth/v1/waiting`);
+if (kind === 'provider-last') await client.auth.initialize(); // it has used the code when the SDK is loaded
 const { createTikTokSignIn, getTikTokOAuthUrl } = window.tikbridge ?? (await import(`${bridge}/sdk/tikbridge.js`));
 
 const options = { bridgeUrl: `${bridge}/`, scheme: 'myapp' };
 const sessions = [];
 const results = [];
-if (kind === 'supabase') {
+if (client) {
   options.supabase = client;
+  if (kind !== 'supabase') options.provider = 'custom:tiktok';
 } else if (kind === 'fake') {
   options.supabase = { auth: { getSession: () => window.getSession(), setSession: async () => ({ error: null }) } };
 } else {

@@ -1,4 +1,4 @@
-// Command errorsdoc writes docs/errors.md: the rows of causes from the table in pkg/signin, all else from
+// Command errorsdoc writes docs/errors.md: the causes from the table in pkg/signin, all else from
 // errors.md.tmpl.
 package main
 
@@ -62,7 +62,7 @@ func generate() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// rows are the lines of a table of causes and fixes.
+// rows are the lines of a list of causes and fixes.
 func rows(used map[signin.Cause]bool, causes []signin.Cause) (string, error) {
 	var lines []string
 	for _, c := range causes {
@@ -74,14 +74,15 @@ func rows(used map[signin.Cause]bool, causes []signin.Cause) (string, error) {
 		if c.More() != "" {
 			fix += " [More](" + c.More() + ")."
 		}
-		lines = append(lines, "| "+c.Seen()+" | "+fix+" |")
+		lines = append(lines, "- "+c.Seen()+" **Fix:** "+fix)
 	}
-	return strings.ReplaceAll(strings.Join(lines, "\n"), "id|scheme", `id\|scheme`), nil
+	return strings.Join(lines, "\n"), nil
 }
 
 // codePattern finds settings, parameters, hosts, commands and the like in plain text.
 var codePattern = regexp.MustCompile(
-	`tikbridge users adopt|--release|data-schemes|credentials: 'include'|sb_secret_\.\.\.|/auth/v1\b|/\*|://|` +
+	`tikbridge (?:users adopt|supabase setup|doctor)|GOTRUE_[A-Z_]+|/\.well-known/[a-z-]+|--release|data-schemes|` +
+		`credentials: 'include'|sb_secret_\.\.\.|/auth/v1\b|/\*|://|` +
 		`supabase/auth\b|[a-z]+(?:[._][a-z]+)+`)
 
 // inCode sets what is code in plain text in backticks.
