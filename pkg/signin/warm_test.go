@@ -105,7 +105,7 @@ func (h *hosted) forget() {
 
 func beginForClient(t *testing.T, h *hosted) (state string) {
 	t.Helper()
-	begun, err := h.BeginForClient(t.Context(), signin.ClientRequest{Request: "r", Challenge: s256(verifier)})
+	begun, err := h.BeginForClient(t.Context(), signin.ClientRequest{Request: `{}`, Challenge: s256(verifier)})
 	if err != nil {
 		t.Fatal(err)
 	}
