@@ -118,9 +118,9 @@ func TestIdleBridge_guide(t *testing.T) {
 	})
 }
 
-// TestProfileLimit is the minute in which more people sign in than TikTok lets the bridge read profiles of (TikTok docs:
-// API Rate Limits: 600 a minute, sliding; status 429 beyond). Nobody notices: a profile is left as it was, and follows
-// at a later sign-in.
+// TestProfileLimit is the minute in which more people sign in than TikTok lets the bridge read profiles of (TikTok
+// docs: API Rate Limits: 600 a minute, sliding; status 429 beyond). Nobody notices: a profile is left as it was, and
+// follows at a later sign-in.
 func TestProfileLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 600

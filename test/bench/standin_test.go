@@ -63,7 +63,9 @@ func startStandin(tb testing.TB) *standin {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &standin{addr: l.Addr().String(), people: map[int]*person{}, byEmail: map[string]*person{}, population: population}
+	s := &standin{
+		addr: l.Addr().String(), people: map[int]*person{}, byEmail: map[string]*person{}, population: population,
+	}
 	for n := range population {
 		s.person(n)
 	}
