@@ -103,7 +103,7 @@ func environ(s *standin, addr, admin string) []string {
 		"TIKBRIDGE_SERVER_PUBLIC_URL=http://"+addr,
 		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
 		"TIKBRIDGE_RATE_LIMIT_START="+many, "TIKBRIDGE_RATE_LIMIT_EXCHANGE="+many,
-		"TIKBRIDGE_RATE_LIMIT_REDEEM="+many,
+		"TIKBRIDGE_RATE_LIMIT_REDEEM="+many, "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s",
 	)
 }
 
