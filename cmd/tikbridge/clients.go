@@ -142,12 +142,12 @@ func (a *App) newAccounts(calls upstream.Observer) (signin.Accounts, signin.Sess
 }
 
 // forward returns what passes TikTok's events on; nil if nobody wants them.
-func (a *App) forward() func(context.Context, signin.Event) {
+func (a *App) forward() func(context.Context, signin.Event) bool {
 	if a.notifier == nil {
 		return nil
 	}
-	return func(ctx context.Context, e signin.Event) {
-		a.notifier.Notify(ctx, backend.Event{
+	return func(ctx context.Context, e signin.Event) bool {
+		return a.notifier.Notify(ctx, backend.Event{
 			ID: e.Key, Type: e.Name, OpenID: e.OpenID, Reason: reasonOf(e), CreateTime: e.At, Content: e.Content,
 		})
 	}

@@ -51,13 +51,20 @@ func (s *Service) TakeEvent(ctx context.Context, e Event) error {
 	if !claimed {
 		return nil // delivered before
 	}
+	if err := s.handle(ctx, e); err != nil {
+		return errors.Join(err, s.opts.Events.Release(context.WithoutCancel(ctx), e.Key))
+	}
+	return nil
+}
+
+func (s *Service) handle(ctx context.Context, e Event) error {
 	if e.Removed {
 		if err := s.endGrant(ctx, e); err != nil {
-			return errors.Join(err, s.opts.Events.Release(context.WithoutCancel(ctx), e.Key))
+			return err
 		}
 	}
-	if s.opts.Forward != nil {
-		s.opts.Forward(ctx, e)
+	if s.opts.Forward != nil && !s.opts.Forward(ctx, e) {
+		return NewError(CauseBusy)
 	}
 	return nil
 }

@@ -52,7 +52,10 @@ func TestTakeEvent(t *testing.T) {
 			t.Parallel()
 			h := newHosted(t, func(h *hosted) {
 				h.opts.OnRemoved, h.opts.Sessions = tt.removal, &ended{calls: h.calls}
-				h.opts.Forward = func(context.Context, signin.Event) { h.calls.add("forward") }
+				h.opts.Forward = func(context.Context, signin.Event) bool {
+					h.calls.add("forward")
+					return true
+				}
 			})
 			for range 3 { // TikTok delivers at least once
 				if err := h.TakeEvent(t.Context(), tt.event); err != nil {
@@ -85,5 +88,19 @@ func TestTakeEvent_again(t *testing.T) {
 	}
 	if !strings.Contains(h.logged(), `"authorization_removed"`) {
 		t.Errorf("log: %s; want an audit line", h.logged())
+	}
+}
+
+// An event that cannot be passed on at the moment is asked for again, too.
+func TestTakeEvent_full(t *testing.T) {
+	t.Parallel()
+	full := true
+	h := newHosted(t, func(h *hosted) {
+		h.opts.Forward = func(context.Context, signin.Event) bool { return !full }
+	})
+	wantCode(t, h.TakeEvent(t.Context(), removed), signin.RateLimited)
+	full = false
+	if err := h.TakeEvent(t.Context(), removed); err != nil {
+		t.Errorf("the event delivered again: %v; want it taken", err)
 	}
 }

@@ -134,12 +134,13 @@ type Options struct {
 	OnRemoved Removal
 	// Sessions does it; nil where there are none of ours to end.
 	Sessions Sessions
-	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver.
-	Forward func(ctx context.Context, e Event)
 	// WarmTikTok and WarmAccounts open a connection for calls that are about to come, to TikTok and to whoever keeps
 	// the accounts, unless there is one. They are called in the background; their context ends with the service.
 	// Nil: nothing is opened ahead.
 	WarmTikTok, WarmAccounts func(ctx context.Context)
+	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver, and returns
+	// false if too many events wait already.
+	Forward func(ctx context.Context, e Event) bool
 	// ProfileTimeout bounds the profile call, which runs beside the sign-in. Default:
 	// DefaultProfileTimeout.
 	ProfileTimeout time.Duration
