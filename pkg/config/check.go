@@ -83,6 +83,10 @@ func (s Server) rules() []rule {
 			s.PublicURL != "" && publicURL != nil, "server.public_url", "cannot be used",
 			fmt.Sprintf("%q %v.", s.PublicURL, publicURL),
 		},
+		{
+			!headerPattern.MatchString(s.ClientIPHeader), "server.client_ip_header", is(s.ClientIPHeader),
+			"Write the name of a header, such as X-Forwarded-For or Fly-Client-IP.",
+		},
 		{s.ShutdownDelay < 0, "server.shutdown_delay", "is negative", "Write it like 5s, or 0s for none."},
 		notPositive("server.shutdown_timeout", s.ShutdownTimeout),
 	}
@@ -103,6 +107,11 @@ func (t TikTok) rules() []rule {
 			"Add it: it comes with Login Kit, and without it TikTok does not say who signs in.",
 		},
 		notOneOf("tiktok.pkce", t.PKCE, "off", "hex", "base64url"),
+		{
+			slices.Contains(t.SiteVerification, t.ClientSecret.Reveal()), "tiktok.site_verification",
+			"holds the client secret, which everybody could read there",
+			"Set it to the name of the file that TikTok offers, like tiktokAbC123dEf456.txt.",
+		},
 		notWhole("tiktok.previous_client_secret", t.PreviousClientSecret.Reveal()),
 		notOneOf("tiktok.on_removed", t.OnRemoved, "ignore", "sign_out", "ban"),
 		{!isWebURL(t.AuthorizeURL), "tiktok.authorize_url", noURL, leave},
@@ -244,6 +253,7 @@ func (c Config) badEntries() Problems {
 		valid   func(string) error
 	}{
 		{"server.trusted_proxies", c.Server.TrustedProxies, checkNetwork},
+		{"tiktok.site_verification", c.TikTok.SiteVerification, checkVerification},
 		{"app.origins", c.App.Origins, allow.CheckOrigin},
 		{"app.redirect_uris", c.App.RedirectURIs, allow.CheckRedirectURI},
 		{"app.deeplink_schemes", c.App.DeeplinkSchemes, allow.CheckScheme},

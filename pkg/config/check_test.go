@@ -98,12 +98,19 @@ func TestCheck(t *testing.T) {
 				"https://signin.test:8443")),
 		of("server.trusted_proxies", bad("proxy.test", "10.0.0.0/33", "10.0.0.1:80", "10.0"),
 			good("10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8")),
+		of("server.client_ip_header", bad("", "X-Real-IP:", "X Real IP"), good("X-Real-IP", "fly-client-ip")),
 		of("server.shutdown_delay", bad("-1s"), good("0s", "1ms", "1h")),
 		of("server.shutdown_timeout", bad("0", "-1s"), good("1ms", "1h")),
 		of("tiktok.client_key", bad(""), good("awkey")),
 		of("tiktok.client_secret", bad(""), good("secret")),
 		of("tiktok.scopes", bad(""), good("user.info.basic", "user.info.basic video.list")),
 		of("tiktok.pkce", bad("", "on", "Hex", "S256"), good("off", "hex", "base64url")),
+		of("tiktok.site_verification",
+			bad("short", "tiktok.txt", "tiktokAbC123dEf456.html", "AbC123dEf456.txt/", "../../etc/passwd", "AbC123_dEf456",
+				"https://signin.test/tiktokAbC123dEf456.txt", "tiktok-site-verification=AbC123dEf456",
+				strings.Repeat("a", 129)),
+			good("", "AbC123dEf456", "tiktokAbC123dEf456.txt", "tiktok-developers-site-verification=AbC123dEf456",
+				"AbC123dEf456 0123456789abcdefABCDEF0123456789")),
 		of("tiktok.authorize_url",
 			bad("", "www.tiktok.com", "ftp://tiktok.test", "/v2/auth", "https://", "https://u:p@tiktok.test",
 				"https://tiktok.test/?a=b", "https://tiktok.test/#a", "javascript:alert(1)", "https://tik tok.test"),
@@ -503,6 +510,36 @@ func TestCheckRedisPassword(t *testing.T) {
 	p := problems(t, err)
 	if len(p) != 1 || !strings.Contains(p[0].What, "password") || !strings.Contains(p[0].Fix, "# as %23") {
 		t.Errorf("problems = %+v; want one that says how to write the password", p)
+	}
+}
+
+// TestCheckVerificationIsNoSecret: what the bridge serves to everybody is not the client secret.
+func TestCheckVerificationIsNoSecret(t *testing.T) {
+	setenv(t, complete)
+	const canary = "canary0123456789"
+	_, err := config.Load("", func(c *config.Config) {
+		c.TikTok.ClientSecret = canary
+		c.TikTok.SiteVerification = []string{"AbC123dEf456", canary}
+	})
+	p := problems(t, err)
+	if len(p) != 1 || p[0].Key != "tiktok.site_verification" || strings.Contains(err.Error(), canary) {
+		t.Errorf("problems = %+v; want one of tiktok.site_verification without the secret", p)
+	}
+}
+
+// TestVerificationCodes: TikTok shows the code as the name of a file, as its content and in a DNS record. People copy
+// any of them.
+func TestVerificationCodes(t *testing.T) {
+	setenv(t, complete)
+	t.Setenv("TIKBRIDGE_TIKTOK_SITE_VERIFICATION",
+		"AbC123dEf456, tiktokAbC123dEf456.txt tiktok-developers-site-verification=AbC123dEf456,tiktokA1b2C3d4")
+	c, err := config.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"AbC123dEf456", "tiktokA1b2C3d4"} // without .txt, it may be a code
+	if diff := cmp.Diff(want, c.TikTok.SiteVerification); diff != "" {
+		t.Errorf("codes (-want +got):\n%s", diff)
 	}
 }
 

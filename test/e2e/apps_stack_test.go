@@ -136,7 +136,7 @@ func (s *appStack) build() error {
 	return nil
 }
 
-// bundle does what Vite does for production, with the SDK where the example says to put it.
+// bundle does what Vite does for production, with the SDK of this repository, as a file or as a package.
 func bundle(entry string) (script, style []byte, err error) {
 	packages, err := filepath.Abs(filepath.Join(scratch, "npm"))
 	if err != nil {
@@ -168,7 +168,7 @@ func bundle(entry string) (script, style []byte, err error) {
 			"__VUE_PROD_DEVTOOLS__": "false", "__VUE_PROD_HYDRATION_MISMATCH_DETAILS__": "false",
 		},
 		Plugins: []api.Plugin{{Name: "as Vite does", Setup: func(build api.PluginBuild) {
-			build.OnResolve(api.OnResolveOptions{Filter: `/tikbridge\.js$`}, func(api.OnResolveArgs) (
+			build.OnResolve(api.OnResolveOptions{Filter: `^(\./tikbridge\.js|@tikbridge/sdk)$`}, func(api.OnResolveArgs) (
 				api.OnResolveResult, error,
 			) {
 				return api.OnResolveResult{Path: sdk}, nil

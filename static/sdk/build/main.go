@@ -35,8 +35,8 @@ func write(dir string) error {
 	return nil
 }
 
-// bundle returns the files of the SDK by name: an ES module, for the examples too, and the same as a classic
-// script. They are not minified, since people copy them into their apps and read them there.
+// bundle returns the files of the SDK by name: an ES module, and the same as a classic script. They are not
+// minified, since people copy them into their apps and read them there.
 func bundle(dir string) (map[string][]byte, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
@@ -64,9 +64,6 @@ func bundle(dir string) (map[string][]byte, error) {
 			return nil, fmt.Errorf("build %s: %s", f.name, strings.Join(problems, ""))
 		}
 		files[f.name] = result.OutputFiles[0].Contents
-	}
-	for _, app := range []string{"react", "vue"} { // which people copy and build as they are
-		files["../examples/"+app+"/src/tikbridge.js"] = files["tikbridge.js"]
 	}
 	return files, nil
 }
