@@ -33,6 +33,7 @@ type App struct {
 	log      *slog.Logger
 	metrics  *telemetry.Metrics
 	tracing  *telemetry.Tracing // nil if off
+	warmers  warmers
 	service  *signin.Service
 	notifier *backend.Notifier  // nil without webhook.url
 	provider *provider.Provider // nil if off
@@ -97,6 +98,9 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 	if err := a.openStore(); err != nil {
 		return nil, err
 	}
+	if a.warmers, err = newWarmers(cfg, opts); err != nil {
+		return nil, err
+	}
 	calls := telemetry.Calls(a.metrics, tracing)
 	accounts, sessions, err := a.newAccounts(calls)
 	if err != nil {
@@ -121,6 +125,8 @@ func NewApp(cfg config.Config, opts AppOptions) (*App, error) {
 		OnRemoved:       signin.Removal(cfg.TikTok.OnRemoved),
 		Sessions:        sessions,
 		Forward:         a.forward(),
+		WarmTikTok:      a.warmers.tiktok.Warm,
+		WarmAccounts:    a.warmers.accounts(),
 		Logger:          a.log,
 	})
 	if a.provider, err = a.newProvider(authenticator, ring); err != nil {

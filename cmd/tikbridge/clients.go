@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/tikbridge/tikbridge/pkg/backend"
 	"github.com/tikbridge/tikbridge/pkg/config"
@@ -53,13 +54,55 @@ func providerSettings(cfg config.Config) supabase.ProviderSettings {
 	}
 }
 
+// warmers open the connections that sign-ins are about to need. They are below breakers, metrics and traces, which so
+// see nothing of their requests.
+type warmers struct {
+	tiktok   *upstream.Warmer
+	supabase *upstream.Warmer // nil if something else keeps the users
+}
+
+// newWarmers returns transports over those of the options. TikTok gets a HEAD request for the root of its API, which
+// has nothing there; Supabase is asked for its health.
+func newWarmers(cfg config.Config, opts AppOptions) (w warmers, err error) {
+	api := strings.TrimRight(cmp.Or(cfg.TikTok.APIURL, tiktok.DefaultAPIURL), "/")
+	if w.tiktok, err = newWarmer(opts.TikTokTransport, http.MethodHead, api+"/", http.Header{}); err != nil {
+		return w, fmt.Errorf("tiktok.api_url: %w", err)
+	}
+	if cfg.Accounts == config.AccountsBackend || cfg.Accounts == config.AccountsNone {
+		return w, nil
+	}
+	key := http.Header{"Apikey": {cfg.Supabase.PublishableKey}} // hosted projects answer nobody without
+	w.supabase, err = newWarmer(opts.SupabaseTransport, http.MethodGet, cfg.Supabase.AuthURL+"/health", key)
+	if err != nil {
+		return w, fmt.Errorf("supabase.auth_url: %w", err)
+	}
+	return w, nil
+}
+
+func newWarmer(next http.RoundTripper, method, address string, header http.Header) (*upstream.Warmer, error) {
+	req, err := http.NewRequestWithContext(context.Background(), method, address, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header
+	return upstream.NewWarmer(next, req), nil
+}
+
+// accounts returns what opens the connection to whoever keeps the users; nil if nothing does.
+func (w warmers) accounts() func(context.Context) {
+	if w.supabase == nil {
+		return nil
+	}
+	return w.supabase.Warm
+}
+
 // newTikTok returns the client for the TikTok app. Profiles have their own breaker: a sign-in works without.
 func (a *App) newTikTok(calls upstream.Observer) *tiktok.Client {
 	opts := tiktokOptions(a.cfg)
 	opts.Observer = calls
-	opts.Transport = a.guarded(a.opts.TikTokTransport,
+	opts.Transport = a.guarded(a.warmers.tiktok,
 		upstream.BreakerOptions{Service: "tiktok", Timeout: opts.Timeout})
-	opts.ProfileTransport = a.guarded(a.opts.TikTokTransport, upstream.BreakerOptions{
+	opts.ProfileTransport = a.guarded(a.warmers.tiktok, upstream.BreakerOptions{
 		Service: "tiktok_profile", Timeout: min(opts.Timeout, signin.DefaultProfileTimeout),
 	})
 	return tiktok.New(opts)
@@ -160,7 +203,7 @@ func (a *App) newSupabase(calls upstream.Observer) *supabase.Client {
 			return a.provider.IDToken(client.ID, id, p)
 		}
 	}
-	opts.Transport = a.guarded(a.opts.SupabaseTransport, upstream.BreakerOptions{
+	opts.Transport = a.guarded(a.warmers.supabase, upstream.BreakerOptions{
 		Service: "supabase", Timeout: opts.Timeout, IsFault: supabase.IsFault,
 	})
 	return supabase.New(opts)

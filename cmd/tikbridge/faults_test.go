@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -23,6 +24,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,6 +207,7 @@ type world struct {
 	user       string       // the person's id, once it is known
 	shown      string       // the name that their account last had
 	strangers  int          // accounts that are not theirs
+	dialled    atomic.Int64
 
 	mu   sync.Mutex
 	call faulty.Call
@@ -273,7 +276,9 @@ func (w *world) healthy(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w *world) serve(host string, h http.Handler) (stop func()) {
-	s := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	s := &http.Server{
+		Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0), IdleTimeout: time.Minute, // #nosec G112
+	}
 	l := w.network.Listen(host + ":80")
 	go func() { _ = s.Serve(l) }()
 	return func() { _ = s.Close() }
@@ -302,6 +307,7 @@ func (w *world) build(set ...func(*config.Config)) {
 	cfg.TikTok.APIURL = "http://" + tiktokHost
 	cfg.Supabase.URL, cfg.Supabase.AuthURL = "http://"+supabaseHost, "http://"+supabaseHost+"/auth/v1"
 	cfg.Supabase.PublishableKey, cfg.Supabase.SecretKey = gotruesim.PublishableKey, gotruesim.SecretKey
+	cfg.Server.PublicURL, cfg.App.Origins = "https://signin.example", []string{"https://app.example"}
 	cfg.App.RedirectURIs = []string{redirectURI}
 	cfg.RateLimit.Enabled = false
 	cfg.TikTok.ReturnTokens = true
@@ -366,7 +372,10 @@ func (w *world) setUpProvider() {
 
 func (w *world) detour() http.RoundTripper {
 	transport := upstream.NewTransport()
-	transport.DialContext = w.network.Dial
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		w.dialled.Add(1)
+		return w.network.Dial(ctx, network, address)
+	}
 	w.transports = append(w.transports, transport)
 	return faulty.Detour{Next: transport, To: func(call faulty.Call) string {
 		k, _ := w.strikes(call, func(k kind) bool { return k.to != "" })
@@ -523,10 +532,12 @@ func (w *world) isSignedIn() bool {
 	return rec.Code == http.StatusOK
 }
 
-// code makes an authorization code of the person.
-func (w *world) code() string {
+// code makes an authorization code of the person for the guide flow.
+func (w *world) code() string { return w.codeFor(redirectURI) }
+
+func (w *world) codeFor(redirect string) string {
 	w.t.Helper()
-	body := fmt.Sprintf(`{"open_id":%q,"redirect_uri":%q,"display_name":%q}`, openID, redirectURI, w.name)
+	body := fmt.Sprintf(`{"open_id":%q,"redirect_uri":%q,"display_name":%q}`, openID, redirect, w.name)
 	rec := httptest.NewRecorder()
 	w.tiktok.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/sim/codes", strings.NewReader(body)))
 	var made struct {

@@ -32,8 +32,8 @@ func byHand(o Options) []string {
 		notes = append(notes, "Supabase > Authentication > Rate Limits has IP address forwarding switched on.")
 	}
 	if withSupabase(c) { // the project's public settings do not tell
-		notes = append(notes, "Supabase > Authentication > Sign In / Providers > Email has Secure email change switched off, "+
-			"if people may replace their made-up address: with it on, Supabase also wants a confirmation from the old one, "+
+		notes = append(notes, "Supabase > Authentication > Sign In / Providers > Email has Secure email change switched "+
+			"off, if people may replace their made-up address: with it on, Supabase also wants a confirmation from the old one, "+
 			"whose mailbox does not exist. Or change addresses on your server, with the secret key.")
 	}
 	if c.Store.RedisURL == "" {

@@ -44,6 +44,7 @@ func (s *Service) Begin(ctx context.Context, r BeginRequest) (Begun, error) {
 	if err := s.checkBegin(&r); err != nil {
 		return Begun{}, err
 	}
+	s.warm(s.opts.WarmAccounts)
 	return s.begin(ctx, stateData{
 		Platform: r.Platform, Scheme: r.Scheme, RedirectTo: r.RedirectTo, Challenge: r.Challenge,
 	}, r.SelectAccount)
@@ -82,6 +83,7 @@ func (s *Service) begin(ctx context.Context, data stateData, selectAccount bool)
 	if err != nil {
 		return Begun{}, AsError(err)
 	}
+	s.warm(s.opts.WarmTikTok)
 	ReportFrom(ctx).SetOutcome(OutcomeStarted)
 	return Begun{
 		AuthorizeURL: s.opts.Authenticator.AuthorizeURL(AuthorizeRequest{

@@ -62,6 +62,9 @@ func (s *Service) Callback(ctx context.Context, r CallbackRequest) (*Return, err
 	if err := checkAnswer(r); err != nil {
 		return back, err
 	}
+	if st.Platform != PlatformClient {
+		s.warm(s.opts.WarmAccounts)
+	}
 	id, err := s.opts.Authenticator.Exchange(ctx, Grant{
 		Code:         r.Code,
 		RedirectURI:  s.opts.CallbackURL,

@@ -32,6 +32,7 @@ func (s *Service) Exchange(ctx context.Context, r ExchangeRequest) (Session, err
 	if err := s.checkExchange(r); err != nil {
 		return Session{}, err
 	}
+	s.warm(s.opts.WarmAccounts)
 	id, err := s.opts.Authenticator.Exchange(ctx, Grant{
 		Code: r.Code, RedirectURI: r.RedirectURI, CodeVerifier: r.CodeVerifier,
 	})

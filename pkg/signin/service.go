@@ -134,6 +134,10 @@ type Options struct {
 	OnRemoved Removal
 	// Sessions does it; nil where there are none of ours to end.
 	Sessions Sessions
+	// WarmTikTok and WarmAccounts open a connection for calls that are about to come, to TikTok and to whoever keeps
+	// the accounts, unless there is one. They are called in the background; their context ends with the service.
+	// Nil: nothing is opened ahead.
+	WarmTikTok, WarmAccounts func(ctx context.Context)
 	// Forward passes TikTok's events on; nil if nobody wants them. It must not wait for the receiver, and returns
 	// false if too many events wait already.
 	Forward func(ctx context.Context, e Event) bool
@@ -204,6 +208,13 @@ func (s *Service) work(ctx context.Context, f func()) {
 		}()
 		f()
 	})
+}
+
+// warm opens connections in the background: while the person is at TikTok, or another call is on its way.
+func (s *Service) warm(open func(context.Context)) {
+	if open != nil {
+		s.work(s.ending, func() { open(s.ending) })
+	}
 }
 
 // detach returns a context with the values of ctx (request id, trace) that outlives it: it ends after

@@ -389,11 +389,13 @@ func TestNewTransport_deadConnection(t *testing.T) {
 type forgetful struct {
 	net.Conn
 	forgotten atomic.Bool
+	written   atomic.Int64 // bytes
 }
 
 func (f *forgetful) Write(p []byte) (int, error) {
 	if f.forgotten.Load() {
 		return len(p), nil
 	}
+	f.written.Add(int64(len(p)))
 	return f.Conn.Write(p)
 }

@@ -25,17 +25,36 @@ var flows = []struct {
 
 // hosted is a sign-in of the hosted flow on the web: three requests instead of one.
 func (l *load) hosted(n int) error {
-	const verifier = "verifier-of-the-app-verifier-of-the-app-123"
-	challenge := sha256.Sum256([]byte(verifier))
-	base := "http://" + l.process.addr + "/api/auth/tiktok/"
-	location, err := l.redirect(base + "start?platform=web&redirect_to=https%3A%2F%2Fapp.example%2Fauth&challenge=" +
-		base64.RawURLEncoding.EncodeToString(challenge[:]))
+	state, err := l.begin()
 	if err != nil {
 		return err
 	}
-	location, err = l.redirect(base + "callback?code=" + url.QueryEscape(code(
-		n, int(l.nonce.Add(1)),
-	)) + "&state=" + location.Query().Get("state"))
+	return l.finish(n, state)
+}
+
+const (
+	verifier   = "verifier-of-the-app-verifier-of-the-app-123"
+	hostedPath = "/api/auth/tiktok/"
+)
+
+// begin starts the hosted flow, and returns the state that TikTok sends back.
+func (l *load) begin() (state string, err error) {
+	challenge := sha256.Sum256([]byte(verifier))
+	location, err := l.redirect("http://" + l.process.addr + hostedPath +
+		"start?platform=web&redirect_to=https%3A%2F%2Fapp.example%2Fauth&challenge=" +
+		base64.RawURLEncoding.EncodeToString(challenge[:]))
+	if err != nil {
+		return "", err
+	}
+	return location.Query().Get("state"), nil
+}
+
+// finish comes back from TikTok and redeems the handoff.
+func (l *load) finish(n int, state string) error {
+	base := "http://" + l.process.addr + hostedPath
+	location, err := l.redirect(
+		base + "callback?code=" + url.QueryEscape(code(n, int(l.nonce.Add(1)))) + "&state=" + state,
+	)
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// load sends sign-ins of the guide flow to a process.
+// load sends sign-ins to a process.
 type load struct {
+	flow    func(n int) error // the guide flow, unless told
 	process *server
 	standin *standin
 	client  *fasthttp.HostClient
@@ -22,9 +23,11 @@ type load struct {
 }
 
 func newLoad(p *server, s *standin) *load {
-	return &load{process: p, standin: s, client: &fasthttp.HostClient{
+	l := &load{process: p, standin: s, client: &fasthttp.HostClient{
 		Addr: p.addr, MaxConns: 1 << 10, ReadTimeout: 30 * time.Second, NoDefaultUserAgentHeader: true,
 	}}
+	l.flow = l.signIn
+	return l
 }
 
 // signIn signs a person in and checks that the session is theirs.
@@ -61,8 +64,10 @@ func (l *load) check(n int, resp *fasthttp.Response) error {
 type mix func(client, clients, i int) (number int)
 
 // returning are people who have an account; no two clients are one person.
-func returning(client, clients, i int) int {
-	return (client + i*clients) % (population / clients * clients)
+var returning = returningOf(population)
+
+func returningOf(people int) mix {
+	return func(client, clients, i int) int { return (client + i*clients) % (people / clients * clients) }
 }
 
 // samePerson is one person at all clients.
@@ -114,7 +119,7 @@ func (l *load) during(tb testing.TB, clients int, who mix, enough func(started i
 			var last error
 			for i := 0; !enough(started.Add(1), time.Since(begin)); i++ {
 				start := time.Now()
-				if err := l.signIn(who(client, clients, i)); err != nil {
+				if err := l.flow(who(client, clients, i)); err != nil {
 					failed, last = failed+1, err
 					continue
 				}

@@ -85,17 +85,26 @@ func environ(s *standin, addr, admin string) []string {
 		anon, secret = apiKey("anon"), apiKey("service_role")
 	}
 	const many = "1000000"
-	return []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), roleVariable + "=plain", "PORT=" + port,
-		"TIKTOK_CLIENT_KEY=awkey", "TIKTOK_CLIENT_SECRET=secret-of-the-tiktok-app",
-		"SUPABASE_URL=http://" + s.addr, "SUPABASE_ANON_KEY=" + anon, "SUPABASE_SERVICE_ROLE_KEY=" + secret,
-		"TIKBRIDGE_TIKTOK_API_URL=http://" + s.addr,
-		"TIKBRIDGE_SERVER_LISTEN=" + addr, "TIKBRIDGE_SERVER_ADMIN_LISTEN=" + admin,
-		"TIKBRIDGE_SERVER_PUBLIC_URL=http://" + addr,
-		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
-		"TIKBRIDGE_RATE_LIMIT_START=" + many, "TIKBRIDGE_RATE_LIMIT_EXCHANGE=" + many,
-		"TIKBRIDGE_RATE_LIMIT_REDEEM=" + many,
+	tiktok, supabase := "http://"+s.addr, "http://"+s.addr
+	var extra []string
+	if s.away != nil {
+		tiktok, supabase = "https://"+s.away.tiktok, "https://"+s.away.supabase
+		extra = []string{"SSL_CERT_FILE=" + s.away.authority, "DENO_CERT=" + s.away.authority}
 	}
+	if s.redis != "" {
+		extra = append(extra, "TIKBRIDGE_STORE_REDIS_URL="+s.redis)
+	}
+	return append(extra,
+		"PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), roleVariable+"=plain", "PORT="+port,
+		"TIKTOK_CLIENT_KEY=awkey", "TIKTOK_CLIENT_SECRET=secret-of-the-tiktok-app",
+		"SUPABASE_URL="+supabase, "SUPABASE_ANON_KEY="+anon, "SUPABASE_SERVICE_ROLE_KEY="+secret,
+		"TIKBRIDGE_TIKTOK_API_URL="+tiktok,
+		"TIKBRIDGE_SERVER_LISTEN="+addr, "TIKBRIDGE_SERVER_ADMIN_LISTEN="+admin,
+		"TIKBRIDGE_SERVER_PUBLIC_URL=http://"+addr,
+		"TIKBRIDGE_APP_ORIGINS=https://app.example", "TIKBRIDGE_APP_DEEPLINK_SCHEMES=myapp",
+		"TIKBRIDGE_RATE_LIMIT_START="+many, "TIKBRIDGE_RATE_LIMIT_EXCHANGE="+many,
+		"TIKBRIDGE_RATE_LIMIT_REDEEM="+many, "TIKBRIDGE_SERVER_SHUTDOWN_DELAY=0s",
+	)
 }
 
 // apiKey returns a key of the size of real ones; the stand-in does not check who signed it.

@@ -18,7 +18,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/supabase"
 )
 
-// population is how many people have an account already; higher numbers sign in for the first time.
+// population is how many people have an account already, unless told; higher numbers sign in for the first time.
 const population = 4096
 
 // standin replaces TikTok and GoTrue. It knows who a code is of, that a code's person may be
@@ -30,6 +30,11 @@ type standin struct {
 	calls atomic.Int64
 	// renewAvatars gives everybody another picture each time, as TikTok does when an address expired.
 	renewAvatars atomic.Bool
+	population   int
+	// redis is the URL of a store for the bridge; empty: it uses its memory.
+	redis string
+	// away is the network before it; nil: it is near, and without TLS.
+	away *distance
 	// gotrue takes the calls to GoTrue, if there is a real one.
 	gotrue *fasthttp.HostClient
 
@@ -58,7 +63,9 @@ func startStandin(tb testing.TB) *standin {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &standin{addr: l.Addr().String(), people: map[int]*person{}, byEmail: map[string]*person{}}
+	s := &standin{
+		addr: l.Addr().String(), people: map[int]*person{}, byEmail: map[string]*person{}, population: population,
+	}
 	for n := range population {
 		s.person(n)
 	}
@@ -83,6 +90,7 @@ func (s *standin) person(n int) *person {
 		return p
 	}
 	p = newPerson(n)
+	p.exists.Store(n < s.population)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known := s.people[n]; known != nil {
@@ -105,7 +113,6 @@ func newPerson(n int) *person {
 	sum := sha256.Sum256(fmt.Append(nil, run, n))
 	encode := base64.RawURLEncoding.EncodeToString
 	p := &person{number: n, openID: "-000" + encode(sum[:24])}
-	p.exists.Store(n < population)
 	p.email = strings.ToLower(p.openID) + "@tiktok.oauth"
 	p.id = supabase.UserID(p.openID).String()
 	p.avatar = fmt.Sprintf(
