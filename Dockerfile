@@ -10,11 +10,12 @@ RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY cmd cmd
 COPY pkg pkg
 COPY static static
-ARG TARGETOS TARGETARCH VERSION
-# The same sources and version make the same bytes: no paths, no time, no build id of the linker.
+ARG TARGETOS TARGETARCH VERSION REVISION
+# The same commit and version make the same bytes: no paths, no time, no build id of the linker.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$VERSION" -o /tikbridge ./cmd/tikbridge
+    go build -trimpath -buildvcs=false -o /tikbridge \
+    -ldflags "-s -w -buildid= -X main.version=$VERSION -X main.commit=$REVISION" ./cmd/tikbridge
 
 FROM ${BASE_IMAGE}
 COPY --from=build /tikbridge /tikbridge

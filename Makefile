@@ -4,7 +4,7 @@ GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE     ?= tikbridge
-LDFLAGS   := -s -w -X main.version=$(VERSION)
+LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.commit=$(REVISION)
 COMPOSE   := VERSION=$(VERSION) REVISION=$(REVISION) docker compose
 LINT      := $(GO) -C .ci/tools tool -n golangci-lint
 REPEAT    ?= 3

@@ -21,7 +21,9 @@ import (
 )
 
 // plantAll returns a sign-in for every fault at every endpoint, and some without any.
-func plantAll() []planted {
+func plantAll() []planted { return plantAt(faulty.Calls()...) }
+
+func plantAt(calls ...faulty.Call) []planted {
 	var all []planted
 	plant := func(at faulty.Call, fault string) {
 		all = append(all, planted{number: fmt.Sprintf("%03d", len(all)+1), at: at, fault: fault})
@@ -29,9 +31,11 @@ func plantAll() []planted {
 	for range atOnce {
 		plant("", "none")
 	}
-	plant(faulty.Evict, "none")
-	plant(faulty.CreateUser, "none")
-	for _, at := range faulty.Calls() {
+	if slices.Contains(calls, faulty.Evict) {
+		plant(faulty.Evict, "none")
+		plant(faulty.CreateUser, "none")
+	}
+	for _, at := range calls {
 		for _, fault := range slices.Sorted(maps.Keys(faults)) {
 			plant(at, fault)
 		}

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"maps"
@@ -51,6 +52,13 @@ var numberPattern = regexp.MustCompile(`(?i)(?:canary|songbird)(\d{3})`)
 // whose finds out which sign-in a request belongs to.
 func (u *upstreams) whose(r *http.Request, body []byte) (planted, bool) {
 	text := r.URL.String() + " " + r.Header.Get("Authorization") + " " + string(body)
+	var sent struct {
+		IDToken string `json:"id_token"`
+	}
+	if json.Unmarshal(body, &sent) == nil && strings.Count(sent.IDToken, ".") == 2 {
+		claims, _ := base64.RawURLEncoding.DecodeString(strings.Split(sent.IDToken, ".")[1])
+		text += string(claims)
+	}
 	if m := numberPattern.FindStringSubmatch(text); m != nil {
 		return u.byNumber[m[1]], true
 	}
@@ -101,7 +109,7 @@ func (u *upstreams) answer(w http.ResponseWriter, at faulty.Call, p planted) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch at {
-	case faulty.Token:
+	case faulty.Token, faulty.Refresh:
 		send(w, http.StatusOK, map[string]any{
 			"access_token": p.access(), "refresh_token": p.refresh(), "open_id": p.openID(), "scope": "user.info.basic",
 			"token_type": "Bearer", "expires_in": 86400, "refresh_expires_in": 31536000,
@@ -129,6 +137,10 @@ func (u *upstreams) answer(w http.ResponseWriter, at faulty.Call, p planted) {
 		maps.Copy(link, u.user(p))
 		send(w, http.StatusOK, link)
 	case faulty.GetUser:
+		if p.at == "" || slices.Contains(faulty.OtherCalls(), p.at) {
+			send(w, http.StatusOK, u.user(p))
+			return
+		}
 		send(w, http.StatusNotFound, map[string]any{"code": "user_not_found", "message": "User not found"})
 	case faulty.CreateUser:
 		u.settled[p.number] = true
@@ -136,10 +148,22 @@ func (u *upstreams) answer(w http.ResponseWriter, at faulty.Call, p planted) {
 	case faulty.Evict, faulty.StoreProfile:
 		send(w, http.StatusOK, u.user(p))
 	case faulty.Verify:
-		send(w, http.StatusOK, map[string]any{
-			"access_token": p.goAccess(), "refresh_token": p.goRefresh(), "token_type": "bearer", "expires_in": 3600,
-			"expires_at": 2_000_000_000, "user": u.user(p),
-		})
+		send(w, http.StatusOK, session(p, u.user(p)))
+	case faulty.IDToken:
+		user := u.user(p)
+		user["identities"] = []any{map[string]any{"provider": "custom:tiktok", "id": p.openID()}}
+		send(w, http.StatusOK, session(p, user))
+	case faulty.User, faulty.EndSessions:
+		send(w, http.StatusOK, u.user(p))
+	case faulty.LogOut:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func session(p planted, user map[string]any) map[string]any {
+	return map[string]any{
+		"access_token": p.goAccess(), "refresh_token": p.goRefresh(), "token_type": "bearer", "expires_in": 3600,
+		"expires_at": 2_000_000_000, "user": user,
 	}
 }
 

@@ -71,11 +71,13 @@ type watched struct {
 	admin     string
 	// shown is what the admin address answered, by path.
 	shown map[string]string
+	// call is one that every sign-in makes.
+	call string
 }
 
 func watch(t *testing.T) *watched {
 	t.Helper()
-	return &watched{tracetest.New(t), process.FreeAddresses(t, 1)[0], map[string]string{}}
+	return &watched{tracetest.New(t), process.FreeAddresses(t, 1)[0], map[string]string{}, "supabase verify"}
 }
 
 // environ makes a bridge send its traces to the collector, and tell the rest at the admin address.
@@ -145,7 +147,7 @@ func (w *watched) wantClean(t *testing.T, log string) {
 	traces := w.collector.Text()
 	wantNone(t, "the traces", traces, hiddenWord, personsWord)
 	for where, has := range map[string][3]string{
-		"the traces":  {traces, "supabase verify", "Bearer " + collectorKey},
+		"the traces":  {traces, w.call, "Bearer " + collectorKey},
 		"the metrics": {w.shown["/metrics"], "tikbridge_signin_steps_total{", `outcome="ok"`},
 		"the goroutines": {
 			w.shown["/debug/pprof/goroutine?debug=2"], "net/http.(*conn).serve(", "tikbridge/pkg/server.",

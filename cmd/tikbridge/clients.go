@@ -112,7 +112,7 @@ func (a *App) forward() func(context.Context, signin.Event) bool {
 
 // reasonOf is why a grant ended; other events have no reason.
 func reasonOf(e signin.Event) string {
-	if !e.Removed {
+	if e.Name != tiktok.EventAuthorizationRemoved {
 		return ""
 	}
 	return e.Reason

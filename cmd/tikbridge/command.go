@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,8 +14,8 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/telemetry"
 )
 
-// version is set by the linker in a release build.
-var version = ""
+// version and commit are set by the linker in a release build.
+var version, commit string
 
 // buildVersion returns version, or what Go knows about the build.
 func buildVersion() string {
@@ -26,6 +28,23 @@ func buildVersion() string {
 	return "(devel)"
 }
 
+// buildCommit returns commit, or the one that Go notes when it builds in a git repository; "" if it did not.
+func buildCommit() string {
+	if commit != "" {
+		return commit
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}
+
 func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tikbridge",
@@ -36,8 +55,9 @@ func newCommand() *cobra.Command {
 			HiddenDefaultCmd: true,
 		},
 	}
-	root.AddCommand(serveCommand(), devCommand(), configCommand(), doctorCommand(), usersCommand(), supabaseCommand(),
-		simulateCommand(), healthcheckCommand(), versionCommand())
+	addEnvFile(root)
+	root.AddCommand(initCommand(), serveCommand(), devCommand(), configCommand(), doctorCommand(), usersCommand(),
+		supabaseCommand(), simulateCommand(), healthcheckCommand(), versionCommand())
 	return root
 }
 
@@ -107,10 +127,15 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version, the commit it was built from, and the version of Go",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "tikbridge", buildVersion())
+			lines := []string{"tikbridge " + buildVersion()}
+			if c := buildCommit(); c != "" {
+				lines = append(lines, "commit "+c)
+			}
+			lines = append(lines, runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.Join(lines, "\n"))
 			return err
 		},
 	}

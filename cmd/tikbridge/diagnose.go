@@ -46,7 +46,7 @@ func (a *App) diagnoseAfter(ctx context.Context, wait time.Duration) {
 	a.logFindings(ctx, doctor.Examine(ctx, examined))
 }
 
-// logFindings logs problems and warnings, unless they come from a bridge that is stopping.
+// logFindings logs problems and warnings, or that there are none, unless they come from a bridge that is stopping.
 func (a *App) logFindings(ctx context.Context, report doctor.Report) {
 	if ctx.Err() != nil {
 		return
@@ -60,5 +60,8 @@ func (a *App) logFindings(ctx context.Context, report doctor.Report) {
 			a.log.LogAttrs(ctx, slog.LevelWarn, "the doctor has a warning", attrs...)
 		case doctor.OK, doctor.Skipped:
 		}
+	}
+	if report.Count(doctor.Problem)+report.Count(doctor.Warning) == 0 {
+		a.log.LogAttrs(ctx, slog.LevelInfo, "the doctor found nothing wrong", slog.Int("checks", report.Count(doctor.OK)))
 	}
 }

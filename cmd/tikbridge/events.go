@@ -22,6 +22,8 @@ func (t tiktokEvents) ReadEvent(h http.Header, body []byte) (signin.Event, error
 	}
 	return signin.Event{
 		Key: e.Key(), KeyTTL: tiktok.EventTTL, Name: e.Name, OpenID: e.OpenID, At: e.CreateTime, Content: e.Content,
-		Removed: e.Name == tiktok.EventAuthorizationRemoved, Reason: e.Reason.String(),
+		// By the last reason TikTok repeats what the app itself asked for, while the person stays signed in.
+		Removed: e.Name == tiktok.EventAuthorizationRemoved && e.Reason != tiktok.ReasonRevoked,
+		Reason:  e.Reason.String(),
 	}, nil
 }

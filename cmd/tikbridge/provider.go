@@ -21,7 +21,7 @@ func (a *App) newProvider(profiles provider.Profiles, sealer signin.Sealer) (*pr
 	for _, c := range a.cfg.OIDC.Clients {
 		clients = append(clients, provider.Client{
 			ID: c.ID, Secret: c.Secret, RedirectURIs: c.RedirectURIs, Alg: c.Alg,
-			TikTokTokens: c.TikTokTokens, AlwaysConsent: c.Prompt == "consent",
+			TikTokTokens: c.TikTokTokens, AlwaysConsent: c.AlwaysConsents(),
 		})
 	}
 	return provider.New(provider.Options{

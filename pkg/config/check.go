@@ -85,6 +85,10 @@ func (s Server) rules() []rule {
 			s.PublicURL != "" && publicURL != nil, "server.public_url", "cannot be used",
 			fmt.Sprintf("%q %v.", s.PublicURL, publicURL),
 		},
+		{
+			!headerPattern.MatchString(s.ClientIPHeader), "server.client_ip_header", is(s.ClientIPHeader),
+			"Write the name of a header, such as X-Forwarded-For or Fly-Client-IP.",
+		},
 		{s.ShutdownDelay < 0, "server.shutdown_delay", "is negative", "Write it like 5s, or 0s for none."},
 		notPositive("server.shutdown_timeout", s.ShutdownTimeout),
 	}
@@ -105,6 +109,11 @@ func (t TikTok) rules() []rule {
 			"Add it: it comes with Login Kit, and without it TikTok does not say who signs in.",
 		},
 		notOneOf("tiktok.pkce", t.PKCE, "off", "hex", "base64url"),
+		{
+			slices.Contains(t.SiteVerification, t.ClientSecret.Reveal()), "tiktok.site_verification",
+			"holds the client secret, which everybody could read there",
+			"Set it to the name of the file that TikTok offers, like tiktokAbC123dEf456.txt.",
+		},
 		notWhole("tiktok.previous_client_secret", t.PreviousClientSecret.Reveal()),
 		notOneOf("tiktok.on_removed", t.OnRemoved, "ignore", "sign_out", "ban"),
 		{!isWebURL(t.AuthorizeURL), "tiktok.authorize_url", noURL, leave},
@@ -217,6 +226,11 @@ func (c Config) rules() []rule {
 			"is missing, and security.guide_flow is false, so there is no way to sign in",
 			"Set TIKBRIDGE_SERVER_PUBLIC_URL to where browsers reach the bridge, like https://signin.app.example.",
 		},
+		{
+			c.TikTok.OnRemoved == "ban" && c.Supabase.Provider != "" && c.Supabase.SecretKey == "", "tiktok.on_removed",
+			"is ban, and only the secret key of the project can ban",
+			"Set supabase.secret_key, or choose sign_out.",
+		},
 	}
 }
 
@@ -270,6 +284,7 @@ func (c Config) badEntries() Problems {
 		valid   func(string) error
 	}{
 		{"server.trusted_proxies", c.Server.TrustedProxies, checkNetwork},
+		{"tiktok.site_verification", c.TikTok.SiteVerification, checkVerification},
 		{"app.origins", c.App.Origins, allow.CheckOrigin},
 		{"app.redirect_uris", c.App.RedirectURIs, allow.CheckRedirectURI},
 		{"app.deeplink_schemes", c.App.DeeplinkSchemes, allow.CheckScheme},

@@ -98,12 +98,19 @@ func TestCheck(t *testing.T) {
 				"https://signin.test:8443")),
 		of("server.trusted_proxies", bad("proxy.test", "10.0.0.0/33", "10.0.0.1:80", "10.0"),
 			good("10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8")),
+		of("server.client_ip_header", bad("", "X-Real-IP:", "X Real IP"), good("X-Real-IP", "fly-client-ip")),
 		of("server.shutdown_delay", bad("-1s"), good("0s", "1ms", "1h")),
 		of("server.shutdown_timeout", bad("0", "-1s"), good("1ms", "1h")),
 		of("tiktok.client_key", bad(""), good("awkey")),
 		of("tiktok.client_secret", bad(""), good("secret")),
 		of("tiktok.scopes", bad(""), good("user.info.basic", "user.info.basic video.list")),
 		of("tiktok.pkce", bad("", "on", "Hex", "S256"), good("off", "hex", "base64url")),
+		of("tiktok.site_verification",
+			bad("short", "tiktok.txt", "tiktokAbC123dEf456.html", "AbC123dEf456.txt/", "../../etc/passwd", "AbC123_dEf456",
+				"https://signin.test/tiktokAbC123dEf456.txt", "tiktok-site-verification=AbC123dEf456",
+				strings.Repeat("a", 129)),
+			good("", "AbC123dEf456", "tiktokAbC123dEf456.txt", "tiktok-developers-site-verification=AbC123dEf456",
+				"AbC123dEf456 0123456789abcdefABCDEF0123456789")),
 		of("tiktok.authorize_url",
 			bad("", "www.tiktok.com", "ftp://tiktok.test", "/v2/auth", "https://", "https://u:p@tiktok.test",
 				"https://tiktok.test/?a=b", "https://tiktok.test/#a", "javascript:alert(1)", "https://tik tok.test"),
@@ -155,6 +162,11 @@ func TestCheck(t *testing.T) {
 				`[{"ID":"a","RedirectURIs":["https://u@a.test/cb"]}]`,
 				`[{"ID":"a","RedirectURIs":["/cb"]}]`,
 				`[{"ID":"a","RedirectURIs":["http://a.test/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":[""]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb?tenant=1&state=x"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb?code=x"]}]`,
+				`[{"ID":"a","Secret":"fedcba9876543210fedcba9876543210","RedirectURIs":["http://a.com/cb"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"TikTokTokens":true}]`,
 				`[{"ID":"a","RedirectURIs":["myapp:/cb"]}]`,
 				`[{"ID":"a","RedirectURIs":["javascript:alert(1)//a.b"]}]`,
 				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"HS256"}]`,
@@ -165,8 +177,9 @@ func TestCheck(t *testing.T) {
 			good(
 				`[]`,
 				`[{"ID":"a","RedirectURIs":["https://a.test/cb?x=y","http://localhost:3000/cb","com.example.app:/cb"]}]`,
-				`[{"ID":"a","Secret":"0123456789abcdef0123456789abcdef","RedirectURIs":["http://gotrue:9999/callback"]}]`,
-				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"ES256","Prompt":"consent","TikTokTokens":true}]`,
+				`[{"ID":"a","Secret":"fedcba9876543210fedcba9876543210","RedirectURIs":["http://gotrue:9999/callback"]}]`,
+				`[{"ID":"a","RedirectURIs":["https://a.test/cb"],"Alg":"ES256","Prompt":"consent"}]`,
+				`[{"ID":"a","Secret":"fedcba9876543210fedcba9876543210","RedirectURIs":["https://a.test/"],"TikTokTokens":true}]`,
 			)),
 		of("oidc.issuer", bad("signin.test", "http://signin.test", "https://signin.test/path", "https://u@signin.test"),
 			good("", "https://signin.test", "https://signin.test/", "http://127.0.0.1:8080")),
@@ -251,6 +264,19 @@ func withProvider(c *config.Config) {
 	c.OIDC.SupabaseSecret = "fedcba9876543210fedcba9876543210"
 }
 
+// TestSupabaseAlwaysConsents: Supabase ties no link flow to a browser, and whoever begins one can take prompt=consent
+// out of the address.
+func TestSupabaseAlwaysConsents(t *testing.T) {
+	setenv(t, complete)
+	c, err := config.Load("", withProvider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if client, ok := c.SupabaseClient(); !ok || !client.AlwaysConsents() {
+		t.Errorf("the client of oidc.supabase_secret is %v, %v; want one with prompt consent", client.ID, ok)
+	}
+}
+
 // newSigningKey returns an RSA key in PEM.
 func newSigningKey(t *testing.T, bits int) string {
 	t.Helper()
@@ -275,6 +301,14 @@ func TestCheckProvider(t *testing.T) {
 	}{
 		{"complete", func(*config.Config) {}, nil},
 		{"no seal.keys", func(c *config.Config) { c.Seal.Keys = nil }, []string{"seal.keys"}},
+		{"a client's secret in seal.keys", func(c *config.Config) {
+			c.Seal.Keys = append(c.Seal.Keys, c.OIDC.SupabaseSecret)
+		}, []string{"seal.keys"}},
+		{"a client that shares Supabase's secret is checked too", func(c *config.Config) {
+			c.OIDC.Clients = []config.OIDCClient{
+				{ID: "a", Secret: c.OIDC.SupabaseSecret, RedirectURIs: []string{"javascript:alert(1)"}},
+			}
+		}, []string{"oidc.clients"}},
 		{"no public address", func(c *config.Config) { c.Server.PublicURL = "" }, []string{"server.public_url"}},
 		{"minting there, without its client", func(c *config.Config) {
 			c.OIDC.SupabaseSecret, c.Supabase.Provider = "", "custom:tiktok"
@@ -282,6 +316,9 @@ func TestCheckProvider(t *testing.T) {
 		{"minting there needs no secret key", func(c *config.Config) {
 			c.Supabase.SecretKey, c.Supabase.Provider = "", "custom:tiktok"
 		}, nil},
+		{"a ban does", func(c *config.Config) {
+			c.Supabase.SecretKey, c.Supabase.Provider, c.TikTok.OnRemoved = "", "custom:tiktok", "ban"
+		}, []string{"tiktok.on_removed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -508,6 +545,36 @@ func TestCheckRedisPassword(t *testing.T) {
 	p := problems(t, err)
 	if len(p) != 1 || !strings.Contains(p[0].What, "password") || !strings.Contains(p[0].Fix, "# as %23") {
 		t.Errorf("problems = %+v; want one that says how to write the password", p)
+	}
+}
+
+// TestCheckVerificationIsNoSecret: what the bridge serves to everybody is not the client secret.
+func TestCheckVerificationIsNoSecret(t *testing.T) {
+	setenv(t, complete)
+	const canary = "canary0123456789"
+	_, err := config.Load("", func(c *config.Config) {
+		c.TikTok.ClientSecret = canary
+		c.TikTok.SiteVerification = []string{"AbC123dEf456", canary}
+	})
+	p := problems(t, err)
+	if len(p) != 1 || p[0].Key != "tiktok.site_verification" || strings.Contains(err.Error(), canary) {
+		t.Errorf("problems = %+v; want one of tiktok.site_verification without the secret", p)
+	}
+}
+
+// TestVerificationCodes: TikTok shows the code as the name of a file, as its content and in a DNS record. People copy
+// any of them.
+func TestVerificationCodes(t *testing.T) {
+	setenv(t, complete)
+	t.Setenv("TIKBRIDGE_TIKTOK_SITE_VERIFICATION",
+		"AbC123dEf456, tiktokAbC123dEf456.txt tiktok-developers-site-verification=AbC123dEf456,tiktokA1b2C3d4")
+	c, err := config.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"AbC123dEf456", "tiktokA1b2C3d4"} // without .txt, it may be a code
+	if diff := cmp.Diff(want, c.TikTok.SiteVerification); diff != "" {
+		t.Errorf("codes (-want +got):\n%s", diff)
 	}
 }
 

@@ -50,9 +50,12 @@ type Server struct {
 	// carry it, so that they can be copied into an app.
 	PublicURL string `mapstructure:"public_url"`
 	// TrustedProxies are the addresses or networks of the proxies in front of the bridge. Only they are
-	// believed when they tell a client IP in X-Forwarded-For. Without them everybody behind a proxy
+	// believed when they tell a client IP, in ClientIPHeader. Without them everybody behind a proxy
 	// seems to have its address, and shares one rate limit.
 	TrustedProxies []string `mapstructure:"trusted_proxies"`
+	// ClientIPHeader is where TrustedProxies write the client IP. Some platforms do not append it to
+	// X-Forwarded-For, but have a header of their own, such as Fly-Client-IP.
+	ClientIPHeader string `mapstructure:"client_ip_header"`
 	// ShutdownDelay is how long the bridge keeps answering after SIGTERM while /readyz already says
 	// that it is not ready: load balancers need a moment to notice.
 	ShutdownDelay time.Duration `mapstructure:"shutdown_delay"`
@@ -79,6 +82,9 @@ type TikTok struct {
 	// ReturnTokens adds TikTok's own tokens to the session, as provider_token and
 	// provider_refresh_token. Only apps that call TikTok themselves need them.
 	ReturnTokens bool `mapstructure:"return_tokens"`
+	// SiteVerification are the codes by which TikTok proves that the bridge's address is yours: the bridge
+	// serves tiktok<code>.txt for each. The name or the content of TikTok's file stand for the code too.
+	SiteVerification []string `mapstructure:"site_verification"`
 	// OnRemoved is ignore, sign_out or ban: what happens to somebody's Supabase user when they take the app's
 	// access away at TikTok. An own backend decides for itself when it hears of it.
 	OnRemoved string `mapstructure:"on_removed"`
@@ -231,6 +237,7 @@ func Default() Config {
 		Server: Server{
 			Listen:          ":8080",
 			AdminListen:     "127.0.0.1:9090",
+			ClientIPHeader:  "X-Forwarded-For",
 			ShutdownDelay:   5 * time.Second,
 			ShutdownTimeout: 15 * time.Second,
 		},
@@ -269,6 +276,7 @@ func (c *Config) complete() {
 		c.Supabase.AuthURL = c.Supabase.URL + "/auth/v1"
 	}
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
+	c.TikTok.SiteVerification = verificationCodes(c.TikTok.SiteVerification)
 	c.completeOIDC()
 	if c.Webhook.Secret == "" && c.Accounts == AccountsBackend {
 		c.Webhook.Secret = c.Backend.Secret

@@ -137,12 +137,14 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	signingKey := newSigningKey(t, 2048)
 	values := map[string]string{ // what differs from the default
 		"server.listen": ":1", "server.admin_listen": ":2", "server.public_url": "https://signin.test",
-		"server.trusted_proxies": "10.0.0.0/8", "server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
+		"server.trusted_proxies": "10.0.0.0/8", "server.client_ip_header": "Fly-Client-IP",
+		"server.shutdown_delay": "0s", "server.shutdown_timeout": "1s",
 		"tiktok.client_key": "k", "tiktok.client_secret": "s", "tiktok.previous_client_secret": "t",
 		"tiktok.scopes": "user.info.basic,video.list",
 		"tiktok.pkce":   "hex", "tiktok.return_tokens": "true", "tiktok.on_removed": "ban",
-		"tiktok.authorize_url": "http://sim/a",
-		"tiktok.api_url":       "http://sim", "tiktok.timeout": "2s",
+		"tiktok.site_verification": "AbC123dEf456",
+		"tiktok.authorize_url":     "http://sim/a",
+		"tiktok.api_url":           "http://sim", "tiktok.timeout": "2s",
 		"accounts":     "backend",
 		"supabase.url": "http://kong", "supabase.auth_url": "http://gotrue", "supabase.publishable_key": "p",
 		"supabase.secret_key": "q", "supabase.email_domain": "mail.test", "supabase.adopt": "evict",
@@ -155,7 +157,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 		"app.origins":       "https://o.test", "app.redirect_uris": "https://o.test/r",
 		"app.deeplink_schemes": "mine", "app.auth_path": "/in", "app.default_redirect": "/home",
 		"app.name": "Bloom", "app.logo_url": "/logo.png",
-		"security.guide_flow": "false", "seal.keys": key1 + " " + key2, "store.redis_url": "redis://r",
+		"security.guide_flow": "false", "seal.keys": key2 + "2 " + key1 + "1", "store.redis_url": "redis://r",
 		"rate_limit.enabled": "false", "rate_limit.start": "1", "rate_limit.exchange": "2", "rate_limit.redeem": "3",
 		"log.level": "debug", "log.format": "text",
 	}
@@ -169,11 +171,12 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 	want := config.Config{
 		Server: config.Server{
 			Listen: ":1", AdminListen: ":2", PublicURL: "https://signin.test",
-			TrustedProxies: []string{"10.0.0.0/8"}, ShutdownTimeout: time.Second,
+			TrustedProxies: []string{"10.0.0.0/8"}, ClientIPHeader: "Fly-Client-IP", ShutdownTimeout: time.Second,
 		},
 		TikTok: config.TikTok{
 			ClientKey: "k", ClientSecret: "s", PreviousClientSecret: "t", OnRemoved: "ban",
-			Scopes: []string{"user.info.basic", "video.list"}, PKCE: "hex",
+			SiteVerification: []string{"AbC123dEf456"},
+			Scopes:           []string{"user.info.basic", "video.list"}, PKCE: "hex",
 			ReturnTokens: true, AuthorizeURL: "http://sim/a", APIURL: "http://sim", Timeout: 2 * time.Second,
 		},
 		Accounts: "backend",
@@ -197,7 +200,7 @@ func TestLoadEveryKeyFromEnvironment(t *testing.T) {
 			Name: "Bloom", LogoURL: "/logo.png",
 		},
 		Security:  config.Security{GuideFlow: false},
-		Seal:      config.Seal{Keys: []signin.Secret{key1, key2}},
+		Seal:      config.Seal{Keys: []signin.Secret{key2 + "2", key1 + "1"}},
 		Store:     config.Store{RedisURL: "redis://r"},
 		RateLimit: config.RateLimit{Enabled: false, Start: 1, Exchange: 2, Redeem: 3},
 		Log:       config.Log{Level: "debug", Format: "text"},

@@ -24,7 +24,9 @@ func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// variables returns all variables that set key, in the order in which they win.
+// Variables returns all variables that set key, in the order in which they win.
+func Variables(key string) []string { return variables(key) }
+
 func variables(key string) []string { return append([]string{envName(key)}, aliases[key]...) }
 
 // variable returns the variable that sets key: the one in use, else the shortest.
@@ -78,6 +80,8 @@ func wanted(key string) string {
 		return "the Client key" + ofApp
 	case "tiktok.client_secret":
 		return "the Client secret" + ofApp
+	case "tiktok.site_verification":
+		return "the name of the file that TikTok offers, like tiktokAbC123dEf456.txt."
 	case "supabase.url":
 		return "your project's address, like https://abcdefghijkl.supabase.co."
 	case "supabase.publishable_key":

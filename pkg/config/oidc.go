@@ -39,9 +39,16 @@ type OIDCClient struct {
 	Alg string `mapstructure:"alg"`
 	// TikTokTokens hands the client TikTok's own tokens instead of one for userinfo alone.
 	TikTokTokens bool `mapstructure:"tiktok_tokens"`
-	// Prompt is consent to show TikTok's consent page at every sign-in, whatever the client asks for.
+	// Prompt is consent to show TikTok's consent page at every sign-in, whatever the client asks for. The client that
+	// SupabaseSecret makes has it: Supabase ties no link flow to a browser, and who begins one can change the address.
 	Prompt string `mapstructure:"prompt"`
 }
+
+// promptConsent is the one value of OIDCClient.Prompt besides none.
+const promptConsent = "consent"
+
+// AlwaysConsents reports whether TikTok shows its consent page to everybody who comes from the client.
+func (c OIDCClient) AlwaysConsents() bool { return c.Prompt == promptConsent }
 
 // supabaseClientID is the id of the client that SupabaseSecret makes.
 const supabaseClientID = "supabase"
@@ -82,7 +89,7 @@ func (c *Config) completeOIDC() {
 	}
 	c.OIDC.Clients = append(c.OIDC.Clients, OIDCClient{
 		ID: supabaseClientID, Secret: c.OIDC.SupabaseSecret, RedirectURIs: c.Supabase.CallbackURLs(),
-		TikTokTokens: c.TikTok.ReturnTokens,
+		TikTokTokens: c.TikTok.ReturnTokens, Prompt: promptConsent,
 	})
 }
 
@@ -109,6 +116,10 @@ func (c Config) oidcRules() []rule {
 			"Make a key with `openssl rand -base64 32`, and give every replica the same.",
 		},
 		{
+			c.sharesSealKey(), "seal.keys", "has a key that is also another secret of this configuration",
+			"Make one with `openssl rand -base64 32`: whoever else has the other secret could sign in as anybody.",
+		},
+		{
 			c.OIDC.SupabaseSecret != "" && len(c.OIDC.SupabaseSecret) < minClientSecret, "oidc.supabase_secret",
 			"has fewer than 32 characters", "Make one with `openssl rand -hex 32`.",
 		},
@@ -128,6 +139,18 @@ func (c Config) oidcRules() []rule {
 	}
 }
 
+// sharesSealKey reports whether a sealing key is known to somebody else too.
+func (c Config) sharesSealKey() bool {
+	others := []signin.Secret{
+		c.TikTok.ClientSecret, c.TikTok.PreviousClientSecret, c.Supabase.SecretKey, c.OIDC.SupabaseSecret,
+		c.Backend.Secret, c.Webhook.Secret,
+	}
+	for _, client := range c.OIDC.Clients {
+		others = append(others, client.Secret)
+	}
+	return slices.ContainsFunc(c.Seal.Keys, func(key signin.Secret) bool { return slices.Contains(others, key) })
+}
+
 // minClientSecret is the shortest secret a client may have, in characters.
 const minClientSecret = 32
 
@@ -141,7 +164,7 @@ func (c Config) badClients() Problems {
 			name = fmt.Sprintf("has a client (number %d)", i+1)
 		}
 		rules := client.rules()
-		if client.Secret != "" && client.Secret == c.OIDC.SupabaseSecret { // which has a rule of its own
+		if client.ID == supabaseClientID && client.Secret == c.OIDC.SupabaseSecret { // which has a rule of its own
 			rules = nil
 		}
 		rules = append(rules, rule{
@@ -161,11 +184,15 @@ func (c Config) badClients() Problems {
 var clientIDPattern = regexp.MustCompile(`^[!-9;-~]{1,128}$`) // without the colon of Basic authentication
 
 func (c OIDCClient) rules() []rule {
-	badURI := slices.IndexFunc(c.RedirectURIs, func(uri string) bool { return !c.mayReturnTo(uri) })
-	uri := ""
-	if badURI >= 0 {
-		uri = c.RedirectURIs[badURI]
+	// which returns the first redirect URI that is bad, and "" if none is.
+	which := func(bad func(string) bool) string {
+		if i := slices.IndexFunc(c.RedirectURIs, bad); i >= 0 {
+			return c.RedirectURIs[i]
+		}
+		return ""
 	}
+	uri := which(func(uri string) bool { return !c.mayReturnTo(uri) })
+	answered := which(hasAnswer)
 	return []rule{
 		{bad: c.ID == "", what: "without an id", fix: "Give it an id, like my-app."},
 		{
@@ -181,16 +208,25 @@ func (c OIDCClient) rules() []rule {
 			fix: "List the addresses that the client may send people back to, exactly as it sends them.",
 		},
 		{
-			bad: badURI >= 0, what: fmt.Sprintf("whose redirect URI %q cannot be used", uri),
-			fix: "Write the whole address, without a wildcard or a #. It must be https://; http:// is for clients with a " +
-				"secret and for this machine, and an app's own scheme looks like com.example.app:/callback.",
+			bad:  uri != "" || slices.Contains(c.RedirectURIs, ""),
+			what: fmt.Sprintf("whose redirect URI %q cannot be used", uri),
+			fix: "Write the whole address, without a wildcard or a #. It must be https://; http:// is for this machine and, " +
+				"with a secret, for private networks. An app's own scheme looks like com.example.app:/callback.",
+		},
+		{
+			bad: answered != "", what: fmt.Sprintf("whose redirect URI %q has a parameter of the answer", answered),
+			fix: "Remove code, state, iss, error and error_description from it: the bridge adds them.",
+		},
+		{
+			bad: c.TikTokTokens && c.Secret == "", what: "that gets TikTok's tokens (tiktok_tokens) and has no secret",
+			fix: "Give it a secret, made with `openssl rand -hex 32`, or remove tiktok_tokens.",
 		},
 		{
 			bad:  !slices.Contains([]string{"", "RS256", "ES256"}, c.Alg),
 			what: "whose alg " + is(c.Alg), fix: "Use RS256 or ES256.",
 		},
 		{
-			bad: c.Prompt != "" && c.Prompt != "consent", what: "whose prompt " + is(c.Prompt),
+			bad: c.Prompt != "" && c.Prompt != promptConsent, what: "whose prompt " + is(c.Prompt),
 			fix: "Use consent, or leave it out.",
 		},
 	}
@@ -207,10 +243,18 @@ func (c OIDCClient) mayReturnTo(uri string) bool {
 	case "https":
 		return u.Hostname() != ""
 	case "http":
-		return u.Hostname() != "" && (c.Secret != "" || isLoopback(u.Hostname()))
+		return isLoopback(u.Hostname()) || u.Hostname() != "" && c.Secret != "" && isPrivateHost(u.Hostname())
 	}
 	// A scheme of an app's own has a dot (RFC 8252, section 7.1).
 	return strings.Contains(u.Scheme, ".") && allow.CheckScheme(u.Scheme) == nil
+}
+
+// hasAnswer reports whether a redirect URI has a parameter that belongs to the provider's answer. Most clients read
+// the first of a name, so they would never see ours.
+func hasAnswer(uri string) bool {
+	_, query, _ := strings.Cut(uri, "?")
+	has, _ := url.ParseQuery(query) // what it cannot read, few clients can
+	return slices.ContainsFunc([]string{"code", "state", "iss", "error", "error_description"}, has.Has)
 }
 
 func isLoopback(host string) bool {

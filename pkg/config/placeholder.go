@@ -50,6 +50,7 @@ const (
 )
 
 var kinds = map[string]kind{
+	"tiktok.site_verification":      credential,
 	"tiktok.client_key":             credential,
 	"tiktok.client_secret":          credential,
 	"supabase.publishable_key":      credential,

@@ -259,6 +259,11 @@ func TestFaults(t *testing.T) {
 		when("another proxy than the one listed",
 			with(func(c *conf) { c.Server.TrustedProxies = []string{"192.0.2.7"} }),
 			warning("public_url", "did not accept the X-Request-Id", "server.trusted_proxies")),
+		when("a bridge without TikTok's proof", running(func(c *conf) { c.TikTok.SiteVerification = nil }),
+			warning("public_url", "its proof at https://signin.ours.test/tiktokAbC123dEf456.txt: status 404", "Restart")),
+		when("a proxy with another proof", func(w *world) {
+			w.overBridge = on("/api/auth/tiktok/callback/tiktokAbC123dEf456.txt", always(200)(nil).ServeHTTP)
+		}, warning("public_url", "callback/tiktokAbC123dEf456.txt: something else is there", "all paths")),
 		when("everybody is trusted", with(func(c *conf) { c.Server.TrustedProxies = []string{"0.0.0.0/0"} }),
 			warning("proxies", "which is everybody", "only the addresses of your proxy")),
 	}

@@ -85,6 +85,7 @@ func (w *world) inspect(more ...func(*config.Config)) (config.Config, config.Pro
 		c.Supabase.URL = "https://" + project + ".supabase.co"
 		c.Supabase.PublishableKey, c.Supabase.SecretKey = gotruesim.PublishableKey, gotruesim.SecretKey
 		c.Supabase.ForwardClientIP = config.ForwardSBForwardedFor
+		c.TikTok.SiteVerification = []string{"tiktokAbC123dEf456.txt"}
 		c.App.Origins = []string{appOrigin}
 		c.App.DeeplinkSchemes = []string{"oursapp"}
 		c.Store.RedisURL = signin.Secret("redis://" + w.redisAddress)
@@ -170,7 +171,8 @@ func (w *world) bridge() http.Handler {
 		}),
 		Allow: lists, GuideFlow: cfg.Security.GuideFlow, PublicURL: cfg.Server.PublicURL,
 		AuthPath: "/auth", DefaultRedirect: "/", TrustedProxies: proxies,
-		StartPerMinute: cfg.RateLimit.Start,
+		SiteVerification: cfg.TikTok.SiteVerification,
+		StartPerMinute:   cfg.RateLimit.Start,
 	})
 	if err != nil {
 		w.Fatal(err)

@@ -13,17 +13,7 @@ const width = 100
 // Print writes the report for people to read.
 func (r Report) Print(w io.Writer) error {
 	var b strings.Builder
-	column := len("public_url")
-	for _, f := range r.Findings {
-		column = max(column, len(f.Check))
-	}
-	for _, f := range r.Findings {
-		head := fmt.Sprintf("%-8s %-*s ", f.Status, column, f.Check)
-		b.WriteString(hang(head, f.Seen))
-		if f.Fix != "" {
-			b.WriteString(hang(strings.Repeat(" ", len(head)), "-> "+f.Fix))
-		}
-	}
+	b.WriteString(Text(r.Findings))
 	fmt.Fprintf(&b, "\n%s, %s, %d ok, %d skipped\n",
 		count(r.Count(Problem), "problem"), count(r.Count(Warning), "warning"), r.Count(OK), r.Count(Skipped))
 	if len(r.ByHand) > 0 {
@@ -34,6 +24,23 @@ func (r Report) Print(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// Text is the findings as Print writes them.
+func Text(findings []Finding) string {
+	var b strings.Builder
+	column := len("public_url")
+	for _, f := range findings {
+		column = max(column, len(f.Check))
+	}
+	for _, f := range findings {
+		head := fmt.Sprintf("%-8s %-*s ", f.Status, column, f.Check)
+		b.WriteString(hang(head, f.Seen))
+		if f.Fix != "" {
+			b.WriteString(hang(strings.Repeat(" ", len(head)), "-> "+f.Fix))
+		}
+	}
+	return b.String()
 }
 
 // Err counts the problems, and with strict also the warnings, in an error; it is nil if there are none.

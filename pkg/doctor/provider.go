@@ -22,7 +22,14 @@ func provider(ctx context.Context, o Options) []Finding {
 		return []Finding{well("The provider flow is off: oidc.clients is empty.")}
 	}
 	findings := []Finding{discovery(ctx, o)}
-	_, ok := o.Config.SupabaseClient()
+	client, ok := o.Config.SupabaseClient()
+	if ok && !client.AlwaysConsents() {
+		findings = append(findings, warning(
+			fmt.Sprintf("oidc.clients lets people in from Supabase (%q) without asking them. What Supabase has in ", client.ID)+
+				"authorization_params does not help: whoever sends somebody a link can change it. With manual linking on, "+
+				"that person can lose their TikTok account to the sender's.",
+			"Set prompt: consent on the client."))
+	}
 	switch {
 	case !ok && !withSupabase(o.Config):
 		return findings
@@ -90,7 +97,21 @@ func providerRow(ctx context.Context, o Options) []Finding {
 	for _, d := range row.Differences(o.Provider) {
 		findings = append(findings, providerDifference(name, d))
 	}
-	if _, maps := row.AttributeMapping["email"]; maps {
+	isOwn := func(id string) bool { return id == o.Provider.ClientID }
+	others := slices.DeleteFunc(slices.Clone(row.OtherClientIDs), isOwn)
+	if len(others) > 0 {
+		findings = append(findings, warning(
+			"In Supabase, "+name+" also takes the id_tokens of other clients (acceptable_client_ids: "+
+				strings.Join(others, ", ")+"). Whoever runs one of these can sign in here as everybody who signs in there.",
+			"Take those out that are not this app's own: PUT acceptable_client_ids to /admin/custom-providers/"+name+"."))
+	}
+	if mapsTo(row, "sub") {
+		findings = append(findings, problem(
+			"In Supabase, "+name+" takes the person's id from another claim (attribute_mapping). Whoever has the right name "+
+				"could sign in as somebody else.",
+			"Take sub out of the attribute mapping of the provider, in the Supabase dashboard."))
+	}
+	if mapsTo(row, "email") {
 		findings = append(findings, problem(
 			"In Supabase, "+name+" takes an e-mail address from a claim (attribute_mapping). Supabase links accounts by "+
 				"e-mail: people could end up in accounts of others.",
@@ -104,6 +125,16 @@ func providerRow(ctx context.Context, o Options) []Finding {
 				"then set supabase.provider to "+name+"."))
 	}
 	return orWell(findings, "Supabase has the provider "+name+" as it should be. Its client secret cannot be seen.")
+}
+
+// mapsTo reports whether Supabase fills a claim from another one. To Go, which GoTrue is written in, Sub is sub.
+func mapsTo(row supabase.Provider, claim string) bool {
+	for target := range row.AttributeMapping {
+		if strings.EqualFold(target, claim) {
+			return true
+		}
+	}
+	return false
 }
 
 // providerDifference says what comes of a field that is not as it should be.
@@ -133,8 +164,15 @@ func providerDifference(name string, d supabase.Difference) Finding {
 
 // providerByHand lists what neither GoTrue's settings nor its admin API shows.
 func providerByHand(o Options) []string {
+	var notes []string
+	for _, client := range o.Config.OIDC.Clients {
+		if client.Secret == "" {
+			notes = append(notes, fmt.Sprintf("The client %q of oidc.clients has no secret on purpose: anybody can pose as a "+
+				"public client. A client that runs on a server needs one.", client.ID))
+		}
+	}
 	if _, ok := o.Config.SupabaseClient(); !ok {
-		return nil
+		return notes
 	}
 	pages := slices.DeleteFunc(slices.Clone(o.Config.App.Origins), func(origin string) bool {
 		return origin == o.Config.Server.PublicURL
@@ -145,11 +183,11 @@ func providerByHand(o Options) []string {
 	for _, scheme := range o.Config.App.DeeplinkSchemes {
 		pages = append(pages, scheme+"://oauth/auth")
 	}
-	return []string{
-		"Supabase > Authentication > URL Configuration > Redirect URLs lists where people return to: " +
-			cmp.Or(strings.Join(pages, ", "), "the pages of your app") + ". Anything else ends at the Site URL, without an " +
+	return append(notes,
+		"Supabase > Authentication > URL Configuration > Redirect URLs lists where people return to: "+
+			cmp.Or(strings.Join(pages, ", "), "the pages of your app")+". Anything else ends at the Site URL, without an "+
 			"error.",
-		"Supabase > Authentication > Sign In / Providers has manual linking switched off, unless your app uses " +
+		"Supabase > Authentication > Sign In / Providers has manual linking switched off, unless your app uses "+
 			"linkIdentity.",
-	}
+	)
 }

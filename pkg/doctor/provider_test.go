@@ -114,10 +114,30 @@ func TestProviderFaults(t *testing.T) {
 			"no prompt", rowWith("authorization_params", map[string]string{}),
 			"provider", doctor.Warning, "With manual linking on", "leave manual linking off",
 		},
+		{
+			"a client that does not ask", func(w *world) {
+				w.set(func(c *config.Config) {
+					c.OIDC.Clients = []config.OIDCClient{{
+						ID: "supabase", Secret: c.OIDC.SupabaseSecret,
+						RedirectURIs: []string{c.Supabase.URL + "/auth/v1/callback"},
+					}}
+					c.OIDC.SupabaseSecret = ""
+				})
+			},
+			"provider", doctor.Warning, "lose their TikTok account", "Set prompt: consent",
+		},
 		{"no union_id", rowWith("custom_claims_allowlist", nil), "provider", doctor.Warning, "union_id", setup},
 		{
 			"mapped e-mail", rowWith("attribute_mapping", map[string]any{"email": "name"}),
 			"provider", doctor.Problem, "accounts of others", "attribute mapping",
+		},
+		{
+			"other clients' tokens", rowWith("acceptable_client_ids", []string{"supabase", "another-app"}),
+			"provider", doctor.Warning, "id_tokens of other clients (acceptable_client_ids: another-app)", "Take those out",
+		},
+		{
+			"mapped id", rowWith("attribute_mapping", map[string]any{"Sub": "name"}),
+			"provider", doctor.Problem, "as somebody else", "attribute mapping",
 		},
 		{"another type", rowWith("provider_type", "oauth2"), "provider", doctor.Problem, "not an OpenID provider", "Delete"},
 		{

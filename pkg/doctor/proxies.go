@@ -16,14 +16,14 @@ func proxies(_ context.Context, o Options) []Finding {
 	for _, n := range networks {
 		if n.Bits() == 0 {
 			return []Finding{warning(
-				"server.trusted_proxies includes "+n.String()+", which is everybody: anyone who sends an X-Forwarded-For "+
-					"header gets around the rate limits.",
+				"server.trusted_proxies includes "+n.String()+", which is everybody: anyone who sends "+
+					c.ClientIPHeader+" gets around the rate limits.",
 				"List only the addresses of your proxy.")}
 		}
 	}
 	switch {
 	case len(networks) > 0:
-		return []Finding{well("X-Forwarded-For is believed from " + list(c.TrustedProxies) + ".")}
+		return []Finding{well(c.ClientIPHeader + " is believed from " + list(c.TrustedProxies) + ".")}
 	case strings.HasPrefix(c.PublicURL, "https://"):
 		return []Finding{warning(
 			"server.trusted_proxies is empty, but an https address means that a proxy is in front of the bridge. "+

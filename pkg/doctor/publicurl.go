@@ -47,7 +47,7 @@ func publicURL(ctx context.Context, o Options) []Finding {
 				"server.trusted_proxies does not list the proxy, and then everybody shares one rate limit.",
 			"Compare server.trusted_proxies with the address from which the proxy reaches the bridge."))
 	}
-	return findings
+	return append(findings, siteVerification(ctx, o)...)
 }
 
 // notABridge explains an answer to /healthz that a bridge would not give.

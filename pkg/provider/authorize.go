@@ -53,7 +53,8 @@ func (p *Provider) Authorize(ctx context.Context, q url.Values) (signin.Begun, e
 		return signin.Begun{}, p.redirect(r, refuse(codeInvalidRequest, "The request is too long."))
 	}
 	begun, err := p.opts.SignIns.BeginForClient(ctx, signin.ClientRequest{
-		Request: encoded, Challenge: r.Challenge, SelectAccount: client.AlwaysConsent || wantsConsent(q),
+		Request: encoded, Challenge: r.Challenge,
+		SelectAccount: client.AlwaysConsent || client.isNative(r.RedirectURI) || wantsConsent(q),
 	})
 	if err != nil {
 		return signin.Begun{}, p.redirect(r, failed(err))

@@ -287,7 +287,8 @@ func TestAuthorize_exact(t *testing.T) {
 	})
 }
 
-// TestAuthorize_consent: TikTok shows its page when the client wants a fresh sign-in, another account, or consent.
+// TestAuthorize_consent: TikTok shows its page when the client wants a fresh sign-in, another account, or consent, and
+// to whoever comes from what may be another app than it says.
 func TestAuthorize_consent(t *testing.T) {
 	w := newWorld(t)
 	for name, tt := range map[string]struct {
@@ -303,6 +304,8 @@ func TestAuthorize_consent(t *testing.T) {
 		"max_age 0":         {[]string{"max_age", "0"}, true},
 		"max_age 10000":     {[]string{"max_age", "10000"}, true},
 		"client's own wish": {[]string{"client_id", "consent"}, true},
+		"public page":       {[]string{"client_id", "spa", "redirect_uri", spaURI}, false},
+		"public app":        {[]string{"client_id", "spa", "redirect_uri", "com.example.app:/cb"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.begin(t, asks(tt.changes...))

@@ -42,6 +42,12 @@ type Client struct {
 // isPublic reports whether the client cannot keep a secret (RFC 6749, section 2.1).
 func (c *Client) isPublic() bool { return c.Secret == "" }
 
+// isNative reports whether a client may be another app than it says: nothing proves who it is, and any app of the
+// device may take its redirect URI. So it never gets a person whom nobody asked (RFC 8252, section 8.6).
+func (c *Client) isNative(redirectURI string) bool {
+	return c.isPublic() && !strings.HasPrefix(redirectURI, "https://")
+}
+
 // hasSecret compares in constant time. Nobody knows the secret of a public client.
 func (c *Client) hasSecret(secret string) bool {
 	got, want := sha256.Sum256([]byte(secret)), sha256.Sum256([]byte(c.Secret.Reveal()))

@@ -10,16 +10,16 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// clientAddress returns the client IP: the peer's address, unless the peer is a trusted proxy, whose
-// X-Forwarded-For is then read from the right up to the first address that is not one. Where that cannot
-// be read, the peer's address stands: what is further left, the client may have written.
+// clientAddress returns the client IP: the peer's address, unless the peer is a trusted proxy, whose header
+// is then read from the right up to the first address that is not one. Where that cannot be read, the peer's
+// address stands: what is further left, the client may have written.
 func (s *Server) clientAddress(r *http.Request) string {
 	peer := echo.ExtractIPDirect()(r)
 	if !s.isProxy(parseClient(r.RemoteAddr)) {
 		return peer
 	}
 	client := peer
-	forwarded := strings.Join(r.Header.Values(echo.HeaderXForwardedFor), ",")
+	forwarded := strings.Join(r.Header.Values(s.opts.ClientIPHeader), ",")
 	for _, entry := range slices.Backward(strings.Split(forwarded, ",")) {
 		if entry = strings.TrimSpace(entry); entry == "" { // RFC 9110, section 5.6.1.2
 			continue
@@ -28,8 +28,8 @@ func (s *Server) clientAddress(r *http.Request) string {
 		if !addr.IsValid() {
 			s.unreadableNotice.Do(func() {
 				s.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn,
-					"X-Forwarded-For of a trusted proxy cannot be read: it must hold IP addresses. People whose address "+
-						"is missing share one rate limit")
+					"the header of a trusted proxy cannot be read: it must hold IP addresses. People whose address "+
+						"is missing share one rate limit", slog.String("header", s.opts.ClientIPHeader))
 			})
 			return peer
 		}

@@ -118,10 +118,37 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
+// TestClientAddress_header: the operator names another header, and X-Forwarded-For is believed no more.
+func TestClientAddress_header(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ peer, value, want string }{
+		"proxy":                {"10.0.0.1:1", "198.51.100.1", "198.51.100.1"},
+		"proxy sends nothing":  {"10.0.0.1:1", "", "10.0.0.1"},
+		"nobody that is known": {"203.0.113.9:1", "198.51.100.1", "203.0.113.9"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got netip.Addr
+			b := newBridge(t, people{signIn: func(_ context.Context, client netip.Addr) (signin.SignedIn, error) {
+				got = client
+				return signin.SignedIn{}, errors.New("enough")
+			}}, trusting("10.0.0.0/8"), func(o *server.Options) { o.ClientIPHeader = "fly-client-ip" })
+			req := httptest.NewRequest(http.MethodPost, exchangePath, strings.NewReader(goodBody))
+			req.RemoteAddr = tt.peer
+			req.Header.Set("Fly-Client-IP", tt.value)
+			req.Header.Set("X-Forwarded-For", "192.0.2.66")
+			_ = b.serve(req)
+			if got.String() != tt.want {
+				t.Errorf("the client is %s; want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestClientAddress_notice: what a trusted proxy writes and nobody can read is said once, and not repeated.
 func TestClientAddress_notice(t *testing.T) {
 	t.Parallel()
-	const unreadable = "X-Forwarded-For of a trusted proxy cannot be read"
+	const unreadable = "the header of a trusted proxy cannot be read"
 	for forwarded, want := range map[string]int{
 		"unknown": 1, "203.0.113.10:x": 1, "<b>canary</b>": 1,
 		"203.0.113.10:1111": 0, "": 0, ",": 0, "<canary>, 203.0.113.10": 0,

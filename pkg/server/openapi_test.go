@@ -61,7 +61,8 @@ func TestOpenAPI_routes(t *testing.T) {
 			documented[method+" "+path] = true
 		}
 	}
-	for _, r := range newProvider(t).Routes() {
+	verifying := func(o *hostedOptions) { o.options.SiteVerification = []string{"AbC123dEf456"} }
+	for _, r := range newProvider(t, verifying).Routes() {
 		// Preflights and HEAD say nothing of their own.
 		if r[0] == http.MethodGet || r[0] == http.MethodPost {
 			path := r[1]
@@ -71,6 +72,9 @@ func TestOpenAPI_routes(t *testing.T) {
 				if !slices.Contains(known, any(file)) {
 					t.Errorf("the document does not know /sdk/%s", file)
 				}
+			}
+			if strings.HasSuffix(path, "/tiktokAbC123dEf456.txt") { // also below other paths
+				path = "/tiktok{code}.txt"
 			}
 			registered[r[0]+" "+path] = true
 		}
@@ -540,6 +544,8 @@ func (a *auditor) others() {
 	for _, file := range files {
 		a.ask(b, "GET", "/sdk/"+file.(string), "")
 	}
+	verifying := newHosted(a.T, func(o *hostedOptions) { o.options.SiteVerification = []string{"AbC123dEf456"} })
+	a.ask(verifying, "GET", "/tiktokAbC123dEf456.txt", "")
 	b.Drain()
 	a.ask(b, "GET", "/readyz", "")
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -108,6 +109,12 @@ func (s *Server) toClient(c echo.Context, back *signin.Return, err error) error 
 	address, err := finish(back)
 	if err != nil {
 		return err
+	}
+	if back.Confirm && back.Identity.OpenID != "" {
+		page, l := s.newReturnPage(c)
+		page.View, page.Title, page.Text = "idle", l.Pages["hosted.confirm.title"], l.Pages["hosted.confirm.text"]
+		page.Link, page.Label = template.URL(address), l.Pages["button.continue"] //nolint:gosec // a registered redirect URI
+		return s.render(c, http.StatusOK, page)
 	}
 	return c.Redirect(http.StatusFound, address)
 }

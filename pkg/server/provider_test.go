@@ -440,6 +440,43 @@ func TestCallback_client(t *testing.T) {
 	wantStatus(t, b.do(t, http.MethodGet, back, "", "Cookie", s.cookie), http.StatusFound)
 }
 
+// TestCallback_confirm: where the person must be asked, whoever sent them may have taken that out of TikTok's address.
+// So in another browser than the one that began, they are asked here.
+func TestCallback_confirm(t *testing.T) {
+	t.Parallel()
+	asks := backend
+	asks.AlwaysConsent = true
+	for _, tt := range []struct {
+		name    string
+		client  provider.Client
+		prompt  string
+		cookie  bool
+		confirm bool
+	}{
+		{"the client's people are always asked", asks, "", false, true},
+		{"the client asks for it", backend, "consent", false, true},
+		{"the browser that began", asks, "", true, false},
+		{"nobody need be asked", backend, "", false, false},
+	} {
+		b := newProvider(t, func(o *hostedOptions) { o.clients = []provider.Client{tt.client} })
+		s := b.atTikTok(t, "prompt", tt.prompt)
+		var cookie []string
+		if tt.cookie {
+			cookie = []string{"Cookie", s.cookie}
+		}
+		resp := b.do(t, http.MethodGet, query(callbackPath, "state", s.state, "code", "c"), "", cookie...)
+		if !tt.confirm {
+			wantRedirect(t, resp)
+			continue
+		}
+		page := readBody(t, resp)
+		if resp.StatusCode != http.StatusOK || strings.Contains(page, "data-follow") ||
+			!strings.Contains(page, `href="https://client.example/cb?tenant=1&amp;code=`) {
+			t.Errorf("%s: got %d and %s; want a page with a button that goes on", tt.name, resp.StatusCode, page)
+		}
+	}
+}
+
 // TestToken_refused: what the token endpoint answers to what is no token request.
 func TestToken_refused(t *testing.T) {
 	t.Parallel()

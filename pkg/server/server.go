@@ -30,6 +30,8 @@ type Options struct {
 	GuideFlow bool
 	// PublicURL is where browsers reach the bridge; empty if not known.
 	PublicURL string
+	// SiteVerification are the codes for which TikTok's proof of the address is served.
+	SiteVerification []string
 	// AuthPath and DefaultRedirect are rendered into the pages.
 	AuthPath        string
 	DefaultRedirect string
@@ -37,6 +39,8 @@ type Options struct {
 	AppName, LogoURL string
 	// TrustedProxies are believed when they say who the client is.
 	TrustedProxies []netip.Prefix
+	// ClientIPHeader is where they say so. Default: X-Forwarded-For.
+	ClientIPHeader string
 	// StartPerMinute, ExchangePerMinute and RedeemPerMinute limit routes by client address; 0 is no
 	// limit.
 	StartPerMinute, ExchangePerMinute, RedeemPerMinute int
@@ -85,6 +89,9 @@ func New(opts Options) (*Server, error) {
 	if opts.MaxSignIns <= 0 {
 		opts.MaxSignIns = maxSignIns
 	}
+	if opts.ClientIPHeader == "" {
+		opts.ClientIPHeader = echo.HeaderXForwardedFor
+	}
 	s := &Server{opts: opts, echo: echo.New(), places: make(chan struct{}, opts.MaxSignIns)}
 	s.ready.Store(true)
 
@@ -127,6 +134,7 @@ func (s *Server) routes() error {
 		e.POST(pathWebhook, s.webhook, limitBody, deadline)
 	}
 	s.providerRoutes()
+	s.verificationRoutes()
 	s.probes(e)
 	return pages.register(e)
 }

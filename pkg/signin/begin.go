@@ -57,7 +57,8 @@ type ClientRequest struct {
 	// Challenge is the client's PKCE challenge. Without one, only the browser that starts the sign-in can
 	// finish it.
 	Challenge string
-	// SelectAccount always shows TikTok's consent page.
+	// SelectAccount always shows TikTok's consent page. Who sends the person there may take that out of the address,
+	// so a sign-in that ends in another browser is to be confirmed; see [Return].
 	SelectAccount bool
 }
 
@@ -67,7 +68,7 @@ func (s *Service) BeginForClient(ctx context.Context, r ClientRequest) (Begun, e
 		return Begun{}, NewError(CauseNoPublicURL)
 	}
 	return s.begin(ctx, stateData{
-		Platform: PlatformClient, Request: json.RawMessage(r.Request), Challenge: r.Challenge,
+		Platform: PlatformClient, Request: json.RawMessage(r.Request), Challenge: r.Challenge, Asks: r.SelectAccount,
 	}, r.SelectAccount)
 }
 

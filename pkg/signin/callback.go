@@ -35,6 +35,9 @@ type Return struct {
 	// if the sign-in failed.
 	Request  string
 	Identity Identity
+	// Confirm is true if the person must be asked and TikTok may not have done so: somebody else may have sent them
+	// to TikTok, by an address of their own making.
+	Confirm bool
 }
 
 // Callback handles TikTok's redirect. An error with a Return belongs to a sign-in that this browser
@@ -51,6 +54,7 @@ func (s *Service) Callback(ctx context.Context, r CallbackRequest) (*Return, err
 	}
 	if st.Platform == PlatformClient {
 		ReportFrom(ctx).SetFlow(FlowProvider)
+		back.Confirm = st.Asks && !st.isBoundTo(r.Cookie)
 	}
 	if err := s.claimState(ctx, st); err != nil {
 		return back, err

@@ -401,7 +401,7 @@ var causes = []causeTexts{
 		message: "Too many sign-ins from this address. Please wait a moment.",
 		seen:    "The bridge limits one client IP: status 429 and no `upstream` in the log.",
 		fix: "If everybody seems to come from one address, set server.trusted_proxies; if the log says that " +
-			"X-Forwarded-For cannot be read, let the proxy write IP addresses into it. Otherwise raise " +
+			"a proxy's header cannot be read, let the proxy write IP addresses into it. Otherwise raise " +
 			"rate_limit.start, rate_limit.redeem or rate_limit.exchange, according to the route in the log.",
 	},
 	{

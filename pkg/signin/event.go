@@ -16,7 +16,8 @@ type Event struct {
 	KeyTTL time.Duration
 	Name   string
 	OpenID string
-	// Removed is true if the person's grant to the app is over, and Reason says why, in one word.
+	// Removed is true if the person or TikTok ended the person's grant to the app, not the app itself. Reason says
+	// why, in one word.
 	Removed bool
 	Reason  string
 	At      time.Time
@@ -41,9 +42,23 @@ type Sessions interface {
 	Ban(ctx context.Context, openID string) error
 }
 
+// eventTimeout is longer than the handling of an event takes.
+const eventTimeout = time.Minute
+
 // TakeEvent does what an event asks for, once. Its errors ask TikTok to deliver the event again, which it does for
 // 72 hours (TikTok docs: Webhooks Overview).
 func (s *Service) TakeEvent(ctx context.Context, e Event) error {
+	// TikTok may tell of it again while it is handled. That must not count as done, since it may yet fail.
+	underWay := e.Key + ":under_way"
+	alone, err := s.opts.Events.Claim(ctx, underWay, eventTimeout)
+	switch {
+	case err != nil:
+		return AsError(err)
+	case !alone:
+		return NewError(CauseBusy)
+	}
+	defer func() { _ = s.opts.Events.Release(context.WithoutCancel(ctx), underWay) }()
+
 	claimed, err := s.opts.Events.Claim(ctx, e.Key, e.KeyTTL)
 	if err != nil {
 		return AsError(err)

@@ -15,10 +15,15 @@ import (
 type ended struct {
 	*calls
 	fails error
+	// meanwhile is done while somebody is signed out.
+	meanwhile func()
 }
 
 func (e *ended) SignOut(_ context.Context, openID string) error {
 	e.add("sign out " + openID)
+	if e.meanwhile != nil {
+		e.meanwhile()
+	}
 	return e.fails
 }
 
@@ -88,6 +93,22 @@ func TestTakeEvent_again(t *testing.T) {
 	}
 	if !strings.Contains(h.logged(), `"authorization_removed"`) {
 		t.Errorf("log: %s; want an audit line", h.logged())
+	}
+}
+
+// An event that comes again while it is handled is not done yet.
+func TestTakeEvent_twice(t *testing.T) {
+	t.Parallel()
+	sessions := &ended{fails: signin.NewError(signin.CauseSupabaseUnreachable)}
+	h := newHosted(t, func(h *hosted) {
+		sessions.calls = h.calls
+		h.opts.OnRemoved, h.opts.Sessions = signin.RemovalSignOut, sessions
+	})
+	sessions.meanwhile = func() { wantCode(t, h.TakeEvent(t.Context(), removed), signin.RateLimited) }
+	wantCode(t, h.TakeEvent(t.Context(), removed), signin.SupabaseUnavailable)
+	sessions.fails, sessions.meanwhile = nil, nil
+	if err := h.TakeEvent(t.Context(), removed); err != nil {
+		t.Errorf("the event delivered once more: %v; want it taken", err)
 	}
 }
 

@@ -70,8 +70,21 @@ func (s *Service) Revoke(ctx context.Context, r TokensRequest) error {
 	if err != nil {
 		return err
 	}
-	return s.opts.Authenticator.Revoke(ctx, id.AccessToken)
+	begun := s.opts.Now()
+	err = s.opts.Authenticator.Revoke(ctx, id.AccessToken)
+	if err == nil || AsError(err).Cause != CauseTikTokFails || s.opts.Now().Sub(begun) > revokeAgain {
+		return err
+	}
+	// The app cannot try again: its refresh token is spent.
+	err = s.opts.Authenticator.Revoke(ctx, id.AccessToken)
+	if err != nil && AsError(err).Cause == CauseGrantEnded {
+		return nil // the answer to the first attempt got lost
+	}
+	return err
 }
+
+// revokeAgain is how soon an attempt must have failed for another one.
+const revokeAgain = time.Second
 
 // refresh checks that the token belongs to whoever sends it, and uses it.
 func (s *Service) refresh(ctx context.Context, r TokensRequest) (Identity, error) {

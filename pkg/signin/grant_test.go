@@ -148,3 +148,42 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("got %v after %v; want the grant revoked by its fresh token", err, h.calls.all())
 	}
 }
+
+// The refresh token is spent when TikTok fails to revoke, so the app could not try again.
+func TestRevoke_again(t *testing.T) {
+	t.Parallel()
+	unavailable, ended := signin.NewError(signin.CauseTikTokFails), signin.NewError(signin.CauseGrantEnded)
+	for name, tt := range map[string]struct {
+		takes   time.Duration
+		answers []error
+		want    signin.Cause
+	}{
+		"works again":                 {0, []error{unavailable, nil}, ""},
+		"the first answer was lost":   {0, []error{unavailable, ended}, ""},
+		"fails again":                 {0, []error{unavailable, unavailable}, signin.CauseTikTokFails},
+		"fails after a long time":     {10 * time.Second, []error{unavailable}, signin.CauseTikTokFails},
+		"the grant was over before":   {0, []error{ended}, signin.CauseGrantEnded},
+		"TikTok has had enough of us": {0, []error{signin.NewError(signin.CauseTikTokLimit)}, signin.CauseTikTokLimit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHosted(t, withTokens)
+			s := h.signedIn(t)
+			h.tiktok.revoke = func(string) error {
+				h.now = h.now.Add(tt.takes)
+				next := tt.answers[0]
+				tt.answers = tt.answers[1:]
+				return next
+			}
+			err := h.Revoke(t.Context(), signin.TokensRequest{
+				RefreshToken: s.ProviderRefreshToken, AccessToken: s.AccessToken,
+			})
+			if (err == nil) != (tt.want == "") || err != nil && signin.AsError(err).Cause != tt.want {
+				t.Errorf("got %v; want %q", err, tt.want)
+			}
+			if len(tt.answers) > 0 {
+				t.Errorf("TikTok was asked %d times too few", len(tt.answers))
+			}
+		})
+	}
+}

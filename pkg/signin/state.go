@@ -59,6 +59,8 @@ type stateData struct {
 	IssuedAt   int64    `json:"t"`
 	// Request is an OpenID client's, in JSON.
 	Request json.RawMessage `json:"q,omitempty"`
+	// Asks is true if the person must be asked, also if TikTok knows them.
+	Asks bool `json:"a,omitempty"`
 }
 
 // flowIDLength is how much of a state's id names the flow cookie.

@@ -37,7 +37,10 @@ type account struct {
 type identity struct {
 	Provider string `json:"provider"`
 	ID       string `json:"id"` // as the provider says it, letter for letter
-	Data     struct {
+	// Times stay text, since they are only compared.
+	CreatedAt string `json:"created_at"`
+	UpdatedAt string `json:"updated_at"`
+	Data      struct {
 		EmailVerified json.RawMessage `json:"email_verified"`
 	} `json:"identity_data"`
 }

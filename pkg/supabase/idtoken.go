@@ -102,7 +102,8 @@ func (u providerUser) has(provider, id string) bool {
 // in one transaction. Somebody who signs in twice within the first second of their account counts twice, so
 // there is no audit event of it.
 func (u providerUser) isNew() bool {
-	return u.LastSignInAt.Sub(u.CreatedAt) < time.Second
+	age := u.LastSignInAt.Sub(u.CreatedAt)
+	return age >= 0 && age < time.Second // an import may have written a time that is yet to come
 }
 
 // idTokenCause says why GoTrue refuses an id_token, where the reason is particular to it; "" otherwise.

@@ -50,6 +50,7 @@ func tokenAnswer(identity, lastSignIn string) map[string]any {
 const (
 	atOnce = "2026-01-01T00:00:00.128407Z"
 	later  = "2026-02-01T00:00:00.000001Z"
+	before = "2025-12-31T23:00:00.000001Z"
 )
 
 func newMockedIDToken(t *testing.T, opts supabase.Options) *mocked {
@@ -115,7 +116,7 @@ func TestIDTokenFirstSignIn(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lastSignIn string
 		created    bool
-	}{"first": {atOnce, true}, "second": {later, false}} {
+	}{"first": {atOnce, true}, "second": {later, false}, "imported with a time to come": {before, false}} {
 		t.Run(name, func(t *testing.T) {
 			m := newMockedIDToken(t, byIDToken())
 			m.answer(http.MethodPost, "/token", http.StatusOK, tokenAnswer(openID, tt.lastSignIn))

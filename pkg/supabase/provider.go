@@ -38,6 +38,7 @@ type Provider struct {
 	Type                string            `json:"provider_type"`
 	Identifier          string            `json:"identifier"`
 	ClientID            string            `json:"client_id"`
+	OtherClientIDs      []string          `json:"acceptable_client_ids"`
 	Issuer              string            `json:"issuer"`
 	DiscoveryURL        string            `json:"discovery_url"`
 	Scopes              []string          `json:"scopes"`

@@ -78,8 +78,17 @@ func (c *Client) endSessions(ctx context.Context, openID string, change types.Ad
 func (c *Client) endLinkSessions(ctx context.Context, openID string, change types.AdminUpdateUserRequest) error {
 	s := search{client: c, person: newPerson(openID, c.opts.EmailDomain), id: UserID(openID)}
 	own, err := s.lookUp(ctx)
+	if errors.Is(err, errUnreadable) { // its owner filled it; only admins and we choose ids
+		return c.change(ctx, s.id, change)
+	}
+	if hasCode(err, "user_not_found") || err == nil && own.owner() != openID {
+		// An adopted account keeps the id it had, and is found by its address. The link is not used.
+		var l link
+		l, err = c.generateLink(ctx, s.person.address)
+		own = l.account
+	}
 	switch {
-	case hasCode(err, "user_not_found"):
+	case hasCode(err, "user_not_found"), errors.Is(err, errUnreadable):
 		return nil
 	case err != nil:
 		return err
@@ -90,7 +99,9 @@ func (c *Client) endLinkSessions(ctx context.Context, openID string, change type
 }
 
 // endProviderSessions finds the person's account by signing in to it, since the admin API cannot look an identity
-// up, and changes it. An account that this made is deleted again.
+// up, and ends its sessions. An account that this made is deleted again, unless its ban is to keep the person out.
+// One with other ways in, such as an e-mail address that TikTok was linked to, is more than TikTok's: it keeps its
+// password and is not banned.
 func (c *Client) endProviderSessions(ctx context.Context, openID string, change types.AdminUpdateUserRequest) error {
 	token, err := c.opts.IDToken(ctx, signin.Identity{OpenID: openID}, signin.Profile{})
 	if err != nil {
@@ -99,7 +110,8 @@ func (c *Client) endProviderSessions(ctx context.Context, openID string, change 
 	in, err := c.redeemIDToken(ctx, token, openID, netip.Addr{})
 	switch e := signin.AsError(err); {
 	case err == nil:
-	case e.Code == signin.UserBanned, e.Code == signin.SignInRefused, e.Cause == signin.CauseProviderMissing:
+	case e.Code == signin.UserBanned, e.Code == signin.SignInRefused,
+		e.Cause == signin.CauseProviderMissing, e.Cause == signin.CauseNoCustomProviders:
 		return nil // nobody is in, or can be
 	default:
 		return err
@@ -108,13 +120,38 @@ func (c *Client) endProviderSessions(ctx context.Context, openID string, change 
 	if err != nil {
 		return err
 	}
-	switch {
-	case c.opts.SecretKey == "":
+	if c.opts.SecretKey == "" {
 		return c.logOut(ctx, in.Session)
-	case in.Created:
-		return c.deleteUser(ctx, id)
 	}
-	return c.change(ctx, id, change)
+	found, err := c.user(ctx, id) // the session shows identities as they were before
+	switch {
+	case hasCode(err, "user_not_found"):
+		return nil // deleted meanwhile
+	case err != nil && !errors.Is(err, errUnreadable):
+		return err
+	case in.Created && change.BanDuration == nil && found.isUnused(c.providerName(), openID):
+		return c.deleteUser(ctx, id)
+	case change.BanDuration != nil && found.hasOnly(c.providerName(), openID):
+		return c.change(ctx, id, change)
+	}
+	if err := c.logOut(ctx, in.Session); err != nil {
+		return err
+	}
+	c.audit(ctx, "sessions_ended", id)
+	return nil
+}
+
+// hasOnly reports whether an identity is the one way in to the account.
+func (a account) hasOnly(provider, id string) bool {
+	return len(a.Identities) == 1 && a.hasIdentity(provider, id) && a.Email == "" && a.Phone == ""
+}
+
+// isUnused reports whether nobody but us has signed in to an account: GoTrue touches an identity at each sign-in but
+// the one that makes it (internal/api/external.go). Whoever signs in between this look and what follows it has an
+// account that is milliseconds old, and gets another.
+func (a account) isUnused(provider, id string) bool {
+	return a.hasOnly(provider, id) && a.Identities[0].CreatedAt != "" &&
+		a.Identities[0].UpdatedAt == a.Identities[0].CreatedAt
 }
 
 // logOut ends every session of the account that a session is of (GoTrue internal/api/logout.go).

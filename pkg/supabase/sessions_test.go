@@ -2,9 +2,11 @@ package supabase_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/tikbridge/tikbridge/pkg/signin"
+	"github.com/tikbridge/tikbridge/pkg/supabase"
 )
 
 // wantOver fails the test if anybody can still use the session.
@@ -32,6 +34,55 @@ func TestSignOut(t *testing.T) {
 		p.wantAlive(t, others.Session, others.Account.ID)
 		again := b.signIn(t, id)
 		p.wantAlive(t, again.Session, phone.Account.ID)
+	})
+}
+
+// TestSignOut_adopted: an account of the Edge Function keeps the id it had.
+func TestSignOut_adopted(t *testing.T) {
+	contract(t, func(t *testing.T, p project) {
+		b, id := p.client(t), p.person()
+		adopted := p.edgeFunction(t, id, nil)
+		b.adoptAll(t, supabase.AdoptOptions{}, nil, nil)
+		in := b.signIn(t, id)
+		if in.Account.ID != adopted {
+			t.Fatalf("the person is user %s; want %s", in.Account.ID, adopted)
+		}
+		if err := b.SignOut(t.Context(), id.OpenID); err != nil {
+			t.Fatal(err)
+		}
+		p.wantOver(t, in.Session)
+		p.wantAlive(t, b.signIn(t, id).Session, adopted)
+	})
+}
+
+// TestSignOut_unreadable: nobody escapes by filling their own account.
+func TestSignOut_unreadable(t *testing.T) {
+	contract(t, func(t *testing.T, p project) {
+		b, id := p.client(t), p.person()
+		in := b.signIn(t, id)
+		for _, key := range []string{"a", "b"} { // GoTrue escapes each character as six bytes
+			p.must(t, http.MethodPut, "/user", in.Session.AccessToken,
+				map[string]any{"data": map[string]any{key: strings.Repeat("<", 900_000)}})
+		}
+		if err := b.SignOut(t.Context(), id.OpenID); err != nil {
+			t.Fatal(err)
+		}
+		p.wantOver(t, in.Session)
+	})
+}
+
+// TestSignOut_stranger: whoever sits at a person's address is left alone.
+func TestSignOut_stranger(t *testing.T) {
+	contract(t, func(t *testing.T, p project) {
+		b, id := p.client(t), p.person()
+		squatter := p.squat(t, address(id))
+		if err := b.Ban(t.Context(), id.OpenID); err != nil {
+			t.Fatal(err)
+		}
+		password := map[string]any{"email": squatter.email, "password": squatter.password}
+		if got := p.status(t, http.MethodPost, "/token?grant_type=password", "", password); got != http.StatusOK {
+			t.Errorf("the stranger's password: %d; want 200", got)
+		}
 	})
 }
 

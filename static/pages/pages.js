@@ -241,7 +241,8 @@ function tidy(text, length) {
  * @returns {{title: string, text: string}}
  */
 function explain(code) {
-  const explained = card('errors.' + (EXPLANATIONS[code] ?? 'broken'));
+  // A code such as constructor, which every object has, is unknown too.
+  const explained = card('errors.' + (Object.hasOwn(EXPLANATIONS, code) ? EXPLANATIONS[code] : 'broken'));
   return explained.title ? explained : card('errors.broken');
 }
 

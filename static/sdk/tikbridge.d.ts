@@ -8,7 +8,7 @@
 //   button.onclick = () => tiktok.signIn()
 //
 // This is the hosted flow: the bridge leads from signIn() to the session. Where TikTok is a provider of the
-// Supabase project, the provider flow has the same three functions, and link():
+// Supabase project, the provider flow has the same functions, and link():
 //
 //   const supabase = createClient(url, key, { auth: { flowType: 'pkce' } })
 //   const tiktok = createTikTokSignIn({
@@ -24,6 +24,8 @@
 // window.tikbridge with the same functions. Both files may be copied into an app. A content security
 // policy has to allow the bridge in connect-src and, unless the file was copied, in script-src.
 //
+//   const { token, error } = await tiktok.accessToken()   // for TikTok's API: docs/tiktok-api.md
+//
 // In the hosted flow, the page that people come back to must be on an origin in the bridge's app.origins.
 
 /** A session of Supabase, as GoTrue sends it, or as supabase-js keeps it. */
@@ -37,9 +39,14 @@ export interface Session {
   expires_at: number;
   /** GoTrue's user. */
   user: any;
-  /** TikTok's tokens, if the bridge is set up to return them. */
+  /** TikTok's tokens, if the bridge is set up to return them. `accessToken()` keeps them fresh. */
   provider_token?: string;
+  /** Good for the bridge alone, and for one refresh. */
   provider_refresh_token?: string;
+  /** Seconds that `provider_token` lives; not in the provider flow, like the next. */
+  provider_expires_in?: number;
+  /** What the person granted, which may be less than the app asked for. */
+  provider_scopes?: string[];
 }
 
 export interface SignedIn {
@@ -78,6 +85,13 @@ export interface Failed {
    *   address; `manual_linking_disabled`: it is off in the project's settings; `identity_already_exists`: the
    *   TikTok account belongs to this user already, or to another.
    *
+   * Of `accessToken()` and `revoke()` it is `network_error`, `invalid_session`, a code of the bridge, or
+   * - `signed_out`: nobody is signed in, or their session is over;
+   * - `not_granted`: the person did not allow a scope that was asked for, or the bridge gave no tokens of TikTok;
+   * - `revoked`: TikTok takes the refresh token no more. The person removed the app at TikTok, `revoke()` was
+   *   called, or the answer to an earlier refresh got lost.
+   * After each of the three `signIn()` helps.
+   *
    * In the hosted flow, after `network_error`, `invalid_session`, `rate_limited` and the codes that end in
    * `_unavailable`, calling `handleRedirect()` again tries again, for the minute that a handoff lives. After
    * all others, and if the second try says `handoff_invalid`, the person has to sign in again. In the provider
@@ -103,6 +117,8 @@ export interface SupabaseClientLike {
     /** Who is signed in already. */
     getSession(): Promise<{ data: { session: any }; error: any }>;
     setSession(tokens: { access_token: string; refresh_token: string }): Promise<{ error: unknown }>;
+    /** So that TikTok's tokens go when the person signs out. */
+    onAuthStateChange?(callback: (event: any, session: any) => void): any;
   };
 }
 
@@ -113,6 +129,8 @@ export interface SupabaseProviderClientLike {
     signInWithOAuth(credentials: any): Promise<{ data: { url: string | null }; error: any }>;
     linkIdentity(credentials: any): Promise<{ data: any; error: any }>;
     exchangeCodeForSession(code: string): Promise<{ data: { session: any }; error: any }>;
+    /** So that TikTok's tokens go when the person signs out. */
+    onAuthStateChange?(callback: (event: any, session: any) => void): any;
   };
 }
 
@@ -125,20 +143,29 @@ interface CommonOptions {
   despia?: (command: string) => unknown;
 }
 
+/** As much of a session of an own backend as is used: its access token, and whose it is. */
+export interface OwnSession {
+  access_token: string;
+  user?: { id: string };
+}
+
 /** The hosted flow. */
 export type HostedOptions = CommonOptions & {
   provider?: undefined;
-  /** Where verifiers are kept, instead of sessionStorage and localStorage. */
+  /** Where verifiers and TikTok's tokens are kept, instead of sessionStorage and localStorage. */
   storage?: Pick<Storage, 'getItem' | 'setItem'>;
 } & (
   | {
       /** Client of supabase-js, which takes the session. */
       supabase: SupabaseClientLike;
       setSession?: undefined;
+      getSession?: undefined;
     }
   | {
       /** Takes the session instead. May return `{ error }` or throw if it cannot. */
       setSession: (session: Session) => any;
+      /** Who is signed in now; null for nobody. `accessToken()` and `revoke()` need it. */
+      getSession?: () => OwnSession | null | undefined | Promise<OwnSession | null | undefined>;
       supabase?: undefined;
     }
 );
@@ -174,6 +201,23 @@ export interface SignInOptions extends LinkOptions {
   replaceSession?: boolean;
 }
 
+export interface AccessTokenOptions {
+  /** TikTok's scopes that the token must have, such as `video.list`. */
+  scopes?: string[];
+}
+
+/** An access token of TikTok, or why there is none. */
+export type AccessToken =
+  | {
+      token: string;
+      /** What the person granted. */
+      scopes: string[];
+      /** When it expires, in seconds since 1970; 0 if TikTok did not say. */
+      expires_at: number;
+      error?: undefined;
+    }
+  | (Failed & { token?: undefined });
+
 export interface TikTokSignIn {
   /**
    * Sends the person to TikTok: this page away from here, or a wrapped app's secure browser above it.
@@ -192,6 +236,17 @@ export interface TikTokSignIn {
   handleRedirect(): Promise<Result | null>;
   /** Calls back with every result, also those of `handleRedirect`. Returns how to stop that. */
   onResult(callback: (result: Result) => void): () => void;
+  /**
+   * A token for TikTok's API that is good for another minute at least, of whoever is signed in. If it has to be
+   * refreshed, that happens once for all who ask, in every tab. Needs `tiktok.return_tokens` of the bridge, and a
+   * sign-in by this SDK. Tokens are kept in localStorage, and thrown away when the person signs out.
+   */
+  accessToken(options?: AccessTokenOptions): Promise<AccessToken>;
+  /**
+   * Ends the access that the person gave the app at TikTok, which asks again at the next sign-in. They stay signed
+   * in. Resolves to null, or to why it did not work.
+   */
+  revoke(): Promise<Failed | null>;
 }
 
 export interface TikTokProviderSignIn extends TikTokSignIn {

@@ -1,5 +1,6 @@
-// Package deploy checks the files that deploy the bridge: docker-compose.yml, those in configs, and the
-// workflow of CI. It is a module of its own, so that the bridge does not depend on Kubernetes.
+// Package deploy checks the files that deploy and release the bridge: docker-compose.yml, those in configs,
+// those of the buttons, the workflows and the action. It is a module of its own, so that the bridge does not
+// depend on Kubernetes.
 package deploy
 
 import (
@@ -34,12 +35,13 @@ import (
 
 const root = "../.."
 
-// TestWorkflow runs actionlint.
+// TestWorkflow runs actionlint on our workflows, and on the one that people copy.
 func TestWorkflow(t *testing.T) {
 	files, err := filepath.Glob(root + "/.github/workflows/*.yml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no workflow: %v", err)
+	if err != nil || len(files) < 2 {
+		t.Fatalf("no workflows: %v %v", files, err)
 	}
+	files = append(files, root+"/static/examples/ci/sign-in.yml")
 	var complaints bytes.Buffer
 	linter, err := actionlint.NewLinter(&complaints, &actionlint.LinterOptions{})
 	if err != nil {
@@ -47,6 +49,19 @@ func TestWorkflow(t *testing.T) {
 	}
 	if found, err := linter.LintFiles(files, nil); err != nil || len(found) > 0 {
 		t.Errorf("actionlint: %v\n%s", err, &complaints)
+	}
+}
+
+// TestNotes: a release says what CHANGELOG.md says of its version, and there is none of a version without a section.
+func TestNotes(t *testing.T) {
+	notes, err := exec.CommandContext(t.Context(), root+"/.ci/notes", "v0.1.0").Output()
+	if err != nil || !bytes.Contains(notes, []byte("### Added")) || bytes.Contains(notes, []byte("[Unreleased]")) {
+		t.Errorf("%v\n%s", err, notes)
+	}
+	for _, tag := range []string{"v0.1", "v9.9.9", "main"} {
+		if out, err := exec.CommandContext(t.Context(), root+"/.ci/notes", tag).Output(); err == nil {
+			t.Errorf("%s has notes:\n%s", tag, out)
+		}
 	}
 }
 
@@ -149,7 +164,8 @@ func TestCommands(t *testing.T) {
 	}
 	for page, words := range map[string][]string{
 		"compose.md": {"Compose plugin, 2.20.2 or newer", "Buildx"}, // depends_on.required; FROM --platform
-		"deploy.md":  {"Buildx", "DOCKER_DEFAULT_PLATFORM=linux/amd64", "--no-cpu-throttling", "domain-mappings create", "127.0.0.1:9090"},
+		"deploy.md": {"Buildx", "DOCKER_DEFAULT_PLATFORM=linux/amd64", image, "--no-cpu-throttling", "domain-mappings create",
+			"127.0.0.1:9090"},
 	} {
 		for _, word := range words {
 			if !strings.Contains(pages[page], word) {
@@ -385,7 +401,7 @@ func fly(t *testing.T) (name string, env map[string]string) {
 		KillTimeout   string            `toml:"kill_timeout"`
 		Env           map[string]string `toml:"env"`
 		Build         struct {
-			Dockerfile string `toml:"dockerfile"`
+			Image string `toml:"image"`
 		} `toml:"build"`
 		HTTPService struct {
 			InternalPort     int    `toml:"internal_port"`
@@ -412,23 +428,52 @@ func fly(t *testing.T) (name string, env map[string]string) {
 	if err := decoder.Decode(&app); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(root, "configs", app.Build.Dockerfile)); err != nil {
-		t.Error(err)
+	if app.Build.Image != image+":latest" {
+		t.Errorf("Fly.io runs %s", app.Build.Image)
 	}
 	return app.App, app.Env
+}
+
+// What people put in for the secrets and the placeholders.
+var (
+	secrets = map[string]string{
+		"SUPABASE_PUBLISHABLE_KEY": "sb_publishable_made_up", "SUPABASE_SECRET_KEY": "sb_secret_made_up",
+		"TIKTOK_CLIENT_SECRET": "made_up",
+	}
+	filledIn = map[string]string{
+		"SUPABASE_URL": "https://bcdefghijklmnopqrstu.supabase.co", "TIKTOK_CLIENT_KEY": "awmadeup",
+		"TIKBRIDGE_APP_ORIGINS": "https://app.ours.test", "TIKBRIDGE_SERVER_PUBLIC_URL": "https://signin.ours.test",
+	}
+)
+
+// configCheck builds the bridge, and returns what `tikbridge config check` says of settings.
+func configCheck(t *testing.T) func(map[string]string) (string, error) {
+	t.Helper()
+	binary := buildBridge(t)
+	return func(settings map[string]string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), binary, "config", "check")
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+		for key, value := range settings {
+			cmd.Env = append(cmd.Env, key+"="+value)
+		}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+}
+
+func buildBridge(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "tikbridge")
+	build := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", binary, "./cmd/tikbridge")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
 }
 
 // TestSettings: with the secrets that docs/deploy.md names and its placeholders filled in, the settings of each
 // recipe are complete, and only the made-up scheme is worth a warning. Before, each placeholder is named.
 func TestSettings(t *testing.T) {
-	secrets := map[string]string{
-		"SUPABASE_PUBLISHABLE_KEY": "sb_publishable_made_up", "SUPABASE_SECRET_KEY": "sb_secret_made_up",
-		"TIKTOK_CLIENT_SECRET": "made_up",
-	}
-	filledIn := map[string]string{
-		"SUPABASE_URL": "https://bcdefghijklmnopqrstu.supabase.co", "TIKTOK_CLIENT_KEY": "awmadeup",
-		"TIKBRIDGE_APP_ORIGINS": "https://app.ours.test", "TIKBRIDGE_SERVER_PUBLIC_URL": "https://signin.ours.test",
-	}
 	onCloudRun := map[string]string{}
 	_, onFly := fly(t)
 	container, annotations := cloudRun(t)
@@ -442,20 +487,7 @@ func TestSettings(t *testing.T) {
 			onCloudRun[v.Name] = secrets[v.Name]
 		}
 	}
-	binary := filepath.Join(t.TempDir(), "tikbridge")
-	build := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", binary, "./cmd/tikbridge")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	check := func(settings map[string]string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), binary, "config", "check")
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-		for key, value := range settings {
-			cmd.Env = append(cmd.Env, key+"="+value)
-		}
-		out, err := cmd.CombinedOutput()
-		return string(out), err
-	}
+	check := configCheck(t)
 	for name, settings := range map[string]map[string]string{
 		"Kubernetes": with(secrets, decode(t).config.Data),
 		"Fly.io":     with(secrets, onFly),

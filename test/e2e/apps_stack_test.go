@@ -70,10 +70,9 @@ var apps = shared(func() (*appStack, error) {
 		return nil, err
 	}
 	s.apart = strings.Replace(s.apart, "127.0.0.1", "localhost", 1) // another site, not only another port
-	s.stack, err = runDev([]string{
-		"TIKBRIDGE_SERVER_PUBLIC_URL=" + s.host, "TIKBRIDGE_APP_ORIGINS=" + s.host + "," + s.apart,
-		"TIKBRIDGE_SEAL_KEYS=" + key,
-	}, "--provider=false")
+	s.stack, err = runDev(
+		"TIKBRIDGE_SERVER_PUBLIC_URL="+s.host, "TIKBRIDGE_APP_ORIGINS="+s.host+","+s.apart, "TIKBRIDGE_SEAL_KEYS="+key,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +136,7 @@ func (s *appStack) build() error {
 	return nil
 }
 
-// bundle does what Vite does for production, with the SDK where the example says to put it.
+// bundle does what Vite does for production, with the SDK of this repository, as a file or as a package.
 func bundle(entry string) (script, style []byte, err error) {
 	packages, err := filepath.Abs(filepath.Join(scratch, "npm"))
 	if err != nil {
@@ -169,7 +168,7 @@ func bundle(entry string) (script, style []byte, err error) {
 			"__VUE_PROD_DEVTOOLS__": "false", "__VUE_PROD_HYDRATION_MISMATCH_DETAILS__": "false",
 		},
 		Plugins: []api.Plugin{{Name: "as Vite does", Setup: func(build api.PluginBuild) {
-			build.OnResolve(api.OnResolveOptions{Filter: `/tikbridge\.js$`}, func(api.OnResolveArgs) (
+			build.OnResolve(api.OnResolveOptions{Filter: `^(\./tikbridge\.js|@tikbridge/sdk)$`}, func(api.OnResolveArgs) (
 				api.OnResolveResult, error,
 			) {
 				return api.OnResolveResult{Path: sdk}, nil

@@ -91,9 +91,9 @@ func (s *appStack) wantUser(t *testing.T, b device, openID, before string) {
 		const probe = supabase.createClient(%q, %q, { auth: { autoRefreshToken: false, detectSessionInUrl: false } });
 		%s
 		const { data: { user }, error } = await probe.auth.getUser();
-		const { tiktok_open_id, display_name } = user?.user_metadata ?? {};
+		const { tiktok_open_id, name } = user?.user_metadata ?? {};
 		const shown = document.querySelector('#name').textContent.trim();
-		return { OpenID: tiktok_open_id, Name: display_name, Shown: shown, Error: String(error) };
+		return { OpenID: tiktok_open_id, Name: name, Shown: shown, Error: String(error) };
 	})()`, s.supabase, gotruesim.PublishableKey, before))
 	if got.OpenID != openID || got.Name == "" || got.Shown != got.Name {
 		t.Errorf("after %q the user is %+v; want %s, and the name on the page", before, got, openID)

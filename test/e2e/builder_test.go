@@ -3,14 +3,11 @@ package e2e_test
 import (
 	"testing"
 
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/chromedp"
-
 	"github.com/tikbridge/tikbridge/pkg/tiktok/tiktoksim"
 )
 
 // TestBuilder runs the app of testdata/builder, which is what static/examples/prompt.md makes: in a Despia
-// app and on the web, after a first attempt that was cancelled, and without the bridge.
+// app and on the web, after a first attempt that was cancelled.
 func TestBuilder(t *testing.T) {
 	s := startApps(t)
 	t.Run("native", func(t *testing.T) {
@@ -36,18 +33,5 @@ func TestBuilder(t *testing.T) {
 		b.run(t, "sign in again", click(signInButton))
 		b.agree(t, "mira")
 		s.wantSignedIn(t, b, tiktoksim.OpenIDMira)
-	})
-	t.Run("without the bridge", func(t *testing.T) {
-		t.Parallel()
-		b := newPage(t)
-		// As if its script had not been loaded.
-		never := page.AddScriptToEvaluateOnNewDocumentParams{
-			Source: "Object.defineProperty(window, 'tikbridge', { get() {}, set() {} })",
-		}
-		if _, err := chromedp.Call(b.ctx, page.AddScriptToEvaluateOnNewDocument, never); err != nil {
-			t.Fatal(err)
-		}
-		b.run(t, "open the app", chromedp.Navigate(s.apart+"/choose/builder"))
-		b.until(t, "document.body.innerText.includes('not available right now')")
 	})
 }

@@ -50,7 +50,7 @@ func startProviderSDK(t *testing.T) *sdkStack {
 		"SUPABASE_URL=" + s.supabase, "SUPABASE_PUBLISHABLE_KEY=" + gotruesim.PublishableKey,
 		"SUPABASE_SECRET_KEY=" + gotruesim.SecretKey, "TIKBRIDGE_APP_ORIGINS=" + s.app,
 		"TIKBRIDGE_OIDC_SUPABASE_SECRET=" + providerSecret,
-		"TIKBRIDGE_SEAL_KEYS=" + strings.Repeat("sealed", 8),
+		"TIKBRIDGE_SEAL_KEYS=" + strings.Repeat("sealed", 8), "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
 	}, "dev", "--listen", ports[0], "--tiktok-listen", ports[1], "--supabase-listen", ports[2])
 	if err != nil {
 		t.Fatal(err)

@@ -439,6 +439,7 @@ func TestProviderReturn(t *testing.T) {
 			"refused by a hook", "?error=access_denied&error_code=&error_description=No", "problem",
 			"myapp://oauth/auth?error=access_denied&error_code=unknown", "",
 		},
+		{"a code every object has", "?error=constructor", "problem", "myapp://oauth/auth?error=constructor", ""},
 		{"no error code", "?error=%3Cb%3E", "problem", "myapp://oauth/auth?error=server_error", ""},
 		{
 			"another's scheme", "?scheme=evil&code=" + code, "problem", "myapp://oauth/auth?error=scheme_not_allowed",

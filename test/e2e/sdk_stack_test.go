@@ -50,8 +50,8 @@ type front struct {
 	url     string
 	proxy   *httputil.ReverseProxy
 	mu      sync.Mutex
-	redeems int
-	answers []http.HandlerFunc // to the next calls of redeem
+	calls   map[string]int                // of the bridge's routes for apps, by their last part
+	answers map[string][]http.HandlerFunc // to the next calls
 }
 
 func newFront(bridge string) *front {
@@ -59,47 +59,61 @@ func newFront(bridge string) *front {
 	if err != nil {
 		panic(err) // runDev made it
 	}
-	return &front{proxy: httputil.NewSingleHostReverseProxy(target)}
+	return &front{
+		proxy: httputil.NewSingleHostReverseProxy(target),
+		calls: map[string]int{}, answers: map[string][]http.HandlerFunc{},
+	}
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost || r.URL.Path != "/api/auth/tiktok/redeem" {
+	route, ok := strings.CutPrefix(r.URL.Path, "/api/auth/tiktok/")
+	if r.Method != http.MethodPost || !ok {
 		f.proxy.ServeHTTP(w, r)
 		return
 	}
 	f.mu.Lock()
-	f.redeems++
+	f.calls[route]++
 	answer := f.proxy.ServeHTTP
-	if len(f.answers) > 0 {
-		answer, f.answers = f.answers[0], f.answers[1:]
+	if next := f.answers[route]; len(next) > 0 {
+		answer, f.answers[route] = next[0], next[1:]
 	}
 	f.mu.Unlock()
 	answer(w, r)
 }
 
 // next sets the answers to the next calls of redeem.
-func (f *front) next(answers ...http.HandlerFunc) {
+func (f *front) next(answers ...http.HandlerFunc) { f.nextOf("redeem", answers...) }
+
+// nextOf sets the answers to the next calls of a route.
+func (f *front) nextOf(route string, answers ...http.HandlerFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.answers = answers
+	f.answers[route] = answers
 }
 
 // reset forgets what an earlier test left.
 func (f *front) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.redeems, f.answers = 0, nil
+	clear(f.calls)
+	clear(f.answers)
 }
 
 // wantRedeems checks how often a handoff was sent, and counts anew.
 func (f *front) wantRedeems(t *testing.T, want int) {
 	t.Helper()
+	f.wantCalls(t, "redeem", want)
+}
+
+// wantCalls checks how often a route was called, and counts anew.
+func (f *front) wantCalls(t *testing.T, route string, want int) {
+	t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.redeems != want {
-		t.Errorf("%d calls of redeem; want %d", f.redeems, want)
+	if f.calls[route] != want {
+		t.Errorf("%d calls of %s; want %d", f.calls[route], route, want)
 	}
-	f.redeems = 0
+	f.calls[route] = 0
 }
 
 // hangUp is a network that fails. It does so in mid-answer: Chromium sends a request again by itself when
@@ -214,13 +228,7 @@ func (b device) another(t *testing.T, options ...chromedp.ContextOption) device 
 func newDevice(t *testing.T, despia bool, more ...string) device {
 	t.Helper()
 	b := device{newBrowser(t, 390, 844)}
-	script := string(readFile(t, "js/sdk-device.js")) + strings.Join(more, "\n")
-	if _, err := chromedp.Call(
-		b.ctx, page.AddScriptToEvaluateOnNewDocument,
-		page.AddScriptToEvaluateOnNewDocumentParams{Source: "{" + script + "}"},
-	); err != nil {
-		t.Fatal(err)
-	}
+	b.inject(t, string(readFile(t, "js/sdk-device.js"))+strings.Join(more, "\n"))
 	if despia {
 		agent := "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 DESPIA/1.0"
 		if _, err := chromedp.Call(
@@ -230,6 +238,17 @@ func newDevice(t *testing.T, despia bool, more ...string) device {
 		}
 	}
 	return b
+}
+
+// inject runs a script in every page before its own.
+func (b device) inject(t *testing.T, script string) {
+	t.Helper()
+	if _, err := chromedp.Call(
+		b.ctx, page.AddScriptToEvaluateOnNewDocument,
+		page.AddScriptToEvaluateOnNewDocumentParams{Source: "{" + script + "}"},
+	); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // withoutNavigation makes a browser of before the Navigation API.
@@ -248,7 +267,9 @@ func (b device) until(t *testing.T, condition string) {
 	defer tick.Stop()
 	deadline := time.After(40 * time.Second)
 	for {
-		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+condition+")"))
+		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](
+			"(async () => Boolean("+condition+"))()", chromedp.EvalAwaitPromise,
+		))
 		if ok {
 			return
 		}

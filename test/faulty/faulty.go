@@ -122,7 +122,7 @@ func errorIn(status int) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		body := `{"code":"unexpected_failure","message":"Unexpected failure, please check server logs for more information"}`
 		switch CallOf(r, nil) {
-		case Token:
+		case Token, Revoke:
 			body = `{"error":"server_error","error_description":"Something went wrong.","log_id":"20260101A"}`
 		case UserInfo:
 			body = `{"data":{},"error":{"code":"internal_error","message":"Something went wrong.","log_id":"20260101A"}}`

@@ -2,7 +2,7 @@
 
 const { data } = client.auth.onAuthStateChange((event, session) => {
   if (session) {
-    document.querySelector('#name').textContent = session.user.user_metadata.display_name || 'Signed in'
+    document.querySelector('#name').textContent = session.user.user_metadata.name || 'Signed in'
   } else {
     data.subscription.unsubscribe() // once is enough
     location.replace('/auth')

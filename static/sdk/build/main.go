@@ -12,7 +12,7 @@ import (
 )
 
 const banner = `// tikbridge: sign in with TikTok. How to use it is in tikbridge.d.ts.
-// Made from static/sdk/src by "go generate ./static/..."; do not edit.`
+// Made from static/sdk/src, which is meant to be read, by "go generate ./static/..."; do not edit.`
 
 func main() {
 	if err := write("."); err != nil {
@@ -35,8 +35,8 @@ func write(dir string) error {
 	return nil
 }
 
-// bundle returns the files of the SDK by name: an ES module, for the examples too, and the same as a classic
-// script. They are not minified, since people copy them into their apps and read them there.
+// bundle returns the files of the SDK by name: an ES module, and the same as a classic script. They are minified;
+// their first line says where the source is.
 func bundle(dir string) (map[string][]byte, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
@@ -58,15 +58,14 @@ func bundle(dir string) (map[string][]byte, error) {
 			Platform:      api.PlatformBrowser,
 			Target:        api.ES2020,
 			Charset:       api.CharsetUTF8,
-			Banner:        map[string]string{"js": banner},
+
+			MinifyWhitespace: true, MinifySyntax: true, MinifyIdentifiers: true,
+			Banner: map[string]string{"js": banner},
 		})
 		if problems := api.FormatMessages(result.Errors, api.FormatMessagesOptions{}); len(problems) > 0 {
 			return nil, fmt.Errorf("build %s: %s", f.name, strings.Join(problems, ""))
 		}
 		files[f.name] = result.OutputFiles[0].Contents
-	}
-	for _, app := range []string{"react", "vue"} { // which people copy and build as they are
-		files["../examples/"+app+"/src/tikbridge.js"] = files["tikbridge.js"]
 	}
 	return files, nil
 }

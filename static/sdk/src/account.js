@@ -84,12 +84,22 @@ export function sessionId(session) {
 }
 
 /**
+ * @param {Account} session
+ * @returns {string}
+ */
+export function userId(session) {
+  return readClaims(session).sub || readUser(session).id || '';
+}
+
+/**
  * @typedef {object} Facts
  * @property {any} [app_metadata]
  * @property {string} [email]
  * @property {{ provider: string }[]} [identities]
+ * @property {string} [id]
  * @property {boolean} [is_anonymous]
  * @property {string} [session_id]
+ * @property {string} [sub]
  */
 
 /**
@@ -99,8 +109,8 @@ export function sessionId(session) {
  */
 function readUser(session) {
   try {
-    const { app_metadata, email, identities, is_anonymous } = session.user;
-    return { app_metadata, email, identities, is_anonymous };
+    const { app_metadata, email, id, identities, is_anonymous } = session.user;
+    return { app_metadata, email, id, identities, is_anonymous };
   } catch {
     return {};
   }

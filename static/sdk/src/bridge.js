@@ -7,7 +7,7 @@ const TIMEOUT = 20_000;
 
 /** @typedef {Partial<Session> & { error?: string, error_description?: string, request_id?: string }} Answer */
 
-/** The bridge's routes of the hosted flow. */
+/** The bridge's routes for apps. */
 export class Bridge {
   /** @param {string} url */
   constructor(url) {
@@ -28,21 +28,36 @@ export class Bridge {
    * @param {string} verifier
    * @returns {Promise<Answer>}
    */
-  async redeem(handoff, verifier) {
+  redeem(handoff, verifier) {
+    return this.post('redeem', { handoff, verifier }, 'access_token');
+  }
+
+  /**
+   * @param {'redeem' | 'token' | 'revoke'} route
+   * @param {Record<string, string>} body
+   * @param {keyof Answer} sign What every good answer with a body has.
+   * @param {string} [accessToken] Of the person's session.
+   * @returns {Promise<Answer>}
+   */
+  async post(route, body, sign, accessToken) {
     try {
-      const response = await fetch(this.base + 'redeem', {
+      const response = await fetch(this.base + route, {
         method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify({ handoff, verifier }),
+        headers: {
+          'Content-Type': 'application/json',
+          ...(accessToken && { Authorization: 'Bearer ' + accessToken }),
+        },
+        body: JSON.stringify(body),
         credentials: 'omit',
         cache: 'no-store',
         referrerPolicy: 'no-referrer',
         redirect: 'error',
         signal: AbortSignal.timeout?.(TIMEOUT),
       });
+      if (response.status === 204) return {};
       const answer = await response.json();
       // An app's own backend may give no refresh token.
-      if (answer.error || answer.access_token) return answer;
+      if (answer.error || answer[sign]) return answer;
     } catch {
       // There was no answer, or it was not the bridge's.
     }

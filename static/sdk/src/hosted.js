@@ -2,27 +2,29 @@
 
 import { findOtherAccount } from './account.js';
 import { returnAddress } from './address.js';
-import { Bridge } from './bridge.js';
 import { deliver } from './deliver.js';
 import { failed, refusal, TEXT } from './result.js';
 import { randomString, sha256 } from './secrets.js';
 import { RecentValues, SIGN_IN_LIFETIME } from './storage.js';
 
 /** @import { Arrival } from './address.js' */
+/** @import { Bridge } from './bridge.js' */
 /** @import { Page } from './page.js' */
 /** @import { Flow } from './sign-in.js' */
 /** @import { Store } from './storage.js' */
+/** @import { Tokens } from './tokens.js' */
 /** @import { Result, Session, HostedOptions } from '../tikbridge.js' */
 
 /**
  * @param {Page} page
+ * @param {Bridge} bridge
  * @param {HostedOptions} options
  * @param {'web' | 'native'} platform
  * @param {Store[]} stores
+ * @param {Tokens} tokens
  * @returns {Flow}
  */
-export function createHostedFlow(page, { bridgeUrl, supabase, setSession, scheme }, platform, stores) {
-  const bridge = new Bridge(bridgeUrl);
+export function createHostedFlow(page, bridge, { supabase, setSession, scheme }, platform, stores, tokens) {
   /** The verifiers of sign-ins under way. */
   const verifiers = new RecentValues(stores, 'tikbridge.flows', SIGN_IN_LIFETIME);
 
@@ -80,6 +82,7 @@ export function createHostedFlow(page, { bridgeUrl, supabase, setSession, scheme
     const { access_token, refresh_token } = session;
     const taken = await (setSession ? setSession(session) : supabase.auth.setSession({ access_token, refresh_token }));
     if (taken?.error) throw taken.error;
+    tokens.keep(session);
     return { status: 'signed_in', session };
   }
 

@@ -51,6 +51,11 @@ export class Page {
     this.subscribers = new Set();
     /** @type {Map<string, Promise<Result>>} */
     this.inProgress = new Map();
+    /**
+     * Refreshes of TikTok's tokens, by the refresh token.
+     * @type {Map<string, Promise<any>>}
+     */
+    this.refreshes = new Map();
     this.graceTimer = 0;
     this.watchTimer = 0;
   }

@@ -11,15 +11,17 @@ import { inTime } from './time-limit.js';
 /** @import { Arrival } from './address.js' */
 /** @import { Page } from './page.js' */
 /** @import { Flow } from './sign-in.js' */
+/** @import { Tokens } from './tokens.js' */
 /** @import { Failed, LinkOptions, ProviderOptions, Result } from '../tikbridge.js' */
 
 /**
  * @param {Page} page
  * @param {ProviderOptions} options
  * @param {'web' | 'native'} platform
+ * @param {Tokens} tokens
  * @returns {Flow}
  */
-export function createProviderFlow(page, { bridgeUrl, supabase, provider, scheme }, platform) {
+export function createProviderFlow(page, { bridgeUrl, supabase, provider, scheme }, platform, tokens) {
   /** @type {any} It has more than is declared: flowType, and in all versions initialize. */
   const auth = supabase.auth;
   const flows = page.providerFlows;
@@ -156,6 +158,7 @@ export function createProviderFlow(page, { bridgeUrl, supabase, provider, scheme
   function succeed(session) {
     page.awayFrom = '';
     for (const flow of flows.all()) flows.remove(flow); // their verifiers are gone
+    tokens.keep(session);
     return { status: 'signed_in', session };
   }
 

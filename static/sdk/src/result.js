@@ -17,6 +17,9 @@ export const TEXT = {
   setUp: 'Sign-in is not set up correctly. Please tell the people who make this app.',
   notSignedIn: 'Sign in first, then connect TikTok.',
   noEmail: 'Add an e-mail address to your account first, then connect TikTok.',
+  notGranted: 'This app has no access to that on TikTok. Sign in with TikTok and allow it.',
+  revoked: 'TikTok no longer gives this app access to your account. Please sign in with TikTok again.',
+  signedOut: 'You are signed out. Please sign in again.',
   linked: 'This TikTok account is already connected to an account.',
 };
 

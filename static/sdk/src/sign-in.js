@@ -1,13 +1,15 @@
+import { Bridge } from './bridge.js';
 import { inBrowser, isDespia, openSecureBrowser } from './environment.js';
 import { createHostedFlow } from './hosted.js';
 import { createProviderFlow } from './provider.js';
 import { failed, isTemporary, TEXT } from './result.js';
 import { canHash } from './secrets.js';
 import { browserStores, RecentValues, SIGN_IN_LIFETIME } from './storage.js';
+import { Tokens } from './tokens.js';
 
 /** @import { Arrival } from './address.js' */
 /** @import { Page } from './page.js' */
-/** @import { Failed, LinkOptions, Result, SignInOptions } from '../tikbridge.js' */
+/** @import { AccessTokenOptions, Failed, LinkOptions, Result, SignInOptions } from '../tikbridge.js' */
 /** @import { TikTokProviderSignIn, TikTokSignIn } from '../tikbridge.js' */
 
 /**
@@ -30,9 +32,11 @@ export function createSignIn(page, options) {
   const stores = [page.store, ...(options.storage ? [options.storage] : browserStores())];
   /** The ends of the ids of arrivals that are done with. */
   const handled = new RecentValues(stores, 'tikbridge.arrivals', SIGN_IN_LIFETIME);
+  const bridge = new Bridge(options.bridgeUrl);
+  const tokens = new Tokens(page, bridge, options);
   const flow = options.provider
-    ? createProviderFlow(page, options, platform)
-    : createHostedFlow(page, options, platform, stores);
+    ? createProviderFlow(page, options, platform, tokens)
+    : createHostedFlow(page, bridge, options, platform, stores, tokens);
 
   if (platform === 'native' && flow.isUnderWay()) watchAddress();
 
@@ -115,6 +119,13 @@ export function createSignIn(page, options) {
     });
   }
 
-  const object = { signIn, handleRedirect, onResult };
+  const object = {
+    signIn,
+    handleRedirect,
+    onResult,
+    /** @param {AccessTokenOptions} [wanted] */
+    accessToken: (wanted) => tokens.accessToken(wanted),
+    revoke: () => tokens.revoke(),
+  };
   return flow.beginLink ? { ...object, link } : object;
 }

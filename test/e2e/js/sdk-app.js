@@ -25,6 +25,7 @@ if (client) {
     if (window.stall) await new Promise((resolve) => (window.goOn = resolve));
     sessions.push(session);
   };
+  options.getSession = () => sessions.at(-1);
 }
 if (kind === 'function') options.despia = window.despiaNative;
 if (kind === 'storage') {

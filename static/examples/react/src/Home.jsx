@@ -9,7 +9,7 @@ export function Home() {
   return (
     <>
       <h1 id="name" dir="auto">
-        {user ? user.user_metadata.display_name || 'Signed in' : ''}
+        {user ? user.user_metadata.name || 'Signed in' : ''}
       </h1>
       <button id="sign-out" type="button" onClick={() => supabase.auth.signOut({ scope: 'local' })}>
         Sign out

@@ -1,9 +1,7 @@
-// Put in your own addresses, the key and the scheme. tikbridge.js should be as new as your bridge:
-//   curl https://signin.app.example/sdk/tikbridge.js > src/tikbridge.js
+// Put in your own addresses, the key and the scheme.
 
+import { createTikTokSignIn } from '@tikbridge/sdk'
 import { createClient } from '@supabase/supabase-js'
-
-import { createTikTokSignIn } from './tikbridge.js'
 
 export const supabase = createClient('https://abcdefghijkl.supabase.co', 'sb_publishable_…')
 

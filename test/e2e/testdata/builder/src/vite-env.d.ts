@@ -1,5 +1,1 @@
 /// <reference types="vite/client" />
-
-interface Window {
-  tikbridge: any
-}

@@ -11,7 +11,7 @@ const Auth = () => {
 
   useEffect(
     () =>
-      tiktok?.onResult((result: { status: string; error?: string; error_description?: string }) => {
+      tiktok.onResult((result) => {
         setPending(false)
         if (result.status === 'signed_in') {
           navigate('/', { replace: true })
@@ -25,7 +25,7 @@ const Auth = () => {
   )
 
   useEffect(() => {
-    tiktok?.handleRedirect()
+    tiktok.handleRedirect()
   }, [searchParams])
 
   const handleSignIn = async () => {
@@ -42,13 +42,9 @@ const Auth = () => {
   return (
     <main>
       <h1>Welcome back</h1>
-      {tiktok ? (
-        <button id="sign-in" onClick={handleSignIn} disabled={pending}>
-          Continue with TikTok
-        </button>
-      ) : (
-        <p>Sign-in with TikTok is not available right now.</p>
-      )}
+      <button id="sign-in" onClick={handleSignIn} disabled={pending}>
+        Continue with TikTok
+      </button>
       <p id="message" role="status">
         {message}
       </p>

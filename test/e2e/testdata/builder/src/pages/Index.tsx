@@ -6,7 +6,7 @@ const Index = () => {
   if (!session) return null
   return (
     <main>
-      <h1 id="name">{session.user.user_metadata.display_name}</h1>
+      <h1 id="name">{session.user.user_metadata.name}</h1>
       <button id="sign-out" onClick={() => supabase.auth.signOut()}>
         Log out
       </button>
