@@ -242,7 +242,8 @@ function tidy(text, length) {
  */
 function explain(code) {
   // A code such as constructor, which every object has, is unknown too.
-  return card('errors.' + (Object.hasOwn(EXPLANATIONS, code) ? EXPLANATIONS[code] : 'broken'));
+  const explained = card('errors.' + (Object.hasOwn(EXPLANATIONS, code) ? EXPLANATIONS[code] : 'broken'));
+  return explained.title ? explained : card('errors.broken');
 }
 
 /**

@@ -70,10 +70,9 @@ var apps = shared(func() (*appStack, error) {
 		return nil, err
 	}
 	s.apart = strings.Replace(s.apart, "127.0.0.1", "localhost", 1) // another site, not only another port
-	s.stack, err = runDev([]string{
-		"TIKBRIDGE_SERVER_PUBLIC_URL=" + s.host, "TIKBRIDGE_APP_ORIGINS=" + s.host + "," + s.apart,
-		"TIKBRIDGE_SEAL_KEYS=" + key,
-	}, "--provider=false")
+	s.stack, err = runDev(
+		"TIKBRIDGE_SERVER_PUBLIC_URL="+s.host, "TIKBRIDGE_APP_ORIGINS="+s.host+","+s.apart, "TIKBRIDGE_SEAL_KEYS="+key,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -259,10 +259,9 @@ func isShown(t *testing.T, b *browser, selector string) bool {
 
 // demoStack is tikbridge dev as it starts by itself, with an app's name and TikTok's tokens.
 var demoStack = shared(func() (stack, error) {
-	return runDev([]string{
+	return runDevWith(nil,
 		"TIKBRIDGE_APP_NAME=Bloom", "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
-		"TIKBRIDGE_TIKTOK_SCOPES=user.info.basic,video.list",
-	})
+		"TIKBRIDGE_TIKTOK_SCOPES=user.info.basic,video.list")
 })
 
 // TestDemoProvider signs the same person in by all three flows, where TikTok is a provider of Supabase. The session

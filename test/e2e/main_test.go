@@ -108,10 +108,10 @@ var devStack = shared(func() (*sdkStack, error) {
 		return nil, err
 	}
 	s.empty, s.app = empty, app
-	environ := []string{
-		"TIKBRIDGE_APP_ORIGINS=" + empty + "," + app + "," + s.equipped, "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
-	}
-	if s.stack, err = runDev(environ, "--provider=false"); err != nil {
+	s.stack, err = runDev(
+		"TIKBRIDGE_APP_ORIGINS="+empty+","+app+","+s.equipped, "TIKBRIDGE_TIKTOK_RETURN_TOKENS=true",
+	)
+	if err != nil {
 		return nil, err
 	}
 	s.front = newFront(s.bridge)
@@ -143,7 +143,12 @@ func serveShared(h http.Handler) (string, error) {
 }
 
 // runDev runs tikbridge dev on free ports until all tests are done.
-func runDev(environ []string, flags ...string) (stack, error) {
+func runDev(environ ...string) (stack, error) {
+	return runDevWith([]string{"--provider=false"}, environ...)
+}
+
+// runDevWith is runDev with other flags.
+func runDevWith(flags []string, environ ...string) (stack, error) {
 	ports, err := process.FindAddresses(3)
 	if err != nil {
 		return stack{}, err

@@ -31,7 +31,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := runDev([]string{"TIKBRIDGE_APP_ORIGINS=" + host}, "--provider=false")
+	s, err := runDev("TIKBRIDGE_APP_ORIGINS=" + host)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func TestSDK_npm(t *testing.T) {
 	}
 	addresses := process.FreeAddresses(t, 1)
 	host := "http://" + addresses[0]
-	s, err := runDev([]string{"TIKBRIDGE_APP_ORIGINS=" + host})
+	s, err := runDev("TIKBRIDGE_APP_ORIGINS=" + host)
 	if err != nil {
 		t.Fatal(err)
 	}
