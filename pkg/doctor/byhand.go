@@ -33,8 +33,8 @@ func byHand(o Options) []string {
 	}
 	if withSupabase(c) { // the project's public settings do not tell
 		notes = append(notes, "Supabase > Authentication > Sign In / Providers > Email has Secure email change switched "+
-			"off, if people may replace their made-up address: with it on, Supabase also wants a confirmation from the old one, "+
-			"whose mailbox does not exist. Or change addresses on your server, with the secret key.")
+			"off, if people may replace their made-up address: with it on, Supabase also wants a confirmation from the "+
+			"old one, whose mailbox does not exist. Or change addresses on your server, with the secret key.")
 	}
 	if c.Store.RedisURL == "" {
 		note := "Only one replica of the bridge runs. For several, set store.redis_url."

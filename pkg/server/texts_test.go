@@ -102,7 +102,8 @@ func TestTexts_used(t *testing.T) {
 		used["details."+fact] = true
 	}
 	for _, name := range []string{ // by pkg/server
-		"button.continue", "button.go_to_app", "hosted.cancelled", "hosted.confirm.title", "hosted.confirm.text", "hosted.failed",
+		"button.continue", "button.go_to_app", "hosted.cancelled", "hosted.confirm.title", "hosted.confirm.text",
+		"hosted.failed",
 		"hosted.nothing.title", "hosted.nothing.text",
 	} {
 		used[name] = true
