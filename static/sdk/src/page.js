@@ -56,6 +56,8 @@ export class Page {
      * @type {Map<string, Promise<any>>}
      */
     this.refreshes = new Map();
+    /** @type {string | undefined} The access token of the last session that was told of. */
+    this.toldToken = undefined;
     this.graceTimer = 0;
     this.watchTimer = 0;
   }
@@ -136,10 +138,14 @@ export class Page {
   }
 
   /**
-   * A callback that throws does not stop the others.
+   * A callback that throws does not stop the others. A session may be found in two ways at once, and is told of
+   * once.
    * @param {Result} result
    */
   tell(result) {
+    const token = result.status === 'signed_in' ? result.session?.access_token : undefined;
+    if (token && token === this.toldToken) return;
+    this.toldToken = token ?? this.toldToken;
     for (const callback of this.subscribers) Promise.resolve(result).then(callback);
   }
 
