@@ -302,10 +302,15 @@ func wantVideos(t *testing.T, b *browser) {
 		chromedp.Evaluate[chromedp.Void]("navigator.clipboard.writeText = async (text) => { window.copied = text }"),
 		click("#copy"))
 	command := read(t, b, "what is copied", chromedp.Evaluate[string]("window.copied"))
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", command).Output()
-	if err != nil || !strings.Contains(string(out), `"share_url"`) {
-		t.Errorf("the call of TikTok's API answers %q (%v); want videos", out, err)
-	}
+	t.Run("videos", func(t *testing.T) {
+		if _, err := exec.LookPath("curl"); err != nil {
+			t.Skip("curl is not installed")
+		}
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", command).Output()
+		if err != nil || !strings.Contains(string(out), `"share_url"`) {
+			t.Errorf("the call of TikTok's API answers %q (%v); want videos", out, err)
+		}
+	})
 }
 
 // TestDemoPreview goes the way of a wrapped app's secure browser by each flow, up to the page that opens the app.
