@@ -70,6 +70,11 @@ func TestReadme(t *testing.T) {
 		t.Run(app, func(t *testing.T) {
 			t.Parallel()
 			b := newPage(t)
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("the page says %q", eval[string](t, b, "document.body.innerText"))
+				}
+			})
 			b.run(t, "open the app", chromedp.Navigate(host+"/"+app+"/"), click(signInButton))
 			b.decline(t)
 			b.until(t, "document.querySelector('#message')?.textContent === 'Sign-in cancelled.'")
