@@ -75,13 +75,12 @@ func (t idToken) GetAudience() (jwt.ClaimStrings, error) { return jwt.ClaimStrin
 
 func numericDate(seconds int64) *jwt.NumericDate { return jwt.NewNumericDate(time.Unix(seconds, 0)) }
 
-func (p *Provider) signIDToken(client *Client, who person, g grant, accessToken string) (string, error) {
+// signIDToken signs claims about a person, with what is the same for everybody.
+func (p *Provider) signIDToken(client *Client, t idToken) (string, error) {
 	now := p.opts.Now()
-	return p.opts.Keys.sign(client.Alg, idToken{
-		Issuer: p.opts.Issuer, Audience: client.ID,
-		IssuedAt: now.Unix(), Expires: now.Add(TokenLifetime).Unix(), AuthTime: g.IssuedAt,
-		Nonce: g.Request.Nonce, ATHash: atHash(accessToken), person: who,
-	})
+	t.Issuer, t.Audience = p.opts.Issuer, client.ID
+	t.IssuedAt, t.Expires = now.Unix(), now.Add(TokenLifetime).Unix()
+	return p.opts.Keys.sign(client.Alg, t)
 }
 
 // IDToken returns an id_token for a client, about a person who just signed in. The hosted and the guide flow mint
@@ -91,12 +90,7 @@ func (p *Provider) IDToken(clientID string, id signin.Identity, profile signin.P
 	if client == nil {
 		return "", signin.NewError(signin.CauseClientUnknown)
 	}
-	now := p.opts.Now()
-	return p.opts.Keys.sign(client.Alg, idToken{
-		Issuer: p.opts.Issuer, Audience: client.ID,
-		IssuedAt: now.Unix(), Expires: now.Add(TokenLifetime).Unix(), AuthTime: now.Unix(),
-		person: newPerson(id, profile),
-	})
+	return p.signIDToken(client, idToken{AuthTime: p.opts.Now().Unix(), person: newPerson(id, profile)})
 }
 
 // atHash ties the access token to the id_token: the left half of its hash (Core, section 3.1.3.6). Both algorithms

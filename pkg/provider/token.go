@@ -200,7 +200,9 @@ func (p *Provider) issue(ctx context.Context, client *Client, g grant) (TokenRes
 	} else if resp.AccessToken, err = p.sealAccess(client, person); err != nil {
 		return TokenResponse{}, internal(err)
 	}
-	resp.IDToken, err = p.signIDToken(client, person, g, resp.AccessToken)
+	resp.IDToken, err = p.signIDToken(client, idToken{
+		AuthTime: g.IssuedAt, Nonce: g.Request.Nonce, ATHash: atHash(resp.AccessToken), person: person,
+	})
 	if err != nil {
 		return TokenResponse{}, internal(err)
 	}

@@ -98,9 +98,12 @@ func (s *Service) refresh(ctx context.Context, r TokensRequest) (Identity, error
 	case r.AccessToken == "":
 		return Identity{}, NewError(CauseSignedOut)
 	}
+	if len(r.RefreshToken) > maxRefresh {
+		return Identity{}, NewError(CauseTokenUnreadable)
+	}
 	var sealed refreshData
 	payload, err := s.opts.Sealer.Open(purposeRefresh, r.RefreshToken)
-	if err != nil || len(r.RefreshToken) > maxRefresh || json.Unmarshal(payload, &sealed) != nil {
+	if err != nil || json.Unmarshal(payload, &sealed) != nil {
 		return Identity{}, NewError(CauseTokenUnreadable)
 	}
 	if err := s.opts.Accounts.CheckOwner(ctx, r.AccessToken, sealed.OpenID); err != nil {

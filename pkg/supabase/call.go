@@ -57,6 +57,14 @@ func (c *Client) adminCall(name string) call { return call{name, c.secret, maxAc
 // publicCall returns a call with the publishable key.
 func (c *Client) publicCall(name string) call { return call{name, c.public, maxAccount} }
 
+// personCall returns a call with the access token of somebody's session.
+func (c *Client) personCall(name, accessToken string) call {
+	k := c.publicCall(name)
+	k.headers = k.headers.Clone()
+	k.headers.Set("Authorization", "Bearer "+accessToken)
+	return k
+}
+
 // sessionCall returns a call that makes a session for somebody at clientIP. It is public, but Supabase believes
 // a forwarded IP only with the secret key; a GoTrue that is told to trust a header takes it with any.
 func (c *Client) sessionCall(name string, clientIP netip.Addr) call {

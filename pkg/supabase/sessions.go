@@ -25,11 +25,8 @@ func (c *Client) providerName() string { return cmp.Or(c.opts.Provider, DefaultP
 // CheckOwner implements signin.Accounts. GoTrue says whose session it is; the account is the person's by its anchor
 // or by its identity of the provider.
 func (c *Client) CheckOwner(ctx context.Context, accessToken, openID string) error {
-	k := c.publicCall(callUser)
-	k.headers = k.headers.Clone()
-	k.headers.Set("Authorization", "Bearer "+accessToken)
 	var user account
-	err := c.do(ctx, k, http.MethodGet, "/user", nil, &user)
+	err := c.do(ctx, c.personCall(callUser, accessToken), http.MethodGet, "/user", nil, &user)
 	switch {
 	case hasCode(err, "bad_jwt", "no_authorization", "session_not_found", "session_expired",
 		"user_not_found", "user_banned"):
@@ -156,10 +153,7 @@ func (a account) isUnused(provider, id string) bool {
 
 // logOut ends every session of the account that a session is of (GoTrue internal/api/logout.go).
 func (c *Client) logOut(ctx context.Context, session signin.Session) error {
-	k := c.publicCall(callLogOut)
-	k.headers = k.headers.Clone()
-	k.headers.Set("Authorization", "Bearer "+session.AccessToken)
-	return c.do(ctx, k, http.MethodPost, "/logout?scope=global", nil, nil)
+	return c.do(ctx, c.personCall(callLogOut, session.AccessToken), http.MethodPost, "/logout?scope=global", nil, nil)
 }
 
 // change changes an account, also one that cannot be read.
