@@ -83,6 +83,28 @@ func (c *Client) sessionCall(name string, clientIP netip.Addr) call {
 	return k
 }
 
+// newSession makes a call that makes a session. accept says what is wrong with one that has both tokens.
+func (c *Client) newSession(
+	ctx context.Context, k call, path string, body any, accept func(signin.Session) error,
+) (signin.Session, error) {
+	kept, drop := context.WithCancel(ctx)
+	var session signin.Session
+	err := c.do(kept, k, http.MethodPost, path, body, &session)
+	if err == nil {
+		err = errNoSession
+		if session.AccessToken != "" && session.RefreshToken != "" {
+			err = accept(session)
+		}
+		err = failure(k.name, err)
+	}
+	if err != nil {
+		drop() // else the next attempt waits for the place that a large answer took
+		return signin.Session{}, err
+	}
+	context.AfterFunc(ctx, drop)
+	return session, nil
+}
+
 // api returns gotrue-go for one call. gotrue-go builds the request; its transport adds what it lacks: a
 // context, a deadline, the headers, and errors with a code. The answer is decoded into into. gotrue-go gets
 // an empty one, since it would decode all of an account and fail on what it does not expect.

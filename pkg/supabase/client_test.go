@@ -488,3 +488,25 @@ func TestBreaker_lostRace(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeAndUseless: a large answer that is no session of theirs does not stand in the way of the next attempt.
+func TestLargeAndUseless(t *testing.T) {
+	large := strings.Repeat("x", 100<<10)
+	session := func(user map[string]any) map[string]any {
+		return map[string]any{"access_token": "a.b.c", "refresh_token": "canary-refresh", "user": user, "padding": large}
+	}
+	for name, first := range map[string]map[string]any{
+		"no session":      {"padding": large},
+		"another account": session(userJSON(map[string]any{"id": supabase.UserID("another").String()})),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMocked(t, supabase.Options{})
+			m.transport.RegisterResponder(http.MethodPost, authURL+"/verify",
+				httpmock.NewJsonResponderOrPanic(http.StatusOK, first).Then(
+					httpmock.NewJsonResponderOrPanic(http.StatusOK, session(userJSON(nil)))))
+			if _, err := m.signIn(t); err != nil {
+				t.Errorf("the sign-in fails: %v", err)
+			}
+		})
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"time"
 
@@ -63,18 +62,20 @@ func (c *Client) redeemIDToken(
 		Provider string `json:"provider"`
 		IDToken  string `json:"id_token"`
 	}{c.providerName(), token}
-	var session signin.Session
-	k := c.sessionCall(callIDToken, clientIP)
-	if err := c.do(ctx, k, http.MethodPost, "/token?grant_type=id_token", body, &session); err != nil {
-		return signin.SignedIn{}, err
-	}
 	var user providerUser
-	if json.Unmarshal(session.User, &user) != nil || user.ID == uuid.Nil ||
-		session.AccessToken == "" || session.RefreshToken == "" {
-		return signin.SignedIn{}, failure(callIDToken, errNoSession)
+	accept := func(session signin.Session) error {
+		switch {
+		case json.Unmarshal(session.User, &user) != nil || user.ID == uuid.Nil:
+			return errNoSession
+		case !user.has(c.providerName(), openID):
+			return errOtherIdentity
+		}
+		return nil
 	}
-	if !user.has(c.providerName(), openID) {
-		return signin.SignedIn{}, failure(callIDToken, errOtherIdentity)
+	k := c.sessionCall(callIDToken, clientIP)
+	session, err := c.newSession(ctx, k, "/token?grant_type=id_token", body, accept)
+	if err != nil {
+		return signin.SignedIn{}, err
 	}
 	return signin.SignedIn{
 		Session: session, Account: signin.Account{ID: user.ID.String(), OpenID: openID}, Created: user.isNew(),

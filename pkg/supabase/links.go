@@ -3,7 +3,6 @@ package supabase
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"net/netip"
 
 	"github.com/google/uuid"
@@ -47,16 +46,13 @@ func (c *Client) verify(ctx context.Context, l link, clientIP netip.Addr) (signi
 		Type string `json:"type"`
 		Hash string `json:"token_hash"`
 	}{l.kind, l.hash.Reveal()}
-	var session signin.Session
-	if err := c.do(ctx, k, http.MethodPost, "/verify", body, &session); err != nil {
-		return signin.Session{}, err
-	}
-	var user struct {
-		ID uuid.UUID `json:"id"`
-	}
-	if json.Unmarshal(session.User, &user) != nil || user.ID != l.account.ID ||
-		session.AccessToken == "" || session.RefreshToken == "" {
-		return signin.Session{}, failure(callVerify, errNoSession)
-	}
-	return session, nil
+	return c.newSession(ctx, k, "/verify", body, func(session signin.Session) error {
+		var user struct {
+			ID uuid.UUID `json:"id"`
+		}
+		if json.Unmarshal(session.User, &user) != nil || user.ID != l.account.ID {
+			return errNoSession
+		}
+		return nil
+	})
 }
