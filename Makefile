@@ -24,13 +24,17 @@ dev: ## Run everything with nothing to configure: demo app, bridge, simulated Ti
 	@$(GO) run ./cmd/tikbridge dev $(ARGS)
 
 .PHONY: test
-test: setup ## Prove that it works: unit, flow, script and browser tests, with the race detector
-	$(GO) test -race -vet=off -count=1 -timeout 20m ./...
+# The browser tests take the longest, so they begin first.
+test: setup ## Prove that it works: unit, flow, script and browser tests, the fault matrix
+	$(GO) test -vet=off -count=1 -timeout 20m ./test/e2e ./cmd/... ./pkg/... ./static/... ./test/...
+
+.PHONY: race
+race: setup ## Run the unit and flow tests, and a short soak of three bridges, with the race detector
+	$(GO) test -race -vet=off -count=1 -timeout 20m ./cmd/... ./pkg/... ./test/process
+	$(GO) test -race -vet=off -count=1 -run '^TestSoak$$' ./test/e2e
 
 .PHONY: check
-# test skips the fault matrix: with the race detector it takes eight times as long.
-check: lint test ## All that must pass before a commit lands: lint, test, the fault matrix, two seconds of each fuzz target
-	$(GO) test -vet=off -count=1 -run '^TestFaultMatrix$$' ./cmd/tikbridge
+check: lint test race ## All that must pass before a commit lands: lint, test, race, two seconds of each fuzz target
 	$(GO) -C test/monitoring test -count=1 .
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
 
@@ -42,7 +46,7 @@ fuzz: ## Run every fuzz target for FUZZTIME each (30s unless told), until one fa
 
 .PHONY: e2e
 e2e: setup ## Run the browser tests alone: the SDK, the pages and the example apps in Chromium, WebKit and Firefox
-	$(GO) test -race -count=1 ./test/e2e
+	$(GO) test -count=1 ./test/e2e
 
 .PHONY: contract
 contract: ## Run the contract suite against a real GoTrue (see pkg/supabase/contract_test.go)

@@ -12,8 +12,15 @@ import (
 	"github.com/tikbridge/tikbridge/test/faulty"
 )
 
-// tooLarge is more than the bridge reads of any answer.
-const tooLarge = "too large"
+const (
+	// tooLarge is more than the bridge reads of any answer.
+	tooLarge = "too large"
+	hang     = "hang"
+)
+
+// readsLarge are the calls that meet what is too large. It is read in one place, whatever the call, so one of each
+// client is enough for each test.
+var readsLarge = []faulty.Call{faulty.Token, faulty.Verify, faulty.Refresh, faulty.User, faulty.IDToken}
 
 // faults are the ways in which an upstream fails. Each tells as much as it can.
 var faults = map[string]func(planted) faulty.Fault{
@@ -102,7 +109,7 @@ var faults = map[string]func(planted) faulty.Fault{
 		const head, end = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "\r\n0\r\n\r\n"
 		return faulty.Raw(head + p.hash() + "\r\n" + p.hash() + end)
 	},
-	"hang": func(planted) faulty.Fault { return faulty.Hang },
+	hang: func(planted) faulty.Fault { return faulty.Hang },
 }
 
 // ambiguous are the faults that look like an answer to some endpoints.

@@ -65,6 +65,7 @@ func ownKeys(t *testing.T) (text string, pieces []string) {
 // TestCanaries_provider does the same for the provider flow, with secrets of clients and with keys of the bridge and
 // of the operator. States, codes and tokens are in the answers that hand them out, and in no other.
 func TestCanaries_provider(t *testing.T) {
+	t.Parallel()
 	part := slices.DeleteFunc(plantAll(), func(p planted) bool {
 		return p.at != "" && p.at != faulty.Token && p.at != faulty.UserInfo
 	})
@@ -91,8 +92,10 @@ func provideAll(t *testing.T, part []planted, pieces []string, environ ...string
 	watched.during(t, func() {
 		u.signIn(t, bridge, part[0]) // so that there is a trace of a call to Supabase
 		signInAll(t, part, func(t *testing.T, p planted) { u.provide(t, bridge, p, &made) })
-		t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
-		t.Run("requests of clients", func(t *testing.T) { strangeClientRequests(t, bridge, &made) })
+		if meetsStrangers(part) {
+			t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
+			t.Run("requests of clients", func(t *testing.T) { strangeClientRequests(t, bridge, &made) })
+		}
 	})
 	for _, path := range []string{"/oidc/jwks", "/.well-known/openid-configuration"} {
 		_, answer := ask(t, http.MethodGet, bridge+path, "", "")
@@ -104,14 +107,9 @@ func provideAll(t *testing.T, part []planted, pieces []string, environ ...string
 	log := out.String()
 	u.wantClean(t, log)
 	watched.wantClean(t, log)
-	for _, want := range []string{
+	wantLogged(t, log,
 		`"flow":"provider"`, `"step":"authorize"`, `"step":"token"`, `"step":"userinfo"`, `"outcome":"signed_in"`,
-		`"outcome":"answered"`, `"cause":"invalid_grant: `, `"cause":"invalid_client: `, `"msg":"stopped"`,
-	} {
-		if !strings.Contains(log, want) {
-			t.Errorf("the log has no %s, so that it proves little", want)
-		}
-	}
+		`"outcome":"answered"`, `"cause":"invalid_grant: `, `"cause":"invalid_client: `, `"msg":"stopped"`)
 	if len(made.values) < 4*len(part) {
 		t.Errorf("only %d values were made on the way", len(made.values))
 	}

@@ -37,7 +37,9 @@ func plantAt(calls ...faulty.Call) []planted {
 	}
 	for _, at := range calls {
 		for _, fault := range slices.Sorted(maps.Keys(faults)) {
-			plant(at, fault)
+			if fault != tooLarge || slices.Contains(readsLarge, at) {
+				plant(at, fault)
+			}
 		}
 	}
 	return all
@@ -46,7 +48,10 @@ func plantAt(calls ...faulty.Call) []planted {
 // TestCanaries plants values that can be recognised wherever the bridge takes a secret, lets every
 // call to TikTok and to Supabase fail in every way there is, and looks for them in all that the
 // process writes, sends and answers: the log, traces, metrics, profiles.
-func TestCanaries(t *testing.T) { apart(t, plantAll(), exchangeAll) }
+func TestCanaries(t *testing.T) {
+	t.Parallel()
+	apart(t, plantAll(), exchangeAll)
+}
 
 func exchangeAll(t *testing.T, all []planted, timeouts ...string) {
 	u := newUpstreams(all)
@@ -55,21 +60,20 @@ func exchangeAll(t *testing.T, all []planted, timeouts ...string) {
 
 	seen.during(t, func() {
 		signInAll(t, all, func(t *testing.T, p planted) { u.signIn(t, bridge, p) })
-		t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
+		if meetsStrangers(all) {
+			t.Run("requests", func(t *testing.T) { strangeRequests(t, bridge) })
+		}
 	})
 
 	stop()
 	log := out.String()
 	u.wantClean(t, log)
 	seen.wantClean(t, log)
-	for _, want := range []string{
-		`"level":"ERROR"`, `"msg":"profile not read"`, `"msg":"profile not stored"`, `"event":"account_evicted"`,
-		`"msg":"stopped"`,
-	} {
-		if !strings.Contains(log, want) {
-			t.Errorf("the log has no %s, so that it proves little", want)
-		}
+	wants := []string{`"level":"ERROR"`, `"event":"account_evicted"`, `"msg":"stopped"`}
+	if meetsStrangers(all) {
+		wants = append(wants, `"msg":"profile not read"`, `"msg":"profile not stored"`)
 	}
+	wantLogged(t, log, wants...)
 	for _, password := range u.passwords {
 		wantNone(t, "the output", log, password)
 	}
@@ -83,7 +87,6 @@ func exchangeAll(t *testing.T, all []planted, timeouts ...string) {
 // time-outs by accident would make a bridge refuse everybody.
 func apart(t *testing.T, all []planted, f func(t *testing.T, part []planted, timeouts ...string)) {
 	t.Helper()
-	const hang = "hang"
 	meet := func(name, timeout string, here func(fault string) bool) {
 		t.Run(name, func(t *testing.T) {
 			part := slices.DeleteFunc(
@@ -97,6 +100,22 @@ func apart(t *testing.T, all []planted, f func(t *testing.T, part []planted, tim
 	wg.Go(func() { meet("other", "10s", func(fault string) bool { return fault != hang && fault != tooLarge }) })
 	wg.Wait()
 	meet(tooLarge, "10s", func(fault string) bool { return fault == tooLarge })
+}
+
+// meetsStrangers reports whether a part of all also sends what nobody's page sends. Whatever the upstreams do makes no
+// difference to that, so of the bridges of apart one is enough.
+func meetsStrangers(part []planted) bool {
+	return !slices.ContainsFunc(part, func(p planted) bool { return p.fault == hang || p.fault == tooLarge })
+}
+
+// wantLogged looks for what the log must have, so that it proves something.
+func wantLogged(t *testing.T, log string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log has no %s, so that it proves little", want)
+		}
+	}
 }
 
 // atOnce is how many sign in at the same time. Most of the time they wait for what hangs.

@@ -39,6 +39,7 @@ import (
 	"github.com/tikbridge/tikbridge/pkg/upstream"
 	"github.com/tikbridge/tikbridge/test/faulty"
 	"github.com/tikbridge/tikbridge/test/output"
+	"github.com/tikbridge/tikbridge/test/process"
 )
 
 //go:generate go test -count=1 -run ^TestFaultMatrix . -update
@@ -51,9 +52,6 @@ type kind struct {
 	fault faulty.Fault
 	to    string // where the call goes instead
 }
-
-// raceDetected tells whether the race detector watches.
-var raceDetected bool
 
 // Addresses in the network of a world.
 const (
@@ -703,7 +701,7 @@ func meet(t *testing.T, q question, k kind) (row faultRow) {
 // TestFaultMatrix lets every call fail in every way, and holds docs/faults.md against what
 // came of it. With -update it writes it there.
 func TestFaultMatrix(t *testing.T) {
-	if raceDetected {
+	if process.RaceDetector {
 		t.Skip("runs without the race detector, which makes it eight times as long; make test does that too")
 	}
 	t.Parallel()

@@ -23,7 +23,7 @@ import (
 // all are done: a process or a browser for each test would take most of the time.
 var (
 	scratch string // a folder
-	binary  string // tikbridge, built with the race detector
+	binary  string // tikbridge
 
 	atEndMu sync.Mutex
 	atEnd   []func() error
@@ -65,10 +65,8 @@ func run(m *testing.M) (code int) {
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
 	binary = filepath.Join(scratch, "tikbridge")
-	build := exec.Command("go", "build", "-race", "-o", binary, "../../cmd/tikbridge")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		complain("build tikbridge:", err)
+	if err := process.Build(binary); err != nil {
+		complain("before the tests:", err)
 		return code
 	}
 	code = m.Run()

@@ -40,7 +40,7 @@ const (
 //
 // TIKBRIDGE_SOAK is how long it goes on; without it, a few seconds. TIKBRIDGE_SOAK_SEED repeats the
 // choices of a run, though not its timing. TIKBRIDGE_SOAK_BINARY is the bridge; without it, one with the
-// race detector.
+// race detector if the test has it (make race).
 func TestSoak(t *testing.T) {
 	length, perSecond := 6*time.Second, 10
 	if v := os.Getenv("TIKBRIDGE_SOAK"); v != "" {
