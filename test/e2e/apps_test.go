@@ -209,6 +209,9 @@ func TestApps_again(t *testing.T) {
 	}
 	for _, kind := range kinds {
 		for scenario, run := range scenarios {
+			if scenario == "reloaded" && kind != kinds[0] {
+				continue // it is about the bridge's page, and what the app says is what it says to "closed"
+			}
 			t.Run(kind+" "+scenario, func(t *testing.T) {
 				t.Parallel()
 				p := newPhone(t, s, map[bool]string{true: "ios", false: "android"}[scenario == "denied"])

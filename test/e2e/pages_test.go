@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -125,24 +126,35 @@ func TestPages(t *testing.T) {
 			}
 			p.reach(t, b)
 			b.wantStill(t)
-			for device, size := range map[string][2]int64{"phone": {390, 844}, "desktop": {1280, 800}} {
-				for _, scheme := range []string{"light", "dark"} {
-					b.run(t, "look", chromedp.EmulateViewport(size[0], size[1]), prefer(scheme))
-					if p.stays {
-						b.reload(t)
-						b.wantStill(t)
-					}
-					b.picture(t, strings.ReplaceAll(strings.Join([]string{p.name, device, scheme}, "-"), " ", "-"))
-					if wide := eval[int64](t, b, "document.documentElement.scrollWidth"); wide > size[0] {
-						t.Errorf("on a %s the page is %d pixels wide; want no more than %d", device, wide, size[0])
-					}
-					if device == "phone" {
-						b.wantAccessible(t, axe)
-					}
-				}
+			p.look(t, b, "phone-light")
+			b.wantAccessible(t, axe, everyRule)
+			p.look(t, b, "phone-dark")
+			b.wantAccessible(t, axe, "runOnly: 'color-contrast'") // nothing else has changed
+			p.look(t, b, "desktop-light")
+			if os.Getenv("E2E_PICTURES") != "" { // else it says nothing new
+				p.look(t, b, "desktop-dark")
 			}
 			b.wantNoComplaints(t)
 		})
+	}
+}
+
+// look shows the page on a phone or a desktop, in a light or a dark scheme.
+func (p shownPage) look(t *testing.T, b device, how string) {
+	t.Helper()
+	on, scheme, _ := strings.Cut(how, "-")
+	width, height := int64(390), int64(844)
+	if on == "desktop" {
+		width, height = 1280, 800
+	}
+	b.run(t, "look", chromedp.EmulateViewport(width, height), prefer(scheme))
+	if p.stays {
+		b.reload(t)
+		b.wantStill(t)
+	}
+	b.picture(t, strings.ReplaceAll(p.name+"-"+how, " ", "-"))
+	if wide := eval[int64](t, b, "document.documentElement.scrollWidth"); wide > width {
+		t.Errorf("on a %s the page is %d pixels wide; want no more than %d", on, wide, width)
 	}
 }
 
@@ -208,12 +220,14 @@ func (b device) reload(t *testing.T) {
 	)
 }
 
-// wantAccessible runs axe, the accessibility engine of Deque, with all rules of WCAG 2.2 A and AA and
-// its best practices.
-func (b device) wantAccessible(t *testing.T, axe string) {
+// everyRule lets axe apply all rules of WCAG 2.2 A and AA, and its best practices.
+const everyRule = ""
+
+// wantAccessible runs axe, the accessibility engine of Deque, with such rules.
+func (b device) wantAccessible(t *testing.T, axe, rules string) {
 	t.Helper()
 	b.run(t, "load axe", chromedp.Evaluate[chromedp.Void](axe))
-	for _, violation := range eval[[]string](t, b, `axe.run({ resultTypes: ['violations'], preload: false })
+	for _, violation := range eval[[]string](t, b, `axe.run({ resultTypes: ['violations'], preload: false, `+rules+` })
 		.then(({ violations }) => violations.map(({ id, help, nodes }) =>
 			id + ': ' + help + ': ' + nodes.map(({ html }) => html).join(' ')))`) {
 		t.Errorf("not accessible: %s", violation)
