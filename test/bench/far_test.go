@@ -56,7 +56,7 @@ func TestReportFar(t *testing.T) {
 		}
 	}
 	flows := []farFlow{{"bridge, hosted", bridge(t), hostedFlow}, {"bridge, guide", bridge(t), guideFlow}}
-	for _, p := range append([]program{plainServer()}, others()...) {
+	for _, p := range append([]program{leastServer(), plainServer()}, others()...) {
 		flows = append(flows, farFlow{p.name, p, guideFlow})
 	}
 	for _, http2 := range []bool{true, false} {

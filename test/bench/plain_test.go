@@ -11,17 +11,22 @@ import (
 )
 
 // servePlain is what the bridge is measured against: a small server that does what the Edge Function
-// of Despia's guide does, five calls one after another, without checks, limits or logs.
-func servePlain() error {
+// of Despia's guide does, five calls one after another, without checks, limits or logs. With least, it makes only the
+// three that no sign-in of a returning person can do without.
+func servePlain(least bool) error {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 256
-	c := plain{&http.Client{Transport: transport}, os.Getenv("SUPABASE_URL") + gotruePrefix}
+	c := plain{
+		&http.Client{Transport: transport}, os.Getenv("TIKBRIDGE_TIKTOK_API_URL"),
+		os.Getenv("SUPABASE_URL") + gotruePrefix, least,
+	}
 	return http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), http.HandlerFunc(c.serve)) // #nosec G114
 }
 
 type plain struct {
-	http *http.Client
-	auth string
+	http         *http.Client
+	tiktok, auth string // base URLs
+	least        bool
 }
 
 func (c plain) serve(w http.ResponseWriter, r *http.Request) {
@@ -55,36 +60,17 @@ func (c plain) signIn(r *http.Request) (session tokens, err error) {
 		"client_key": {os.Getenv("TIKTOK_CLIENT_KEY")}, "client_secret": {os.Getenv("TIKTOK_CLIENT_SECRET")},
 		"code": {in.Code}, "grant_type": {"authorization_code"}, "redirect_uri": {in.RedirectURI},
 	}
-	tiktok := os.Getenv("TIKBRIDGE_TIKTOK_API_URL")
-	err = c.call(http.MethodPost, tiktok+"/v2/oauth/token/", "", form, &token)
-	if err != nil {
-		return session, err
-	}
-	var info struct {
-		Data struct {
-			User struct {
-				DisplayName string `json:"display_name"`
-				AvatarURL   string `json:"avatar_url"`
-			} `json:"user"`
-		} `json:"data"`
-	}
-	err = c.call(
-		http.MethodGet, tiktok+"/v2/user/info/?fields=open_id,display_name,avatar_url", token.Access, nil, &info,
-	)
+	err = c.call(http.MethodPost, c.tiktok+"/v2/oauth/token/", "", form, &token)
 	if err != nil {
 		return session, err
 	}
 	email := strings.ToLower(token.OpenID) + "@tiktok.oauth"
 	admin := os.Getenv("SUPABASE_SERVICE_ROLE_KEY")
-	// An account that exists already is an error that the guide ignores.
-	var ignored json.RawMessage
-	_ = c.call(http.MethodPost, c.auth+"/admin/users", admin, map[string]any{
-		"email": email, "email_confirm": true,
-		"user_metadata": map[string]string{
-			"tiktok_open_id": token.OpenID, "display_name": info.Data.User.DisplayName,
-			"avatar_url": info.Data.User.AvatarURL,
-		},
-	}, &ignored)
+	if !c.least {
+		if err := c.create(token.Access, token.OpenID, email, admin); err != nil {
+			return session, err
+		}
+	}
 	var link struct {
 		Hash string `json:"hashed_token"`
 	}
@@ -100,6 +86,34 @@ func (c plain) signIn(r *http.Request) (session tokens, err error) {
 		map[string]string{"type": "email", "token_hash": link.Hash}, &session,
 	)
 	return session, err
+}
+
+// create reads the profile and creates the account.
+func (c plain) create(accessToken, openID, email, admin string) error {
+	var info struct {
+		Data struct {
+			User struct {
+				DisplayName string `json:"display_name"`
+				AvatarURL   string `json:"avatar_url"`
+			} `json:"user"`
+		} `json:"data"`
+	}
+	err := c.call(
+		http.MethodGet, c.tiktok+"/v2/user/info/?fields=open_id,display_name,avatar_url", accessToken, nil, &info,
+	)
+	if err != nil {
+		return err
+	}
+	// An account that exists already is an error that the guide ignores.
+	var ignored json.RawMessage
+	_ = c.call(http.MethodPost, c.auth+"/admin/users", admin, map[string]any{
+		"email": email, "email_confirm": true,
+		"user_metadata": map[string]string{
+			"tiktok_open_id": openID, "display_name": info.Data.User.DisplayName,
+			"avatar_url": info.Data.User.AvatarURL,
+		},
+	}, &ignored)
+	return nil
 }
 
 // call sends a form, JSON or nothing, and reads JSON.

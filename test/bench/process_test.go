@@ -30,8 +30,8 @@ type program struct {
 const roleVariable = "BENCH_ROLE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(roleVariable) == "plain" {
-		fmt.Fprintln(os.Stderr, servePlain())
+	if role := os.Getenv(roleVariable); role != "" {
+		fmt.Fprintln(os.Stderr, servePlain(role == "least"))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -41,7 +41,14 @@ func bridge(tb testing.TB) program {
 	return program{"bridge", "/api/auth/tiktok-callback", []string{binary(tb), "serve"}}
 }
 
-func plainServer() program { return program{"plain", "/", []string{os.Args[0]}} }
+func plainServer() program {
+	return program{"plain", "/", []string{"env", roleVariable + "=plain", os.Args[0]}}
+}
+
+// leastServer makes three calls, one after another, and nothing else.
+func leastServer() program {
+	return program{"least", "/", []string{"env", roleVariable + "=least", os.Args[0]}}
+}
 
 // others are more servers to measure beside, from the variable TIKBRIDGE_BENCH_OTHERS: name=command,
 // several of them separated by semicolons. A command gets the environment of environ, and answers
@@ -95,7 +102,7 @@ func environ(s *standin, addr, admin string) []string {
 		extra = append(extra, "TIKBRIDGE_STORE_REDIS_URL="+s.redis)
 	}
 	return append(extra,
-		"PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), roleVariable+"=plain", "PORT="+port,
+		"PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), "PORT="+port,
 		"TIKTOK_CLIENT_KEY=awkey", "TIKTOK_CLIENT_SECRET=secret-of-the-tiktok-app",
 		"SUPABASE_URL="+supabase, "SUPABASE_ANON_KEY="+anon, "SUPABASE_SERVICE_ROLE_KEY="+secret,
 		"TIKBRIDGE_TIKTOK_API_URL="+tiktok,
