@@ -24,12 +24,18 @@ dev: ## Run everything with nothing to configure: demo app, bridge, simulated Ti
 	@$(GO) run ./cmd/tikbridge dev $(ARGS)
 
 .PHONY: test
-# The browser tests take the longest, so they begin first.
-test: setup ## Prove that it works: unit, flow, script and browser tests, the fault matrix
+# The browser tests take the longest, so they begin first. Go prints the results in order, so theirs come first, too.
+test: ## Prove that it works: unit, flow, script and browser tests, the fault matrix
+	@$(MAKE) --no-print-directory -j2 setup compile
+	@echo 'Testing. The first results come with those of the browser tests, after some minutes.'
 	$(GO) test -vet=off -count=1 -timeout 20m ./test/e2e ./cmd/... ./pkg/... ./static/... ./test/...
 
+.PHONY: compile
+compile: # what the tests need, while setup installs the rest
+	@$(GO) list -export -test -deps ./... >/dev/null
+
 .PHONY: race
-race: setup ## Run the unit and flow tests, and a short soak of three bridges, with the race detector
+race: ## Run the unit and flow tests, and a short soak of three bridges, with the race detector
 	$(GO) test -race -vet=off -count=1 -timeout 20m ./cmd/... ./pkg/... ./test/process
 	$(GO) test -race -vet=off -count=1 -run '^TestSoak$$' ./test/e2e
 

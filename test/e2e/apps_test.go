@@ -132,39 +132,37 @@ func (s *appStack) wantNothingLeft(t *testing.T, b device) {
 // TestApps_native signs in in a Despia app, whose page is there already when the deeplink comes.
 func TestApps_native(t *testing.T) {
 	s := startApps(t)
-	for _, kind := range kinds {
-		for _, platform := range []string{"ios", "android"} {
-			t.Run(kind+" "+platform, func(t *testing.T) {
-				t.Parallel()
-				p := newPhone(t, s, platform)
-				p.start(t, s.host, kind)
-				p.run(t, "sign in", click(signInButton))
-				sb := p.secure(t)
-				sb.agree(t, "mira")
-				p.follow(t, sb, sb.link(t, false), false)
-				s.wantSignedIn(t, p.device, tiktoksim.OpenIDMira)
-			})
-		}
+	for i, kind := range kinds {
+		platform := alternate(i, "ios", "android")
+		t.Run(kind+" "+platform, func(t *testing.T) {
+			t.Parallel()
+			p := newPhone(t, s, platform)
+			p.start(t, s.host, kind)
+			p.run(t, "sign in", click(signInButton))
+			sb := p.secure(t)
+			sb.agree(t, "mira")
+			p.follow(t, sb, sb.link(t, false), false)
+			s.wantSignedIn(t, p.device, tiktoksim.OpenIDMira)
+		})
 	}
 }
 
 // TestApps_web signs in by redirects, with app and bridge on one origin and on two sites.
 func TestApps_web(t *testing.T) {
 	s := startApps(t)
-	for _, kind := range kinds {
-		for where, origin := range map[string]string{"one origin": s.host, "two sites": s.apart} {
-			t.Run(kind+" "+where, func(t *testing.T) {
-				t.Parallel()
-				b := newPage(t)
-				b.start(t, origin, kind)
-				b.run(t, "sign in", click(signInButton))
-				b.agree(t, "mira")
-				s.wantSignedIn(t, b, tiktoksim.OpenIDMira)
-				if got := b.location(t); got != origin+"/" {
-					t.Errorf("the person ends at %s; want the start page", got)
-				}
-			})
-		}
+	for i, kind := range kinds {
+		origin := alternate(i, s.apart, s.host)
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			b := newPage(t)
+			b.start(t, origin, kind)
+			b.run(t, "sign in", click(signInButton))
+			b.agree(t, "mira")
+			s.wantSignedIn(t, b, tiktoksim.OpenIDMira)
+			if got := b.location(t); got != origin+"/" {
+				t.Errorf("the person ends at %s; want the start page", got)
+			}
+		})
 	}
 }
 
@@ -207,11 +205,12 @@ func TestApps_again(t *testing.T) {
 			p.wantMessage(t, "cancelled")
 		},
 	}
-	for _, kind := range kinds {
-		for scenario, run := range scenarios {
-			if scenario == "reloaded" && kind != kinds[0] {
-				continue // it is about the bridge's page, and what the app says is what it says to "closed"
-			}
+	// Each app is told of an end and of a failure, and each scenario meets an app.
+	for kind, told := range map[string][]string{
+		"vanilla": {"closed", "expired", "reloaded"}, "react": {"denied", "expired"}, "vue": {"closed", "expired"},
+	} {
+		for _, scenario := range told {
+			run := scenarios[scenario]
 			t.Run(kind+" "+scenario, func(t *testing.T) {
 				t.Parallel()
 				p := newPhone(t, s, map[bool]string{true: "ios", false: "android"}[scenario == "denied"])
@@ -267,20 +266,15 @@ func (p *phone) aged(t *testing.T, link string) string {
 // TestApps_blocked: the browser does not follow the deeplink by itself, and the button does.
 func TestApps_blocked(t *testing.T) {
 	s := startApps(t)
-	for _, kind := range kinds {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			p := newPhone(t, s, "android")
-			p.start(t, s.host, kind)
-			p.run(t, "sign in", click(signInButton))
-			sb := p.secure(t)
-			sb.agree(t, "mira")
-			sb.link(t, false) // is blocked
-			sb.press(t, "#action")
-			p.follow(t, sb, sb.link(t, true), false)
-			s.wantSignedIn(t, p.device, tiktoksim.OpenIDMira)
-		})
-	}
+	p := newPhone(t, s, "android")
+	p.start(t, s.host, "react")
+	p.run(t, "sign in", click(signInButton))
+	sb := p.secure(t)
+	sb.agree(t, "mira")
+	sb.link(t, false) // is blocked
+	sb.press(t, "#action")
+	p.follow(t, sb, sb.link(t, true), false)
+	s.wantSignedIn(t, p.device, tiktoksim.OpenIDMira)
 }
 
 // TestApps_people: two people sign in with one phone, one after the other. In the meantime the system has
