@@ -39,6 +39,8 @@ func (o *Options) frame(l *language) frame {
 type appPage struct {
 	frame
 	Bridge, Schemes, AuthPath, Next string
+	// Kind is the first part of the names of its texts, and Button the name of its button's.
+	Kind, Button, Script string
 	// ForScript are the texts that the page's script shows, in JSON.
 	ForScript string
 }
@@ -53,16 +55,23 @@ type pages struct {
 // newPages renders the pages of the guide flow and the one of the provider flow.
 func newPages(opts Options) (*pages, error) {
 	p := &pages{opts, map[string]map[string][]byte{}}
+	const openApp = "button.open_app"
 	for _, page := range []struct {
-		file  string
-		texts []string // which ones the script shows
-		paths []string
+		name, kind, button string
+		texts              []string // which ones the script shows
+		paths              []string
 	}{
-		{"auth.html", []string{"auth"}, []string{"/auth", "/auth.html"}},
-		{"native-callback.html", []string{"native"}, []string{"/native-callback", "/native-callback.html"}},
-		{"provider-return.html", []string{"native", "provider"}, []string{"/return"}},
+		{"auth", "auth", "button.continue", []string{"auth"}, []string{"/auth", "/auth.html"}},
+		{
+			"native-callback", "native", openApp, []string{"native"},
+			[]string{"/native-callback", "/native-callback.html"},
+		},
+		{"provider-return", "native", openApp, []string{"native", "provider"}, []string{"/return"}},
 	} {
-		inLanguages, err := opts.render(page.file, append(page.texts, "button", "details", "errors"))
+		inLanguages, err := opts.render(appPage{
+			Bridge: opts.PublicURL, Schemes: strings.Join(opts.Allow.Schemes(), " "), AuthPath: opts.AuthPath,
+			Next: opts.DefaultRedirect, Kind: page.kind, Button: page.button, Script: page.name + ".js",
+		}, page.name+".html", append(page.texts, "button", "details", "errors"))
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +83,7 @@ func newPages(opts Options) (*pages, error) {
 }
 
 // render returns a page in all languages.
-func (o *Options) render(file string, textsForScript []string) (map[string][]byte, error) {
+func (o *Options) render(page appPage, file string, textsForScript []string) (map[string][]byte, error) {
 	rendered := map[string][]byte{}
 	for tag, l := range languages {
 		texts, err := json.Marshal(l.under(textsForScript))
@@ -82,10 +91,8 @@ func (o *Options) render(file string, textsForScript []string) (map[string][]byt
 			return nil, err
 		}
 		var b bytes.Buffer
-		if err := pageTemplates.ExecuteTemplate(&b, file, appPage{
-			frame: o.frame(l), Bridge: o.PublicURL, Schemes: strings.Join(o.Allow.Schemes(), " "),
-			AuthPath: o.AuthPath, Next: o.DefaultRedirect, ForScript: string(texts),
-		}); err != nil {
+		page.frame, page.ForScript = o.frame(l), string(texts)
+		if err := pageTemplates.ExecuteTemplate(&b, file, page); err != nil {
 			return nil, err
 		}
 		rendered[tag] = b.Bytes()
