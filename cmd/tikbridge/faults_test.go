@@ -57,6 +57,7 @@ type kind struct {
 const (
 	tiktokHost    = "tiktok.test"
 	supabaseHost  = "supabase.test"
+	backendHost   = "backend.test"
 	elsewhereHost = "elsewhere.test"
 	bridgeHost    = "bridge.test"
 	nobodyHost    = "nobody.test"
@@ -89,6 +90,7 @@ var asked = []question{
 	inSignIn("token", faulty.Token, "Exchanges the code at TikTok.", returning),
 	inSignIn("user_info", faulty.UserInfo, "Reads the profile at TikTok. Sign-ins continue without it.", returning),
 	inSignIn("user_info, newcomer", faulty.UserInfo, "A new account waits for the profile, five seconds at most.", newcomer),
+	inSignIn("user_info, own backend", faulty.UserInfo, "With `accounts: backend` every sign-in waits for it as long.", returning, byBackend),
 	inSignIn("generate_link", faulty.GenerateLink, "Finds the account.", returning),
 	inSignIn("verify", faulty.Verify, "Makes the session.", returning),
 	inSignIn("get_user", faulty.GetUser, "A first sign-in checks for an account under another address.", newcomer),
@@ -120,6 +122,12 @@ var asked = []question{
 	{
 		"logout", faulty.LogOut, "Ends their sessions without a secret key.", known, (*world).removed,
 		[]func(*config.Config){byProvider, withoutSecretKey},
+	},
+	inSignIn("sign_in", faulty.SignIn, "Asks the app's own backend for the session, with `accounts: backend`.", returning, byBackend),
+	inSignIn("sign_in, newcomer", faulty.SignIn, "The backend creates the account, too.", newcomer, byBackend),
+	{
+		"session", faulty.Session, "Asks the backend whose session it is, before a refresh.", known, (*world).refresh,
+		[]func(*config.Config){byBackend},
 	},
 }
 
@@ -197,6 +205,7 @@ type world struct {
 	transports []*http.Transport
 	tiktok     *tiktoksim.Server
 	supabase   *gotruesim.Server
+	backend    *ownBackend
 	upstream   *faulty.Upstream
 	app        *App
 	log        output.Buffer
@@ -218,7 +227,7 @@ type world struct {
 func inWorld(t *testing.T, f func(*world), set ...func(*config.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, tiktok: tiktoksim.New(tiktoksim.Options{}), name: "Old Name"}
+		w := &world{t: t, tiktok: tiktoksim.New(tiktoksim.Options{}), backend: newOwnBackend(t), name: "Old Name"}
 		toBridge := &http.Transport{DialContext: w.network.Dial}
 		w.transports = append(w.transports, toBridge)
 		w.supabase = gotruesim.New(gotruesim.Options{
@@ -234,8 +243,8 @@ func inWorld(t *testing.T, f func(*world), set ...func(*config.Config)) {
 		w.upstream = &faulty.Upstream{Next: http.HandlerFunc(w.healthy), Choose: choose}
 		followed := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the bridge followed a redirect") })
 		stops := []func(){
-			w.serve(tiktokHost, w.upstream), w.serve(supabaseHost, w.upstream), w.serve(elsewhereHost, followed),
-			w.serveResets(),
+			w.serve(tiktokHost, w.upstream), w.serve(supabaseHost, w.upstream), w.serve(backendHost, w.upstream),
+			w.serve(elsewhereHost, followed), w.serveResets(),
 		}
 		w.build(set...)
 		if w.app.provider != nil {
@@ -261,10 +270,14 @@ func inWorld(t *testing.T, f func(*world), set ...func(*config.Config)) {
 	})
 }
 
-// healthy answers for both upstreams.
+// healthy answers for all upstreams.
 func (w *world) healthy(rw http.ResponseWriter, r *http.Request) {
-	if r.Host == tiktokHost {
+	switch r.Host {
+	case tiktokHost:
 		w.tiktok.ServeHTTP(rw, r)
+		return
+	case backendHost:
+		w.backend.ServeHTTP(rw, r)
 		return
 	}
 	if strings.HasSuffix(r.URL.Path, "/admin/users") {
@@ -320,12 +333,12 @@ func (w *world) build(set ...func(*config.Config)) {
 			RedirectURIs: cfg.Supabase.CallbackURLs(),
 		}}
 	}
-	if cfg.TikTok.Timeout != callTimeout || cfg.Supabase.Timeout != callTimeout {
+	if cfg.TikTok.Timeout != callTimeout || cfg.Supabase.Timeout != callTimeout || cfg.Backend.Timeout != callTimeout {
 		w.t.Fatal("the default time-outs have changed")
 	}
 	a, err := NewApp(cfg, AppOptions{
 		Logger:          slog.New(slog.NewJSONHandler(&w.log, nil)),
-		TikTokTransport: w.detour(), SupabaseTransport: w.detour(),
+		TikTokTransport: w.detour(), SupabaseTransport: w.detour(), BackendTransport: w.detour(),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -433,11 +446,14 @@ func (o outcome) String() string {
 // signIn exchanges a new code of the person, and checks what holds whatever happens.
 func (w *world) signIn() outcome {
 	w.t.Helper()
-	exchanged := w.upstream.Seen(faulty.Token)
+	exchanged, told := w.upstream.Seen(faulty.Token), w.backend.SignIns()
 	body := fmt.Sprintf(`{"code":%q,"redirect_uri":%q}`, w.code(), redirectURI)
 	rec, o := w.ask("/api/auth/tiktok-callback", body)
 	if n := w.upstream.Seen(faulty.Token) - exchanged; n > 1 {
 		w.t.Errorf("the code was sent %d times", n)
+	}
+	if n := w.backend.SignIns() - told; n > 1 {
+		w.t.Errorf("the backend was told of %d sign-ins", n)
 	}
 	if rec.Code != http.StatusOK {
 		return o
@@ -582,9 +598,13 @@ var errorsPage = func() func(*testing.T) string {
 	}
 }()
 
-// owner asks the emulated Supabase whose an access token is, and which mark and name they have.
+// owner asks the emulated Supabase, or the backend, whose an access token is, and which mark and name they have.
 func (w *world) owner(token string) (id, mark string) {
 	w.t.Helper()
+	if w.app.cfg.Accounts == config.AccountsBackend {
+		id, mark, w.shown = w.backend.Owner(token)
+		return id, mark
+	}
 	req := httptest.NewRequest(http.MethodGet, "/auth/v1/user", http.NoBody)
 	req.Header.Set("Apikey", gotruesim.PublishableKey)
 	req.Header.Set("Authorization", "Bearer "+token)
@@ -621,7 +641,7 @@ func (w *world) wantSignedIn(when string) {
 	if o := w.signIn(); o.code != signedIn || o.took >= time.Second {
 		w.t.Errorf("%s: %s (%v); want to be signed in at once", when, o, o.took)
 	}
-	if n := w.supabase.Users() - w.strangers; n != 1 {
+	if n := w.supabase.Users() + w.backend.Users() - w.strangers; n != 1 {
 		w.t.Errorf("%s: the person has %d accounts", when, n)
 	}
 }

@@ -31,13 +31,24 @@ const (
 	LogOut      Call = "logout"       // does the same without a secret key
 )
 
+// The calls to an own backend.
+const (
+	SignIn  Call = "sign_in" // finds or creates the account, and makes the session
+	Session Call = "session" // asks whose session it is
+)
+
+// BackendPath is the route of an own backend.
+const BackendPath = "/tiktok"
+
 // Calls returns those of a sign-in by link.
 func Calls() []Call {
 	return []Call{Token, UserInfo, GenerateLink, GetUser, CreateUser, Evict, Verify, StoreProfile}
 }
 
 // OtherCalls returns all others.
-func OtherCalls() []Call { return []Call{IDToken, User, Refresh, Revoke, EndSessions, LogOut} }
+func OtherCalls() []Call {
+	return []Call{IDToken, User, Refresh, Revoke, EndSessions, LogOut, SignIn, Session}
+}
 
 // CallOf returns what a request asks; for none of these its path.
 func CallOf(r *http.Request, body []byte) Call {
@@ -72,6 +83,10 @@ func CallOf(r *http.Request, body []byte) Call {
 		return EndSessions
 	case user && r.Method == http.MethodPut:
 		return Evict
+	case path == BackendPath && bytes.Contains(body, []byte(`"type":"session"`)):
+		return Session
+	case path == BackendPath:
+		return SignIn
 	}
 	return Call(path)
 }

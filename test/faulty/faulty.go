@@ -20,7 +20,7 @@ import (
 // calls it.
 type Fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
-// Upstream is TikTok or Supabase with a fault now and then. Safe for concurrent use.
+// Upstream is TikTok, Supabase or an own backend with a fault now and then. Safe for concurrent use.
 type Upstream struct {
 	// Next is the healthy upstream.
 	Next http.Handler
@@ -126,6 +126,8 @@ func errorIn(status int) Fault {
 			body = `{"error":"server_error","error_description":"Something went wrong.","log_id":"20260101A"}`
 		case UserInfo:
 			body = `{"data":{},"error":{"code":"internal_error","message":"Something went wrong.","log_id":"20260101A"}}`
+		case SignIn:
+			body = `{"error":"server_error"}`
 		default:
 			w.Header().Set("X-Sb-Error-Code", "unexpected_failure")
 		}
