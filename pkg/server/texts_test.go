@@ -108,6 +108,11 @@ func TestTexts_used(t *testing.T) {
 	} {
 		used[name] = true
 	}
+	for _, kind := range []string{"auth", "native"} { // of shared.html
+		for _, text := range []string{"working.title", "working.text", "slow", "noscript"} {
+			used[kind+"."+text] = true
+		}
+	}
 	for _, pattern := range []string{"pages/*.js", "pages/*.html"} {
 		files, err := fs.Glob(static.Files, pattern)
 		if err != nil {
