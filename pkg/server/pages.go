@@ -63,7 +63,8 @@ func newPages(opts Options) (*pages, error) {
 	}{
 		{"auth", "auth", "button.continue", []string{"auth"}, []string{"/auth", "/auth.html"}},
 		{
-			"native-callback", "native", openApp, []string{"native"},
+			"native-callback", "native", openApp,
+			[]string{"native"},
 			[]string{"/native-callback", "/native-callback.html"},
 		},
 		{"provider-return", "native", openApp, []string{"native", "provider"}, []string{"/return"}},
