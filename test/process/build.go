@@ -12,7 +12,8 @@ func Build(path string) error {
 	if RaceDetector {
 		args = append(args, "-race")
 	}
-	build := exec.Command("go", append(args, "github.com/tikbridge/tikbridge/cmd/tikbridge")...) //nolint:gosec,noctx // our own program; it ends
+	args = append(args, "github.com/tikbridge/tikbridge/cmd/tikbridge")
+	build := exec.Command("go", args...) //nolint:gosec,noctx // our own program; it ends
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build tikbridge: %w", err)
