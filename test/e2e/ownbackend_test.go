@@ -275,6 +275,7 @@ func (b *ownBackend) me(in ownSession) int {
 
 // TestOwnBackend signs people in with the example backends, unchanged, and no Supabase anywhere.
 func TestOwnBackend(t *testing.T) {
+	t.Parallel()
 	for name, example := range examplesOf {
 		t.Run(name, func(t *testing.T) {
 			b := startOwnBackend(t, example(t))

@@ -24,6 +24,7 @@ var installOIDCClients = shared(func() (string, error) { return npmInstallInto("
 
 // TestProvider_npm signs people in through OpenID clients of the JavaScript world.
 func TestProvider_npm(t *testing.T) {
+	t.Parallel()
 	needTools(t, "node", "npm")
 	dir := installOIDCClients(t)
 	s := startProvider(t, 1, "")

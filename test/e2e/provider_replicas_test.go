@@ -13,6 +13,7 @@ import (
 // TestProvider_replicasStop: a sign-in begins at one replica, goes on at a second and ends at a third, and each of
 // the first two stops once it has done its part. Nobody notices.
 func TestProvider_replicasStop(t *testing.T) {
+	t.Parallel()
 	s := startProvider(t, 3, "")
 	first, second, third := s.replicas[0], s.replicas[1], s.replicas[2]
 	route := func(r *http.Request) *providerReplica {
@@ -86,6 +87,7 @@ func TestProvider_replicasShare(t *testing.T) {
 // people sign in: the new key goes last, then first, then the old one goes. No sign-in fails, and clients that
 // know the old signing key find the new one by themselves.
 func TestProvider_rotation(t *testing.T) {
+	t.Parallel()
 	s := startProvider(t, 2, "")
 	var clients []*goClient
 	for _, id := range []string{"RS256", "ES256", "public-RS256"} {

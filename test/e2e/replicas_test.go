@@ -47,6 +47,7 @@ func noAdmin(t *testing.T) string {
 // TestReplicas: a hundred sign-ins of one new person at once, spread over three bridges, are a hundred
 // sessions of one user; and so are a hundred more.
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	bridges, tiktok, supabase := startReplicas(t, 3)
 	const openID, redirect, crowd = "-000AbCdEfGhIjKlMnOpQrStUvWxYz012345", "https://app.example/auth", 100
 	users, sessions := map[string]bool{}, map[string]bool{}

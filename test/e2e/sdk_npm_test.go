@@ -15,6 +15,7 @@ import (
 
 // TestSDK_npm: somebody adds the npm package to a fresh Vite app, as people do, and signs in.
 func TestSDK_npm(t *testing.T) {
+	t.Parallel()
 	needChromium(t)
 	needTools(t, "node", "npm")
 	dir := t.TempDir()
