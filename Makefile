@@ -28,7 +28,8 @@ dev: ## Run everything with nothing to configure: demo app, bridge, simulated Ti
 test: ## Prove that it works: unit, flow and script tests, the fault matrix, browser tests in Chromium
 	@$(MAKE) --no-print-directory -j2 setup-test compile
 	@echo 'Testing. The first results come with those of the browser tests, after some minutes.'
-	$(GO) test -vet=off -count=1 -timeout 20m -skip '^TestEngines$$' ./test/e2e ./cmd/... ./pkg/... ./static/... ./test/...
+	$(GO) test -vet=off -count=1 -parallel 3 -timeout 20m -skip '^TestEngines$$' \
+		./test/e2e ./cmd/... ./pkg/... ./static/... ./test/...
 
 .PHONY: setup-test compile
 setup-test:

@@ -42,6 +42,7 @@ const (
 // choices of a run, though not its timing. TIKBRIDGE_SOAK_BINARY is the bridge; without it, one with the
 // race detector if the test has it (make race).
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	length, perSecond := 6*time.Second, 10
 	if v := os.Getenv("TIKBRIDGE_SOAK"); v != "" {
 		d, err := time.ParseDuration(v)
