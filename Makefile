@@ -43,11 +43,11 @@ engines: setup ## Run the browser tests in WebKit and Firefox
 
 .PHONY: race
 # What is skipped takes minutes with the race detector, for the size of its answers.
-race: setup ## Run the tests of pkg with the race detector
+race: ## Run the tests of pkg with the race detector
 	$(GO) test -race -vet=off -count=1 -timeout 20m -skip '^(TestSquatted|TestUnreadable|TestHugeSquat)' ./pkg/...
 
 .PHONY: check
-check: lint test engines race ## All that must pass before a commit lands: lint, test, engines, race, short fuzzing
+check: lint test engines ## All that must pass before a commit lands: lint, test, engines, short fuzzing (and race, in CI beside it)
 	$(GO) -C test/monitoring test -count=1 .
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
 
