@@ -186,7 +186,7 @@ func demoPages(t *testing.T) []shownPage {
 		{"de", "return error", bridgePath + "start?platform=web&redirect_to=https://evil.example/"},
 		{"de", "auth refused", "/auth?code=made-up"},
 		{"de", "native bare", "/native-callback"},
-		{"ja", "return error", bridgePath + "start?platform=web&redirect_to=https://evil.example/"},
+		{"ja", "auth refused", "/auth?code=made-up"},
 	} {
 		pages = append(pages, shownPage{name: in.name + " " + in.language, reach: func(t *testing.T, b device) {
 			t.Helper()
