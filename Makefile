@@ -42,9 +42,9 @@ engines: setup ## Run the browser tests in WebKit and Firefox
 	$(GO) test -vet=off -count=1 -run '^TestEngines$$' ./test/e2e
 
 .PHONY: race
-# What is skipped takes minutes with the race detector, for the size of its answers.
-race: ## Run the tests of pkg with the race detector
-	$(GO) test -race -vet=off -count=1 -timeout 20m -skip '^(TestSquatted|TestUnreadable|TestHugeSquat)' ./pkg/...
+race: ## Run the tests without browsers, and a short soak of three bridges, with the race detector
+	$(GO) test -race -vet=off -count=1 -timeout 20m ./cmd/... ./pkg/... ./static/... ./test/process
+	$(GO) test -race -vet=off -count=1 -run '^TestSoak$$' ./test/e2e
 
 .PHONY: check
 check: lint test engines ## All that must pass before a commit lands: lint, test, engines, short fuzzing (and race, in CI beside it)
