@@ -318,3 +318,17 @@ func TestIDTokenGivesUp(t *testing.T) {
 		}
 	})
 }
+
+// TestIDTokenLargeAndUseless: a large answer that is no session does not stand in the way of the next attempt.
+func TestIDTokenLargeAndUseless(t *testing.T) {
+	m := newMockedIDToken(t, byIDToken())
+	large := strings.Repeat("x", 100<<10)
+	good := tokenAnswer(openID, later)
+	good["padding"] = large
+	m.transport.RegisterResponder(http.MethodPost, authURL+"/token",
+		httpmock.NewJsonResponderOrPanic(http.StatusOK, map[string]any{"padding": large}).Then(
+			httpmock.NewJsonResponderOrPanic(http.StatusOK, good)))
+	if _, err := m.signIn(t); err != nil {
+		t.Errorf("the sign-in fails: %v", err)
+	}
+}
